@@ -1,0 +1,6 @@
+//! Connections: PING, HELLO, CLIENT, …
+
+use super::Command;
+
+/// The family.
+pub const COMMANDS: &[Command] = &[];

@@ -1,0 +1,6 @@
+//! Functions: FUNCTION, FCALL, FCALL_RO.
+
+use super::Command;
+
+/// The family.
+pub const COMMANDS: &[Command] = &[];

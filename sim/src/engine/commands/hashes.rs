@@ -1,0 +1,6 @@
+//! Hashes.
+
+use super::Command;
+
+/// The family.
+pub const COMMANDS: &[Command] = &[];

@@ -1,0 +1,112 @@
+//! The commands, one file a family, and the one table that names them all.
+
+use super::{CommandResult, Context};
+
+mod connection;
+mod functions;
+mod hashes;
+mod keys;
+mod pubsub;
+mod server;
+mod sets;
+mod sorted_sets;
+mod streams;
+mod strings;
+
+/// One command of the table: what a server knows about it before it looks at the arguments.
+pub struct Command {
+    /// The name, in capitals.
+    pub name: &'static str,
+    /// How many arguments, the name included; negative: at least that many.
+    pub arity: i16,
+    /// What it may do.
+    pub flags: Flags,
+    /// Where its keys are.
+    pub keys: Keys,
+    /// What runs it.
+    pub run: fn(&mut Context<'_>) -> CommandResult,
+}
+
+/// What a command may do, as `COMMAND` reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flags(pub u16);
+
+impl Flags {
+    /// Reads keys.
+    pub const READONLY: Flags = Flags(1);
+    /// Changes keys.
+    pub const WRITE: Flags = Flags(1 << 1);
+    /// Takes constant or logarithmic time.
+    pub const FAST: Flags = Flags(1 << 2);
+    /// Is refused when memory is short.
+    pub const DENYOOM: Flags = Flags(1 << 3);
+    /// May not be called from a script.
+    pub const NOSCRIPT: Flags = Flags(1 << 4);
+    /// Is about publishing and subscribing; allowed while subscribed.
+    pub const PUBSUB: Flags = Flags(1 << 5);
+    /// Administers the server.
+    pub const ADMIN: Flags = Flags(1 << 6);
+    /// May be sent while a script is busy.
+    pub const ALLOW_BUSY: Flags = Flags(1 << 7);
+    /// Nothing of the above.
+    pub const NONE: Flags = Flags(0);
+
+    /// Both.
+    pub const fn and(self, other: Flags) -> Flags {
+        Flags(self.0 | other.0)
+    }
+
+    /// Whether all of `other` are set.
+    pub const fn has(self, other: Flags) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// Where a command's keys are among its arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// It has none.
+    None,
+    /// `first..=last` in steps of `step`; a negative `last` counts from the end.
+    Range {
+        /// Index of the first key, the name being 0.
+        first: i16,
+        /// Index of the last key; −1 is the last argument.
+        last: i16,
+        /// Distance between keys.
+        step: i16,
+    },
+    /// The argument at this index says how many keys follow it (`FCALL f 2 k1 k2 …`).
+    Counted(i16),
+    /// The keys follow the word `STREAMS`, the first half of what comes after it.
+    Streams,
+}
+
+impl Keys {
+    /// One key, the first argument.
+    pub const FIRST: Keys = Keys::Range { first: 1, last: 1, step: 1 };
+    /// Every argument is a key.
+    pub const ALL: Keys = Keys::Range { first: 1, last: -1, step: 1 };
+}
+
+/// Looks a command up by name, in any case.
+pub fn find(name: &[u8]) -> Option<&'static Command> {
+    FAMILIES
+        .iter()
+        .flat_map(|family| family.iter())
+        .find(|command| command.name.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// Every command, family by family.
+pub static FAMILIES: &[&[Command]] = &[
+    keys::COMMANDS,
+    strings::COMMANDS,
+    hashes::COMMANDS,
+    sets::COMMANDS,
+    sorted_sets::COMMANDS,
+    streams::COMMANDS,
+    pubsub::COMMANDS,
+    functions::COMMANDS,
+    connection::COMMANDS,
+    server::COMMANDS,
+];

@@ -1,0 +1,6 @@
+//! Publish and subscribe.
+
+use super::Command;
+
+/// The family.
+pub const COMMANDS: &[Command] = &[];

@@ -1,0 +1,6 @@
+//! Sets.
+
+use super::Command;
+
+/// The family.
+pub const COMMANDS: &[Command] = &[];

@@ -1,0 +1,6 @@
+//! Sorted sets.
+
+use super::Command;
+
+/// The family.
+pub const COMMANDS: &[Command] = &[];

@@ -1,0 +1,6 @@
+//! Streams.
+
+use super::Command;
+
+/// The family.
+pub const COMMANDS: &[Command] = &[];

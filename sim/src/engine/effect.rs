@@ -1,0 +1,121 @@
+//! Effects: the writes of one command, as Valkey would propagate them.
+//!
+//! One stream of them feeds the append-only file, the replicas and the trace. All effects of one command (of
+//! one function call, say) are one unit; a crash never keeps half of it. They are rewritten the way Valkey
+//! rewrites what it propagates: relative expiries become `PEXPIREAT`, `XADD *` gets its id, a key that expired
+//! becomes `UNLINK` (valkey-8) or `DEL` (redis-7), a write that changed nothing is absent.
+
+/// The effects of one command, in order. Empty for a command that changed nothing.
+///
+/// ```
+/// use valkey_sim::engine::Effects;
+/// let mut effects = Effects::default();
+/// effects.push(&[b"DEL", b"grant"]);
+/// let all: Vec<_> = effects.iter().collect();
+/// assert_eq!(all.len(), 1);
+/// assert_eq!(all[0].name(), b"DEL");
+/// assert_eq!(all[0].arg(1), b"grant");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// All arguments of all effects, end to end: one allocation however many there are.
+    bytes: Vec<u8>,
+    /// Where each argument ends in `bytes`.
+    arg_ends: Vec<u32>,
+    /// Where each effect ends in `arg_ends`.
+    effect_ends: Vec<u32>,
+}
+
+/// One write: a command name and its arguments.
+#[derive(Clone, Copy)]
+pub struct Effect<'a> {
+    effects: &'a Effects,
+    first: usize,
+    end: usize,
+}
+
+impl Effects {
+    /// Adds one write.
+    pub fn push(&mut self, args: &[&[u8]]) {
+        self.extend(args.iter().copied());
+    }
+
+    /// Adds one write from an iterator of its arguments.
+    pub fn extend<'b>(&mut self, args: impl IntoIterator<Item = &'b [u8]>) {
+        for arg in args {
+            self.bytes.extend_from_slice(arg);
+            self.arg_ends.push(self.bytes.len() as u32);
+        }
+        self.effect_ends.push(self.arg_ends.len() as u32);
+    }
+
+    /// The effects in the order they happened.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Effect<'_>> + Clone {
+        (0..self.effect_ends.len()).map(|i| Effect {
+            effects: self,
+            first: if i == 0 { 0 } else { self.effect_ends[i - 1] as usize },
+            end: self.effect_ends[i] as usize,
+        })
+    }
+
+    /// How many writes there are.
+    pub fn len(&self) -> usize {
+        self.effect_ends.len()
+    }
+
+    /// Whether nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.effect_ends.is_empty()
+    }
+
+    /// Forgets all effects and keeps the memory, for the next command.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.arg_ends.clear();
+        self.effect_ends.clear();
+    }
+}
+
+impl<'a> Effect<'a> {
+    /// The command: `HSET`, `DEL` … in capitals.
+    pub fn name(&self) -> &'a [u8] {
+        self.arg(0)
+    }
+
+    /// The key, for the commands whose first argument is one.
+    pub fn key(&self) -> &'a [u8] {
+        self.arg(1)
+    }
+
+    /// The argument at `index`, the name being 0; empty when there is none.
+    pub fn arg(&self, index: usize) -> &'a [u8] {
+        let at = self.first + index;
+        if at >= self.end {
+            return &[];
+        }
+        let ends = &self.effects.arg_ends;
+        let start = if at == 0 { 0 } else { ends[at - 1] as usize };
+        &self.effects.bytes[start..ends[at] as usize]
+    }
+
+    /// How many arguments, the name included.
+    pub fn len(&self) -> usize {
+        self.end - self.first
+    }
+
+    /// Never true: an effect has at least a name.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All arguments, the name first.
+    pub fn args(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + '_ {
+        (0..self.len()).map(|i| self.arg(i))
+    }
+}
+
+impl std::fmt::Debug for Effect<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.args().map(|a| String::from_utf8_lossy(a).into_owned())).finish()
+    }
+}

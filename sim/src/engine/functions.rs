@@ -1,0 +1,5 @@
+//! The function registry: libraries by name, functions by name.
+
+/// The loaded libraries.
+#[derive(Clone, Debug, Default)]
+pub struct Functions {}

@@ -1,0 +1,113 @@
+//! The keys, their values and their expiries.
+//!
+//! Cloning is free ([`imbl::OrdMap`] of [`Arc`]ed entries, copied on write), so a snapshot before every command
+//! costs nothing. Nothing here looks at a clock: the caller says what time it is, and an expired key is removed
+//! by whoever looks at it, as Valkey does ([`Engine`](super::Engine) does so before a handler sees the key).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use imbl::{OrdMap, OrdSet};
+
+use super::{UnixMillis, value::Value};
+
+/// What a key holds: a value and, perhaps, when it ends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The value.
+    pub value: Value,
+    /// The last millisecond at which the key is still visible; it is gone one later. `None`: it stays.
+    pub expires_at: Option<UnixMillis>,
+}
+
+/// One database.
+#[derive(Clone, Debug, Default)]
+pub struct Keyspace {
+    entries: OrdMap<Bytes, Arc<Entry>>,
+    expiries: OrdSet<(UnixMillis, Bytes)>,
+}
+
+impl Keyspace {
+    /// The entry of a key, expired or not.
+    pub fn get(&self, key: &[u8]) -> Option<&Entry> {
+        self.entries.get(key).map(|entry| &**entry)
+    }
+
+    /// The value of a key for changing. Callers remove the key when they leave a collection empty.
+    pub fn value_mut(&mut self, key: &[u8]) -> Option<&mut Value> {
+        self.entries.get_mut(key).map(|entry| &mut Arc::make_mut(entry).value)
+    }
+
+    /// Puts a value under a key, with its expiry, replacing both.
+    pub fn insert(&mut self, key: Bytes, value: Value, expires_at: Option<UnixMillis>) {
+        let old = self.entries.insert(key.clone(), Arc::new(Entry { value, expires_at }));
+        self.move_expiry(&key, old.and_then(|entry| entry.expires_at), expires_at);
+    }
+
+    /// Takes a key away.
+    pub fn remove(&mut self, key: &[u8]) -> Option<Arc<Entry>> {
+        let entry = self.entries.remove(key)?;
+        if let Some(at) = entry.expires_at {
+            self.expiries.remove(&(at, Bytes::copy_from_slice(key)));
+        }
+        Some(entry)
+    }
+
+    /// Changes when a key that exists expires.
+    pub fn set_expiry(&mut self, key: &[u8], expires_at: Option<UnixMillis>) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        let old = entry.expires_at;
+        if old == expires_at {
+            return;
+        }
+        Arc::make_mut(entry).expires_at = expires_at;
+        self.move_expiry(&Bytes::copy_from_slice(key), old, expires_at);
+    }
+
+    fn move_expiry(&mut self, key: &Bytes, old: Option<UnixMillis>, new: Option<UnixMillis>) {
+        if old == new {
+            return;
+        }
+        if let Some(at) = old {
+            self.expiries.remove(&(at, key.clone()));
+        }
+        if let Some(at) = new {
+            self.expiries.insert((at, key.clone()));
+        }
+    }
+
+    /// Whether a key is past its expiry: one millisecond after the one it names.
+    pub fn is_expired(&self, key: &[u8], now: UnixMillis) -> bool {
+        !self.expiries.is_empty() && self.get(key).and_then(|e| e.expires_at).is_some_and(|at| now > at)
+    }
+
+    /// The key that expires first, and when.
+    pub fn next_expiry(&self) -> Option<(UnixMillis, &Bytes)> {
+        self.expiries.get_min().map(|(at, key)| (*at, key))
+    }
+
+    /// All keys in byte order, expired ones included.
+    pub fn iter(&self) -> impl Iterator<Item = (&Bytes, &Entry)> {
+        self.entries.iter().map(|(key, entry)| (key, &**entry))
+    }
+
+    /// The keys from `start` on, in byte order.
+    pub fn range_from(&self, start: Bytes) -> impl Iterator<Item = (&Bytes, &Entry)> {
+        self.entries.range(start..).map(|(key, entry)| (key, &**entry))
+    }
+
+    /// How many keys there are, expired ones included: what `DBSIZE` counts.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Takes all keys away.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}

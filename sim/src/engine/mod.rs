@@ -1,0 +1,292 @@
+//! The server without its world.
+//!
+//! [`Engine::execute`] is the whole interface: a session, a command, the time; a reply and effects come back.
+//! There is no socket, no clock and no random source here, and the time stands still for the whole of a command,
+//! function calls included, as it does in Valkey 8. Cloning an engine is a snapshot and costs next to nothing;
+//! clones share one [`Interpreter`](crate::lua::Interpreter), and so the upvalues of the libraries loaded into it.
+//!
+//! ```
+//! use valkey_sim::engine::{Dialect, Effects, Engine, Reply, Session, UnixMicros};
+//! use valkey_sim::lua::Interpreter;
+//!
+//! let mut engine = Engine::new(Dialect::Valkey8, Interpreter::default());
+//! let mut session = engine.connect();
+//! let mut effects = Effects::default();
+//! let now = UnixMicros::from_millis(1_700_000_000_000);
+//! let reply = engine.execute(&mut session, &[b"SET", b"k", b"v", b"PX", b"10"], now, &mut effects);
+//! assert_eq!(reply, Reply::OK);
+//! // A relative expiry is propagated as an absolute one.
+//! assert_eq!(effects.iter().next().unwrap().arg(3), b"PXAT");
+//! ```
+
+pub mod commands;
+mod dialect;
+mod effect;
+pub mod functions;
+mod keyspace;
+pub mod number;
+mod reply;
+mod session;
+mod time;
+pub mod value;
+
+use bytes::Bytes;
+
+pub use dialect::{Dialect, UnknownDialect};
+pub use effect::{Effect, Effects};
+pub use keyspace::{Entry, Keyspace};
+pub use reply::{CommandResult, ErrorReply, Reply};
+pub use session::{Protocol, Session};
+pub use time::{UnixMicros, UnixMillis};
+
+use crate::lua::Interpreter;
+use commands::{Command, Flags};
+use functions::Functions;
+use value::Value;
+
+/// A simulated Valkey: all that a server knows but for its connections and the time.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    dialect: Dialect,
+    db: Keyspace,
+    functions: Functions,
+    interpreter: Interpreter,
+    last_session_id: u64,
+}
+
+impl Engine {
+    /// An empty server. Interpreters are costly to make and free to share within a thread.
+    pub fn new(dialect: Dialect, interpreter: Interpreter) -> Self {
+        Self {
+            dialect,
+            db: Keyspace::default(),
+            functions: Functions::default(),
+            interpreter,
+            last_session_id: 0,
+        }
+    }
+
+    /// The server it answers as.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// The keyspace, to look at.
+    pub fn keyspace(&self) -> &Keyspace {
+        &self.db
+    }
+
+    /// A new connection.
+    pub fn connect(&mut self) -> Session {
+        self.last_session_id += 1;
+        Session { id: self.last_session_id, ..Session::default() }
+    }
+
+    /// Runs one command and appends what it wrote to `effects`.
+    pub fn execute(
+        &mut self,
+        session: &mut Session,
+        args: &[&[u8]],
+        now: UnixMicros,
+        effects: &mut Effects,
+    ) -> Reply {
+        let command = match resolve(args) {
+            Ok(command) => command,
+            Err(error) => return Reply::Error(error),
+        };
+        let mut context = Context { engine: self, session, args, now, effects, script: None };
+        (command.run)(&mut context).into()
+    }
+
+    /// Removes keys that have expired, `limit` at most, as Valkey's background cycle does. Returns how many.
+    pub fn reap(&mut self, now: UnixMicros, limit: usize, effects: &mut Effects) -> usize {
+        let mut reaped = 0;
+        while reaped < limit
+            && let Some((at, key)) = self.db.next_expiry()
+            && now.millis() > at
+        {
+            let key = key.clone();
+            self.expire(&key, effects);
+            reaped += 1;
+        }
+        reaped
+    }
+
+    /// When the next key expires, for a server that wants to [`reap`](Self::reap) in time.
+    pub fn next_expiry(&self) -> Option<UnixMillis> {
+        self.db.next_expiry().map(|(at, _)| at)
+    }
+
+    fn expire(&mut self, key: &[u8], effects: &mut Effects) {
+        self.db.remove(key);
+        effects.push(&[self.deletion(), key]);
+    }
+
+    /// The command by which the deletion of an expired key is propagated.
+    fn deletion(&self) -> &'static [u8] {
+        match self.dialect {
+            Dialect::Valkey8 => b"UNLINK",
+            Dialect::Redis7 => b"DEL",
+        }
+    }
+}
+
+/// Finds a command and checks its arity.
+fn resolve(args: &[&[u8]]) -> Result<&'static Command, ErrorReply> {
+    let name = args.first().copied().unwrap_or_default();
+    let command = commands::find(name).ok_or_else(|| unknown_command(args))?;
+    let given = args.len() as i64;
+    let arity = i64::from(command.arity);
+    if (arity >= 0 && given != arity) || given < -arity {
+        return Err(wrong_arity(&command.name.to_ascii_lowercase()));
+    }
+    Ok(command)
+}
+
+fn unknown_command(args: &[&[u8]]) -> ErrorReply {
+    let name = String::from_utf8_lossy(args.first().copied().unwrap_or_default()).into_owned();
+    let mut rest = String::new();
+    for arg in args.iter().skip(1) {
+        if rest.len() >= 128 {
+            break;
+        }
+        let room = 128 - rest.len();
+        let text: String = String::from_utf8_lossy(arg).chars().take(room).collect();
+        rest.push_str(&format!("'{text}' "));
+    }
+    let name: String = name.chars().take(128).collect();
+    format!("ERR unknown command '{name}', with args beginning with: {rest}").into()
+}
+
+/// `ERR wrong number of arguments for 'get' command`; subcommands are written `client|id`.
+pub fn wrong_arity(name: &str) -> ErrorReply {
+    format!("ERR wrong number of arguments for '{name}' command").into()
+}
+
+/// A value of another type is under the key.
+pub const WRONG_TYPE: ErrorReply =
+    ErrorReply::new("WRONGTYPE Operation against a key holding the wrong kind of value");
+/// The arguments do not fit the command's grammar.
+pub const SYNTAX: ErrorReply = ErrorReply::new("ERR syntax error");
+/// An argument that should be a 64-bit integer is not.
+pub const NOT_AN_INTEGER: ErrorReply = ErrorReply::new("ERR value is not an integer or out of range");
+/// An argument that should be a number is not.
+pub const NOT_A_FLOAT: ErrorReply = ErrorReply::new("ERR value is not a valid float");
+
+/// What a command's implementation works with.
+pub struct Context<'a> {
+    /// The server.
+    pub engine: &'a mut Engine,
+    /// The connection that sent the command; for a script, the one that called it.
+    pub session: &'a mut Session,
+    /// The command, its name first.
+    pub args: &'a [&'a [u8]],
+    /// The server's clock: the same for everything within one command.
+    pub now: UnixMicros,
+    /// What was written so far.
+    pub effects: &'a mut Effects,
+    /// Set while a script or function calls: what it may do.
+    pub script: Option<ScriptRules>,
+}
+
+/// What a running script or function may do.
+#[derive(Clone, Copy, Debug)]
+pub struct ScriptRules {
+    /// `FCALL_RO`, `EVAL_RO` or the flag `no-writes`: write commands are refused.
+    pub read_only: bool,
+}
+
+impl<'a> Context<'a> {
+    /// The argument at `index`. The arity was checked, so the required ones are there.
+    pub fn arg(&self, index: usize) -> &'a [u8] {
+        self.args[index]
+    }
+
+    /// Milliseconds of [`now`](Self::now).
+    pub fn now_ms(&self) -> UnixMillis {
+        self.now.millis()
+    }
+
+    /// The value of a key, if it has one that has not expired.
+    pub fn get(&mut self, key: &[u8]) -> Option<&Value> {
+        self.drop_if_expired(key);
+        self.engine.db.get(key).map(|entry| &entry.value)
+    }
+
+    /// The value of a key, for changing.
+    pub fn get_mut(&mut self, key: &[u8]) -> Option<&mut Value> {
+        self.drop_if_expired(key);
+        self.engine.db.value_mut(key)
+    }
+
+    /// The value of a key for changing, made by `empty` where there is none.
+    pub fn get_or_insert(&mut self, key: &[u8], empty: impl FnOnce() -> Value) -> &mut Value {
+        self.drop_if_expired(key);
+        if self.engine.db.get(key).is_none() {
+            self.engine.db.insert(Bytes::copy_from_slice(key), empty(), None);
+        }
+        self.engine.db.value_mut(key).expect("the key was just put there")
+    }
+
+    /// Whether the key exists.
+    pub fn exists(&mut self, key: &[u8]) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// The keyspace after removing `key` from it if it has expired: what every look at a key goes through.
+    pub fn db(&mut self, key: &[u8]) -> &mut Keyspace {
+        self.drop_if_expired(key);
+        &mut self.engine.db
+    }
+
+    fn drop_if_expired(&mut self, key: &[u8]) {
+        let now = self.now_ms();
+        if self.engine.db.next_expiry().is_some_and(|(at, _)| now > at) && self.engine.db.is_expired(key, now)
+        {
+            self.engine.expire(key, self.effects);
+        }
+    }
+
+    /// Records that the command changed something, to be propagated as it was sent.
+    pub fn propagate(&mut self) {
+        self.effects.push(self.args);
+    }
+
+    /// Records a write in the form in which Valkey would propagate it.
+    pub fn propagate_as(&mut self, args: &[&[u8]]) {
+        self.effects.push(args);
+    }
+
+    /// Runs a command on behalf of the running script.
+    pub fn call_from_script(&mut self, args: &[&[u8]], rules: ScriptRules) -> CommandResult {
+        let command = resolve_from_script(self.engine.dialect, args)?;
+        if command.flags.has(Flags::NOSCRIPT) {
+            return Err(ErrorReply::new("ERR This Valkey command is not allowed from script"));
+        }
+        if rules.read_only && command.flags.has(Flags::WRITE) {
+            return Err(ErrorReply::new("ERR Write commands are not allowed from read-only scripts."));
+        }
+        let mut context = Context {
+            engine: self.engine,
+            session: self.session,
+            args,
+            now: self.now,
+            effects: self.effects,
+            script: Some(rules),
+        };
+        (command.run)(&mut context)
+    }
+}
+
+/// As [`resolve`], with the words that a script sees.
+fn resolve_from_script(dialect: Dialect, args: &[&[u8]]) -> Result<&'static Command, ErrorReply> {
+    let _ = dialect;
+    let command = commands::find(args.first().copied().unwrap_or_default())
+        .ok_or(ErrorReply::new("ERR Unknown command called from script"))?;
+    let given = args.len() as i64;
+    let arity = i64::from(command.arity);
+    if (arity >= 0 && given != arity) || given < -arity {
+        return Err(ErrorReply::new("ERR Wrong number of args calling command from script"));
+    }
+    Ok(command)
+}

@@ -1,0 +1,98 @@
+//! What a command answers, before any wire format.
+//!
+//! The engine speaks RESP3's richer types; [`crate::resp`] flattens them for a RESP2 connection and
+//! [`crate::lua`] for a script, each by Valkey's own rules.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+/// A reply.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// `+OK`: a status.
+    Status(Cow<'static, str>),
+    /// `-ERR …`: an error, its code included.
+    Error(ErrorReply),
+    /// `:1`.
+    Int(i64),
+    /// `$…`: a binary-safe string.
+    Bulk(Bytes),
+    /// The absence of a value: `_` in RESP3, `$-1` in RESP2.
+    Null,
+    /// The absence of an array: `_` in RESP3, `*-1` in RESP2.
+    NullArray,
+    /// `*…`.
+    Array(Vec<Reply>),
+    /// `%…`: pairs; a flat array in RESP2.
+    Map(Vec<(Reply, Reply)>),
+    /// `~…`: members; an array in RESP2.
+    Set(Vec<Reply>),
+    /// `,…`: a floating-point number; a bulk string in RESP2.
+    Double(f64),
+    /// `#t`: a truth value; an integer in RESP2.
+    Bool(bool),
+    /// `(…`: an integer of any size, in decimal; a bulk string in RESP2.
+    BigNumber(String),
+    /// `=…`: text with a three-letter format; a bulk string in RESP2.
+    Verbatim([u8; 3], Bytes),
+    /// `>…`: out-of-band data (pub/sub); an array in RESP2.
+    Push(Vec<Reply>),
+}
+
+/// The text of an error reply, its code first: `WRONGTYPE Operation against a key …`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorReply(pub Cow<'static, str>);
+
+/// What a command's implementation returns.
+pub type CommandResult = Result<Reply, ErrorReply>;
+
+impl Reply {
+    /// `+OK`.
+    pub const OK: Reply = Reply::Status(Cow::Borrowed("OK"));
+
+    /// A bulk string, copied.
+    pub fn bulk(bytes: impl AsRef<[u8]>) -> Self {
+        Reply::Bulk(Bytes::copy_from_slice(bytes.as_ref()))
+    }
+
+    /// The error in this reply, if it is one.
+    pub fn error(&self) -> Option<&ErrorReply> {
+        match self {
+            Reply::Error(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl ErrorReply {
+    /// An error whose text never changes.
+    pub const fn new(text: &'static str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+
+    /// The first word: `ERR`, `WRONGTYPE`, `NOSCRIPT` …
+    pub fn code(&self) -> &str {
+        self.0.split(' ').next().unwrap_or_default()
+    }
+}
+
+impl From<CommandResult> for Reply {
+    fn from(result: CommandResult) -> Self {
+        result.unwrap_or_else(Reply::Error)
+    }
+}
+
+impl From<String> for ErrorReply {
+    fn from(text: String) -> Self {
+        Self(Cow::Owned(text))
+    }
+}
+
+impl std::fmt::Display for ErrorReply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for ErrorReply {}

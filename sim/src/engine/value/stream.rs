@@ -1,0 +1,5 @@
+//! Streams.
+
+/// A stream: entries with ids, appended in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stream {}

@@ -1,0 +1,16 @@
+//! A deterministic Valkey.
+//!
+//! [`engine`] is the server without its world: a keyspace, the commands and their effects, handed the time
+//! with every command. [`lua`] runs functions and scripts in it. [`resp`] and [`server`] put it behind any
+//! byte stream; [`link`] is a simulated network of such streams, and [`clock`] gives every node a clock of
+//! its own. This crate knows nothing about grants.
+//!
+//! The pure parts ([`engine`], [`lua`], [`resp`], [`clock`]) build without `--cfg madsim`; [`link`] needs it.
+
+pub mod clock;
+pub mod engine;
+#[cfg(madsim)]
+pub mod link;
+pub mod lua;
+pub mod resp;
+pub mod server;

@@ -1,0 +1,1 @@
+//! Connections: the engine behind any byte stream.

@@ -1,0 +1,4 @@
+//! grantsim: deterministic simulation and property testing of claim grants and leases kept in Valkey.
+
+#[cfg(not(madsim))]
+compile_error!("grantsim simulates time with madsim and needs `--cfg madsim` (see .cargo/config.toml).");
