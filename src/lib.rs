@@ -2,3 +2,9 @@
 
 #[cfg(not(madsim))]
 compile_error!("grantsim simulates time with madsim and needs `--cfg madsim` (see .cargo/config.toml).");
+
+pub mod digest;
+pub mod node;
+pub mod plan;
+pub mod property;
+pub mod trace;

@@ -1,0 +1,169 @@
+//! What breaks, as data. Each fault names who it hits and when, so that a plan without it is the same plan.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::node::Node;
+
+/// One thing that goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fault", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Fault {
+    /// A process is killed. It forgets everything and its connections are reset.
+    Crash {
+        /// Which.
+        node: Node,
+        /// When.
+        at_ms: u64,
+        /// How long it stays down; for ever when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        down_ms: Option<u64>,
+    },
+    /// A process stands still, as in a long garbage collection, and then goes on as if nothing had been.
+    Pause {
+        /// Which.
+        node: Node,
+        /// When.
+        at_ms: u64,
+        /// How long.
+        for_ms: u64,
+    },
+    /// Two nodes cannot reach each other. What is under way is held and arrives after the partition heals.
+    Partition {
+        /// One side.
+        a: Node,
+        /// The other side.
+        b: Node,
+        /// When.
+        at_ms: u64,
+        /// How long.
+        for_ms: u64,
+        /// Which way nothing passes.
+        #[serde(default)]
+        cut: Cut,
+    },
+    /// The connection is reset before the request leaves: it is never executed, and the client cannot know.
+    LoseRequest {
+        /// The request.
+        call: CallRef,
+    },
+    /// The request is executed, and the connection is reset before the reply arrives.
+    LoseReply {
+        /// The request.
+        call: CallRef,
+    },
+    /// The request, and whatever follows it on its connection, stays in the network. When the client's patience
+    /// is shorter, it gives up, and the request executes later all the same: a late duplicate.
+    DelayRequest {
+        /// The request.
+        call: CallRef,
+        /// How long.
+        by_ms: u64,
+    },
+    /// The request is executed a second time later, as when a client library repeats it on a fresh connection.
+    RepeatRequest {
+        /// The request.
+        call: CallRef,
+        /// How much later.
+        after_ms: u64,
+    },
+    /// The claim stays in the network until the server's clock reads the stored expiry of its grant plus this.
+    ClaimAtExpiry {
+        /// The claim.
+        call: CallRef,
+        /// 0 is the last millisecond at which the grant is valid.
+        offset_ms: i64,
+    },
+    /// What happens to a grant's message from a scheduler, or the reclaimer, to a worker.
+    GrantMessage {
+        /// Who sends it.
+        from: Node,
+        /// Its how-manieth message to a worker, from 1.
+        nth: u32,
+        /// What happens to it.
+        fate: Fate,
+    },
+}
+
+/// The `nth` call of a function by a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallRef {
+    /// Who calls.
+    pub node: Node,
+    /// The function (`ff_renew_lease`), or `claim` for whichever function claims in the library under test.
+    pub function: String,
+    /// From 1, over the whole run: a restarted process goes on counting.
+    pub nth: u32,
+}
+
+/// Which way a partition cuts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cut {
+    /// Both ways.
+    #[default]
+    Both,
+    /// What `a` sends does not arrive; what `b` sends does.
+    AToB,
+    /// What `b` sends does not arrive; what `a` sends does.
+    BToA,
+}
+
+/// What happens to one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// It never arrives.
+    Drop,
+    /// It arrives this much later, milliseconds.
+    Delay(u64),
+    /// It arrives, and once more this much later, milliseconds.
+    Twice(u64),
+}
+
+impl Fault {
+    /// The class of fault that the contract and the summary speak of.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Fault::Crash { .. } => "crash",
+            Fault::Pause { .. } => "pause",
+            Fault::Partition { .. } => "partition",
+            Fault::LoseRequest { .. } => "lost-request",
+            Fault::LoseReply { .. } => "lost-reply",
+            Fault::DelayRequest { .. } => "late-request",
+            Fault::RepeatRequest { .. } => "repeated-request",
+            Fault::ClaimAtExpiry { .. } => "claim-at-expiry",
+            Fault::GrantMessage { .. } => "grant-message",
+        }
+    }
+
+    /// The nodes it names.
+    pub fn nodes(&self) -> Vec<Node> {
+        match self {
+            Fault::Crash { node, .. } | Fault::Pause { node, .. } => vec![*node],
+            Fault::Partition { a, b, .. } => vec![*a, *b],
+            Fault::GrantMessage { from, .. } => vec![*from],
+            _ => self.call().map(|call| call.node).into_iter().collect(),
+        }
+    }
+
+    /// The call it hits, for the faults of calls.
+    pub fn call(&self) -> Option<&CallRef> {
+        match self {
+            Fault::LoseRequest { call }
+            | Fault::LoseReply { call }
+            | Fault::DelayRequest { call, .. }
+            | Fault::RepeatRequest { call, .. }
+            | Fault::ClaimAtExpiry { call, .. } => Some(call),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for CallRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} #{} of {}", self.function, self.nth, self.node)
+    }
+}

@@ -1,0 +1,183 @@
+//! Profiles: shapes of plans, by name.
+
+use proptest::prelude::*;
+
+use super::{
+    Plan,
+    strategy::{Shape, Weights, plans},
+};
+
+/// A shape of plans with a name.
+pub struct Profile {
+    /// Its name: on the command line and in tokens.
+    pub name: &'static str,
+    /// What it is for, in a sentence.
+    pub about: &'static str,
+    /// Its plans.
+    pub plans: fn() -> BoxedStrategy<Plan>,
+}
+
+/// The profile that a hunt draws from unless told otherwise.
+pub const DEFAULT: &str = "swarm";
+
+/// Every profile.
+pub static PROFILES: &[Profile] = &[
+    Profile {
+        name: "swarm",
+        about: "a random subset of all faults, with random weights: the default",
+        plans: || swarm().boxed(),
+    },
+    Profile {
+        name: "calm",
+        about: "nothing breaks: the happy path, several lanes, retries and delays",
+        plans: || plans(calm()).boxed(),
+    },
+    Profile {
+        name: "race",
+        about: "many workers, few executions, grants that live a few milliseconds",
+        plans: || plans(race()).boxed(),
+    },
+    Profile {
+        name: "edge",
+        about: "claims that land at the grant's expiry and 1 ms around it; grants of 1 ms, and of none",
+        plans: || plans(edge()).boxed(),
+    },
+    Profile {
+        name: "crash",
+        about: "workers, schedulers and scanners die, restart, and pause past their leases",
+        plans: || plans(crash()).boxed(),
+    },
+    Profile {
+        name: "lossy",
+        about: "requests lost, replies lost after the commit, late and repeated requests, partitions",
+        plans: || plans(lossy()).boxed(),
+    },
+];
+
+/// No profile has this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no profile is called {0:?}: `grantsim profiles` lists them")]
+pub struct UnknownProfile(pub String);
+
+/// Finds a profile by name.
+///
+/// # Errors
+/// [`UnknownProfile`].
+pub fn find(name: &str) -> Result<&'static Profile, UnknownProfile> {
+    PROFILES.iter().find(|profile| profile.name == name).ok_or_else(|| UnknownProfile(name.to_owned()))
+}
+
+fn calm() -> Shape {
+    Shape {
+        workers: 2..=4,
+        schedulers: 1..=2,
+        executions: 10..=40,
+        slots: 1..=4,
+        grant_ttl_ms: vec![500..=5_000],
+        lease_ttl_ms: 600..=4_000,
+        work_ms: 1..=1_500,
+        request_timeout_ms: 500..=1_000,
+        latency_us: 1_000..=3_000,
+        loss_ppm: 0..=0,
+        faults: 0..=0,
+        weights: Weights::default(),
+        skew_ms: 0,
+    }
+}
+
+fn race() -> Shape {
+    Shape {
+        workers: 4..=8,
+        schedulers: 2..=3,
+        executions: 3..=12,
+        slots: 2..=6,
+        grant_ttl_ms: vec![1..=40],
+        lease_ttl_ms: 30..=400,
+        work_ms: 1..=200,
+        faults: 0..=4,
+        weights: Weights { repeat_request: 1, grant_message: 3, delay_request: 1, ..Weights::default() },
+        ..calm()
+    }
+}
+
+fn edge() -> Shape {
+    Shape {
+        executions: 6..=20,
+        grant_ttl_ms: vec![0..=0, 1..=1, 2..=10, 20..=200],
+        lease_ttl_ms: 10..=500,
+        work_ms: 1..=600,
+        faults: 4..=10,
+        weights: Weights { claim_at_expiry: 8, grant_message: 1, ..Weights::default() },
+        ..calm()
+    }
+}
+
+fn crash() -> Shape {
+    Shape {
+        executions: 8..=30,
+        grant_ttl_ms: vec![50..=2_000],
+        lease_ttl_ms: 200..=2_000,
+        faults: 2..=8,
+        weights: Weights { crash: 4, pause: 4, grant_message: 1, ..Weights::default() },
+        ..calm()
+    }
+}
+
+fn lossy() -> Shape {
+    Shape {
+        executions: 8..=30,
+        grant_ttl_ms: vec![100..=3_000],
+        lease_ttl_ms: 200..=2_500,
+        request_timeout_ms: 100..=800,
+        loss_ppm: 0..=20_000,
+        faults: 4..=14,
+        weights: Weights {
+            lose_request: 2,
+            lose_reply: 4,
+            delay_request: 4,
+            repeat_request: 3,
+            partition: 2,
+            grant_message: 1,
+            ..Weights::default()
+        },
+        ..calm()
+    }
+}
+
+/// Swarm testing: every run switches most faults off and turns the rest up, because a bug that needs three faults
+/// is not met by a mixture in which thirty take turns (Groce et al., "Swarm Testing", ISSTA 2012).
+fn swarm() -> impl Strategy<Value = Plan> {
+    let weight = || prop_oneof![2 => Just(0u32), 1 => 1..=8u32];
+    let weights = proptest::array::uniform9(weight()).prop_map(|w| Weights {
+        crash: w[0],
+        pause: w[1],
+        partition: w[2],
+        lose_request: w[3],
+        lose_reply: w[4],
+        delay_request: w[5],
+        repeat_request: w[6],
+        claim_at_expiry: w[7],
+        grant_message: w[8],
+    });
+    let grant_ttl_ms = prop_oneof![1 => Just(0..=0), 2 => Just(1..=50), 6 => Just(50..=3_000)];
+    let skew_ms = prop_oneof![3 => Just(0i64), 1 => Just(50), 1 => Just(3_000)];
+    let loss_ppm = prop_oneof![3 => Just(0u32), 1 => Just(20_000)];
+    (weights, grant_ttl_ms, skew_ms, loss_ppm, 3..=8usize, 50..=3_000u64).prop_flat_map(
+        |(weights, grant_ttl_ms, skew_ms, loss_ppm, most_workers, lease_ttl_ms)| {
+            plans(Shape {
+                workers: 2..=most_workers,
+                schedulers: 1..=3,
+                executions: 10..=40,
+                // Now and then a grant that never existed, among others that do.
+                grant_ttl_ms: vec![grant_ttl_ms],
+                lease_ttl_ms: lease_ttl_ms..=lease_ttl_ms,
+                request_timeout_ms: 100..=1_000,
+                loss_ppm: 0..=loss_ppm,
+                faults: 0..=16,
+                weights,
+                skew_ms,
+                ..calm()
+            })
+        },
+    )
+}
