@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::World;
@@ -53,10 +53,10 @@ struct Segment {
 pub(super) enum Found {
     /// So many bytes that can be taken; 0 for a handshake.
     Bytes(usize),
+    /// The writer has finished.
     End,
+    /// The connection is broken.
     Reset,
-    /// Nothing yet: the reader is woken.
-    Nothing,
 }
 
 /// One direction of a connection.
@@ -198,21 +198,21 @@ impl Pipe {
     }
 
     /// What there is to read, `limit` bytes at most. If nothing, the reader is woken when it is worth asking again.
-    pub fn look(&mut self, world: &World, limit: usize, waker: &Waker) -> Found {
+    pub fn look(&mut self, world: &World, limit: usize, waker: &Waker) -> Poll<Found> {
         let now = world.now();
         let front = self.segments.front().filter(|front| self.path.has_landed(front.due, now));
         match front.map(|front| front.load) {
-            _ if self.deaf => Found::Reset,
-            Some(Load::Fin) => Found::End,
-            Some(Load::Reset) => Found::Reset,
+            _ if self.deaf => Poll::Ready(Found::Reset),
+            Some(Load::Fin) => Poll::Ready(Found::End),
+            Some(Load::Reset) => Poll::Ready(Found::Reset),
             Some(Load::Bytes(_)) => {
                 self.reader.leave();
-                Found::Bytes(self.landed_bytes(now, limit))
+                Poll::Ready(Found::Bytes(self.landed_bytes(now, limit)))
             }
             None => {
                 self.reader.park(waker);
                 self.alert(world);
-                Found::Nothing
+                Poll::Pending
             }
         }
     }

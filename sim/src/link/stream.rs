@@ -146,12 +146,13 @@ impl Stream {
     /// Waits for the other side's step of the handshake.
     pub(super) async fn greeted(&self) -> io::Result<()> {
         poll_fn(|cx| {
-            let found = ready!(self.look(usize::MAX, cx));
-            match found {
-                Found::Bytes(_) => self.connection.borrow_mut().incoming(self.side).take_greeting(),
-                _ => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
-            }
-            Poll::Ready(Ok(()))
+            Poll::Ready(match ready!(self.look(usize::MAX, cx)) {
+                Found::Bytes(_) => {
+                    self.connection.borrow_mut().incoming(self.side).take_greeting();
+                    Ok(())
+                }
+                Found::End | Found::Reset => Err(io::ErrorKind::ConnectionReset.into()),
+            })
         })
         .await
     }
@@ -160,10 +161,7 @@ impl Stream {
     fn look(&self, limit: usize, cx: &mut Context<'_>) -> Poll<Found> {
         let connection = &mut *self.connection.borrow_mut();
         let incoming = &mut connection.pipes[self.side.other() as usize];
-        match incoming.look(&connection.world, limit, cx.waker()) {
-            Found::Nothing => Poll::Pending,
-            found => Poll::Ready(found),
-        }
+        incoming.look(&connection.world, limit, cx.waker())
     }
 }
 
@@ -178,7 +176,7 @@ impl AsyncRead for Stream {
                 connection.incoming(self.side).take(count, |piece| buf.put_slice(piece));
                 Poll::Ready(Ok(()))
             }
-            Found::End | Found::Nothing => Poll::Ready(Ok(())),
+            Found::End => Poll::Ready(Ok(())),
             Found::Reset => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
         }
     }
