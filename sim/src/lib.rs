@@ -12,5 +12,6 @@ pub mod engine;
 #[cfg(madsim)]
 pub mod link;
 pub mod lua;
+pub mod random;
 pub mod resp;
 pub mod server;
