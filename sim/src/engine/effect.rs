@@ -40,11 +40,15 @@ impl Effects {
         self.extend(args.iter().copied());
     }
 
-    /// Adds one write from an iterator of its arguments.
+    /// Adds one write from an iterator of its arguments. The name is put in capitals.
     pub fn extend<'b>(&mut self, args: impl IntoIterator<Item = &'b [u8]>) {
+        let (name_start, name) = (self.bytes.len(), self.arg_ends.len());
         for arg in args {
             self.bytes.extend_from_slice(arg);
             self.arg_ends.push(self.bytes.len() as u32);
+        }
+        if let Some(&name_end) = self.arg_ends.get(name) {
+            self.bytes[name_start..name_end as usize].make_ascii_uppercase();
         }
         self.effect_ends.push(self.arg_ends.len() as u32);
     }

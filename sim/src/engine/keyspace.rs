@@ -38,10 +38,27 @@ impl Keyspace {
         self.entries.get_mut(key).map(|entry| &mut Arc::make_mut(entry).value)
     }
 
+    /// The value of a key for changing, made by `empty` where there is none.
+    pub fn value_or_insert(&mut self, key: &[u8], empty: impl FnOnce() -> Value) -> &mut Value {
+        if !self.entries.contains_key(key) {
+            let entry = Arc::new(Entry { value: empty(), expires_at: None });
+            self.entries.insert(Bytes::copy_from_slice(key), entry);
+        }
+        self.value_mut(key).expect("the key is there, or was just put there")
+    }
+
     /// Puts a value under a key, with its expiry, replacing both.
     pub fn insert(&mut self, key: Bytes, value: Value, expires_at: Option<UnixMillis>) {
-        let old = self.entries.insert(key.clone(), Arc::new(Entry { value, expires_at }));
-        self.move_expiry(&key, old.and_then(|entry| entry.expires_at), expires_at);
+        let entry = Arc::new(Entry { value, expires_at });
+        let Some(old) = self.entries.get_mut(&key) else {
+            if let Some(at) = expires_at {
+                self.expiries.insert((at, key.clone()));
+            }
+            self.entries.insert(key, entry);
+            return;
+        };
+        let old = std::mem::replace(old, entry);
+        self.move_expiry(&key, old.expires_at, expires_at);
     }
 
     /// Takes a key away.

@@ -23,21 +23,24 @@ pub mod commands;
 mod dialect;
 mod effect;
 pub mod functions;
+pub mod glob;
 mod keyspace;
 pub mod number;
+mod random;
 mod reply;
 mod session;
 mod time;
+mod typed;
 pub mod value;
-
-use bytes::Bytes;
 
 pub use dialect::{Dialect, UnknownDialect};
 pub use effect::{Effect, Effects};
 pub use keyspace::{Entry, Keyspace};
+pub use random::Random;
 pub use reply::{CommandResult, ErrorReply, Reply};
 pub use session::{Protocol, Session};
 pub use time::{UnixMicros, UnixMillis};
+pub use typed::Kind;
 
 use crate::lua::Interpreter;
 use commands::{Command, Flags};
@@ -52,6 +55,7 @@ pub struct Engine {
     functions: Functions,
     interpreter: Interpreter,
     last_session_id: u64,
+    random: Random,
 }
 
 impl Engine {
@@ -63,6 +67,7 @@ impl Engine {
             functions: Functions::default(),
             interpreter,
             last_session_id: 0,
+            random: Random::new(0),
         }
     }
 
@@ -74,6 +79,11 @@ impl Engine {
     /// The keyspace, to look at.
     pub fn keyspace(&self) -> &Keyspace {
         &self.db
+    }
+
+    /// Starts the random choices (`SPOP`, `RANDOMKEY` …) anew from a seed; a new engine has seed 0.
+    pub fn seed(&mut self, seed: u64) {
+        self.random = Random::new(seed);
     }
 
     /// A new connection.
@@ -222,10 +232,7 @@ impl<'a> Context<'a> {
     /// The value of a key for changing, made by `empty` where there is none.
     pub fn get_or_insert(&mut self, key: &[u8], empty: impl FnOnce() -> Value) -> &mut Value {
         self.drop_if_expired(key);
-        if self.engine.db.get(key).is_none() {
-            self.engine.db.insert(Bytes::copy_from_slice(key), empty(), None);
-        }
-        self.engine.db.value_mut(key).expect("the key was just put there")
+        self.engine.db.value_or_insert(key, empty)
     }
 
     /// Whether the key exists.

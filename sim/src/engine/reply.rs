@@ -56,6 +56,16 @@ impl Reply {
         Reply::Bulk(Bytes::copy_from_slice(bytes.as_ref()))
     }
 
+    /// An array of bulk strings; the strings are shared, not copied.
+    pub fn bulks<'b>(strings: impl IntoIterator<Item = &'b Bytes>) -> Self {
+        Reply::Array(strings.into_iter().cloned().map(Reply::Bulk).collect())
+    }
+
+    /// A bulk string, or the absence of one.
+    pub fn bulk_or_null(string: Option<&Bytes>) -> Self {
+        string.map_or(Reply::Null, |string| Reply::Bulk(string.clone()))
+    }
+
     /// The error in this reply, if it is one.
     pub fn error(&self) -> Option<&ErrorReply> {
         match self {

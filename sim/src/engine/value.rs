@@ -3,17 +3,24 @@
 use bytes::Bytes;
 use indexmap::IndexMap;
 
+pub mod set;
 pub mod stream;
 pub mod zset;
 
+pub use set::Set;
 pub use stream::Stream;
 pub use zset::SortedSet;
+
+use super::{Dialect, number};
 
 /// The hash function of every table: fixed, so that no order depends on the process.
 pub type FixedState = std::hash::BuildHasherDefault<rustc_hash::FxHasher>;
 
 /// A hash: its fields in the order in which they were first set.
 pub type Hash = IndexMap<Bytes, Bytes, FixedState>;
+
+/// A list.
+pub type List = std::collections::VecDeque<Bytes>;
 
 /// A value, by type. Collections are never empty: the last removal removes the key.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,7 +30,7 @@ pub enum Value {
     /// `hash`.
     Hash(Hash),
     /// `list`.
-    List(std::collections::VecDeque<Bytes>),
+    List(List),
     /// `set`.
     Set(Set),
     /// `zset`.
@@ -32,11 +39,18 @@ pub enum Value {
     Stream(Stream),
 }
 
-/// A set: its members in the order in which they were added; all-integer sets are listed sorted, as an intset is.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Set {
-    /// The members.
-    pub members: indexmap::IndexSet<Bytes, FixedState>,
+/// Default limits up to which a server keeps a collection in its compact form.
+mod compact {
+    /// `hash-max-listpack-entries`.
+    pub const HASH_ENTRIES: usize = 512;
+    /// `zset-max-listpack-entries` and `set-max-listpack-entries`.
+    pub const ENTRIES: usize = 128;
+    /// `*-max-listpack-value`, in bytes.
+    pub const VALUE_BYTES: usize = 64;
+    /// `list-max-listpack-size -2`, in bytes.
+    pub const LIST_BYTES: usize = 8 * 1024;
+    /// The longest string that is allocated together with its header.
+    pub const EMBEDDED_BYTES: usize = 44;
 }
 
 impl Value {
@@ -51,4 +65,48 @@ impl Value {
             Value::Stream(_) => "stream",
         }
     }
+
+    /// What `OBJECT ENCODING` answers for a value that was made as it is now: a real server also remembers that
+    /// a value was larger once.
+    pub fn encoding(&self, dialect: Dialect) -> &'static str {
+        let choose = |compact, small, large| if compact { small } else { large };
+        match self {
+            Value::String(text) if number::read_i64(text).is_some() => "int",
+            Value::String(text) => choose(text.len() <= compact::EMBEDDED_BYTES, "embstr", "raw"),
+            Value::Hash(hash) => choose(is_compact_hash(hash), "listpack", "hashtable"),
+            Value::List(list) => choose(is_compact_list(list, dialect), "listpack", "quicklist"),
+            Value::Set(set) if set.is_intset() => "intset",
+            Value::Set(set) => choose(is_compact_set(set, dialect), "listpack", "hashtable"),
+            Value::SortedSet(zset) => choose(is_compact_zset(zset), "listpack", "skiplist"),
+            Value::Stream(_) => "stream",
+        }
+    }
+}
+
+/// Whether a server keeps this hash as a listpack, and so scans it in one go.
+pub fn is_compact_hash(hash: &Hash) -> bool {
+    hash.len() <= compact::HASH_ENTRIES
+        && hash.iter().all(|(field, value)| is_short(field) && is_short(value))
+}
+
+/// Whether a server keeps this set as an intset or a listpack. Redis 7.0 knows no listpack of a set.
+pub fn is_compact_set(set: &Set, dialect: Dialect) -> bool {
+    set.is_intset()
+        || dialect == Dialect::Valkey8
+            && set.len() <= compact::ENTRIES
+            && set.iter().all(|member| is_short(member))
+}
+
+/// Whether a server keeps this sorted set as a listpack.
+pub fn is_compact_zset(zset: &SortedSet) -> bool {
+    zset.len() <= compact::ENTRIES && zset.iter().all(|(member, _)| is_short(member))
+}
+
+/// Whether a server keeps this list as one listpack. Redis 7.0 calls every list a quicklist.
+fn is_compact_list(list: &List, dialect: Dialect) -> bool {
+    dialect == Dialect::Valkey8 && list.iter().map(Bytes::len).sum::<usize>() <= compact::LIST_BYTES
+}
+
+fn is_short(bytes: &[u8]) -> bool {
+    bytes.len() <= compact::VALUE_BYTES
 }

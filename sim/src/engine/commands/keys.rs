@@ -1,6 +1,385 @@
 //! Keys of any type, and their expiry.
 
-use super::Command;
+use bytes::Bytes;
+
+use super::{
+    Command, Flags, Keys,
+    expiry::Form,
+    parse::{Words, is},
+    scan::{self, Extra},
+};
+use crate::engine::{CommandResult, Context, ErrorReply, Reply, SYNTAX, UnixMillis, glob, wrong_arity};
+
+const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
+const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
+const TWO_KEYS: Keys = Keys::Range { first: 1, last: 2, step: 1 };
 
 /// The family.
-pub const COMMANDS: &[Command] = &[];
+pub const COMMANDS: &[Command] = &[
+    Command { name: "EXISTS", arity: -2, flags: READ_FAST, keys: Keys::ALL, run: count_existing },
+    Command { name: "TOUCH", arity: -2, flags: READ_FAST, keys: Keys::ALL, run: count_existing },
+    Command { name: "DEL", arity: -2, flags: Flags::WRITE, keys: Keys::ALL, run: delete },
+    Command { name: "UNLINK", arity: -2, flags: WRITE_FAST, keys: Keys::ALL, run: delete },
+    Command { name: "TYPE", arity: 2, flags: READ_FAST, keys: Keys::FIRST, run: type_name },
+    Command { name: "PERSIST", arity: 2, flags: WRITE_FAST, keys: Keys::FIRST, run: persist },
+    Command {
+        name: "EXPIRE",
+        arity: -3,
+        flags: WRITE_FAST,
+        keys: Keys::FIRST,
+        run: |cx| expire(cx, Form::EX),
+    },
+    Command {
+        name: "PEXPIRE",
+        arity: -3,
+        flags: WRITE_FAST,
+        keys: Keys::FIRST,
+        run: |cx| expire(cx, Form::PX),
+    },
+    Command {
+        name: "EXPIREAT",
+        arity: -3,
+        flags: WRITE_FAST,
+        keys: Keys::FIRST,
+        run: |cx| expire(cx, Form::EXAT),
+    },
+    Command {
+        name: "PEXPIREAT",
+        arity: -3,
+        flags: WRITE_FAST,
+        keys: Keys::FIRST,
+        run: |cx| expire(cx, Form::PXAT),
+    },
+    Command {
+        name: "TTL",
+        arity: 2,
+        flags: READ_FAST,
+        keys: Keys::FIRST,
+        run: |cx| time_left(cx, to_seconds),
+    },
+    Command { name: "PTTL", arity: 2, flags: READ_FAST, keys: Keys::FIRST, run: |cx| time_left(cx, |ms| ms) },
+    Command {
+        name: "EXPIRETIME",
+        arity: 2,
+        flags: READ_FAST,
+        keys: Keys::FIRST,
+        run: |cx| deadline(cx, to_seconds),
+    },
+    Command {
+        name: "PEXPIRETIME",
+        arity: 2,
+        flags: READ_FAST,
+        keys: Keys::FIRST,
+        run: |cx| deadline(cx, |ms| ms),
+    },
+    Command { name: "COPY", arity: -3, flags: Flags::WRITE.and(Flags::DENYOOM), keys: TWO_KEYS, run: copy },
+    Command { name: "RENAME", arity: 3, flags: Flags::WRITE, keys: TWO_KEYS, run: rename },
+    Command { name: "RENAMENX", arity: 3, flags: WRITE_FAST, keys: TWO_KEYS, run: rename_if_free },
+    Command { name: "RANDOMKEY", arity: 1, flags: Flags::READONLY, keys: Keys::None, run: random_key },
+    Command { name: "KEYS", arity: 2, flags: Flags::READONLY, keys: Keys::None, run: keys },
+    Command { name: "SCAN", arity: -2, flags: Flags::READONLY, keys: Keys::None, run: scan },
+    Command {
+        name: "OBJECT",
+        arity: -2,
+        flags: Flags::READONLY,
+        keys: Keys::Range { first: 2, last: 2, step: 1 },
+        run: object,
+    },
+];
+
+const NO_SUCH_KEY: ErrorReply = ErrorReply::new("ERR no such key");
+
+/// EXISTS and TOUCH.
+fn count_existing(cx: &mut Context<'_>) -> CommandResult {
+    let keys = &cx.args[1..];
+    Ok(Reply::Int(keys.iter().filter(|key| cx.exists(key)).count() as i64))
+}
+
+/// DEL and UNLINK, which differ only in how long a real server takes.
+fn delete(cx: &mut Context<'_>) -> CommandResult {
+    let keys = &cx.args[1..];
+    let removed = keys.iter().filter(|key| cx.db(key).remove(key).is_some()).count();
+    if removed > 0 {
+        cx.propagate();
+    }
+    Ok(Reply::Int(removed as i64))
+}
+
+fn type_name(cx: &mut Context<'_>) -> CommandResult {
+    let name = cx.get(cx.arg(1)).map_or("none", |value| value.type_name());
+    Ok(Reply::Status(name.into()))
+}
+
+fn persist(cx: &mut Context<'_>) -> CommandResult {
+    let key = cx.arg(1);
+    let db = cx.db(key);
+    if db.get(key).is_none_or(|entry| entry.expires_at.is_none()) {
+        return Ok(Reply::Int(0));
+    }
+    db.set_expiry(key, None);
+    cx.propagate();
+    Ok(Reply::Int(1))
+}
+
+/// The conditions of EXPIRE and its kin.
+#[derive(Clone, Copy, Debug, Default)]
+struct Conditions {
+    nx: bool,
+    xx: bool,
+    gt: bool,
+    lt: bool,
+}
+
+impl Conditions {
+    fn parse(cx: &Context<'_>) -> Result<Self, ErrorReply> {
+        let mut conditions = Self::default();
+        for word in Words::from(cx, 3) {
+            let condition = match word {
+                word if is(word, "NX") => &mut conditions.nx,
+                word if is(word, "XX") => &mut conditions.xx,
+                word if is(word, "GT") => &mut conditions.gt,
+                word if is(word, "LT") => &mut conditions.lt,
+                word => {
+                    return Err(format!("ERR Unsupported option {}", String::from_utf8_lossy(word)).into());
+                }
+            };
+            *condition = true;
+        }
+        let Self { nx, xx, gt, lt } = conditions;
+        if nx && (xx || gt || lt) {
+            return Err(ErrorReply::new(
+                "ERR NX and XX, GT or LT options at the same time are not compatible",
+            ));
+        }
+        if gt && lt {
+            return Err(ErrorReply::new("ERR GT and LT options at the same time are not compatible"));
+        }
+        Ok(conditions)
+    }
+
+    /// Whether a key with this expiry may get that one. No expiry counts as one that never comes.
+    fn allow(self, current: Option<UnixMillis>, wanted: UnixMillis) -> bool {
+        match current {
+            None => !self.xx && !self.gt,
+            Some(current) => !self.nx && (!self.gt || wanted > current) && (!self.lt || wanted < current),
+        }
+    }
+}
+
+fn expire(cx: &mut Context<'_>, form: Form) -> CommandResult {
+    let key = cx.arg(1);
+    let conditions = Conditions::parse(cx)?;
+    let deadline = form.deadline(cx, cx.arg(2))?;
+    let now = cx.now_ms();
+    let db = cx.db(key);
+    let Some(entry) = db.get(key) else { return Ok(Reply::Int(0)) };
+    if !conditions.allow(entry.expires_at, deadline) {
+        return Ok(Reply::Int(0));
+    }
+    if deadline <= now {
+        cx.engine.expire(key, cx.effects);
+        return Ok(Reply::Int(1));
+    }
+    db.set_expiry(key, Some(deadline));
+    if form == Form::PXAT {
+        cx.propagate();
+    } else {
+        let deadline = deadline.to_string();
+        let absolute: [&[u8]; 3] = [b"PEXPIREAT", key, deadline.as_bytes()];
+        cx.effects.extend(absolute.into_iter().chain(Words::from(&*cx, 3)));
+    }
+    Ok(Reply::Int(1))
+}
+
+fn to_seconds(ms: i64) -> i64 {
+    ms.saturating_add(500) / 1_000
+}
+
+/// TTL and PTTL.
+fn time_left(cx: &mut Context<'_>, unit: fn(i64) -> i64) -> CommandResult {
+    let now = cx.now_ms();
+    expiry(cx, |at| unit(at.0.saturating_sub(now.0).max(0)))
+}
+
+/// EXPIRETIME and PEXPIRETIME.
+fn deadline(cx: &mut Context<'_>, unit: fn(i64) -> i64) -> CommandResult {
+    expiry(cx, |at| unit(at.0))
+}
+
+/// What is to be said of a key's expiry; −1 if it has none, −2 if there is no key.
+fn expiry(cx: &mut Context<'_>, say: impl FnOnce(UnixMillis) -> i64) -> CommandResult {
+    let key = cx.arg(1);
+    let entry = cx.db(key).get(key);
+    Ok(Reply::Int(entry.map_or(-2, |entry| entry.expires_at.map_or(-1, say))))
+}
+
+fn copy(cx: &mut Context<'_>) -> CommandResult {
+    let (source, target) = (cx.arg(1), cx.arg(2));
+    let mut replace = false;
+    let mut words = Words::from(cx, 3);
+    while let Some(word) = words.next() {
+        if is(word, "REPLACE") {
+            replace = true;
+        } else if is(word, "DB") {
+            // There is one database.
+            if words.integer()? != 0 {
+                return Err(ErrorReply::new("ERR DB index is out of range"));
+            }
+        } else {
+            return Err(SYNTAX);
+        }
+    }
+    if source == target {
+        return Err(ErrorReply::new("ERR source and destination objects are the same"));
+    }
+    let Some(entry) = cx.db(source).get(source).cloned() else { return Ok(Reply::Int(0)) };
+    if cx.exists(target) && !replace {
+        return Ok(Reply::Int(0));
+    }
+    cx.engine.db.insert(Bytes::copy_from_slice(target), entry.value, entry.expires_at);
+    cx.propagate();
+    Ok(Reply::Int(1))
+}
+
+fn rename(cx: &mut Context<'_>) -> CommandResult {
+    let (source, target) = (cx.arg(1), cx.arg(2));
+    if !cx.exists(source) {
+        return Err(NO_SUCH_KEY);
+    }
+    if source != target {
+        move_key(cx, source, target);
+    }
+    Ok(Reply::OK)
+}
+
+fn rename_if_free(cx: &mut Context<'_>) -> CommandResult {
+    let (source, target) = (cx.arg(1), cx.arg(2));
+    if !cx.exists(source) {
+        return Err(NO_SUCH_KEY);
+    }
+    if cx.exists(target) {
+        return Ok(Reply::Int(0));
+    }
+    move_key(cx, source, target);
+    Ok(Reply::Int(1))
+}
+
+/// Moves an entry, its expiry included, over whatever is at the target.
+fn move_key(cx: &mut Context<'_>, source: &[u8], target: &[u8]) {
+    cx.drop_if_expired(target);
+    let Some(entry) = cx.engine.db.remove(source) else { return };
+    let entry = std::sync::Arc::unwrap_or_clone(entry);
+    cx.engine.db.insert(Bytes::copy_from_slice(target), entry.value, entry.expires_at);
+    cx.propagate();
+}
+
+fn random_key(cx: &mut Context<'_>) -> CommandResult {
+    while !cx.engine.db.is_empty() {
+        let position = cx.engine.random.below(cx.engine.db.len());
+        let Some(key) = cx.engine.db.iter().nth(position).map(|(key, _)| key.clone()) else { break };
+        if cx.exists(&key) {
+            return Ok(Reply::Bulk(key));
+        }
+    }
+    Ok(Reply::Null)
+}
+
+/// KEYS shows no expired key and, unlike SCAN, removes none.
+fn keys(cx: &mut Context<'_>) -> CommandResult {
+    let (pattern, now) = (cx.arg(1), cx.now_ms());
+    let visible = cx.engine.db.iter().filter(|(_, entry)| entry.expires_at.is_none_or(|at| now <= at));
+    let matching = visible.map(|(key, _)| key).filter(|key| glob::matches(pattern, key));
+    Ok(Reply::bulks(matching))
+}
+
+/// Keys are scanned in the order of their hashes: a key keeps its place whatever comes and goes around it, so that
+/// the hash to go on with can be the cursor and nothing needs to be remembered.
+fn scan(cx: &mut Context<'_>) -> CommandResult {
+    let cursor = scan::cursor(cx.arg(1))?;
+    let options = scan::Options::parse(cx, 2, Extra::Type)?;
+    let (page, next) = keys_by_hash(cx, cursor, options.count);
+    let mut found = Vec::with_capacity(page.len());
+    for key in page {
+        let Some(value) = cx.get(&key) else { continue };
+        let of_type = options.type_name.is_none_or(|name| is(name, value.type_name()));
+        if of_type && options.matches(&key) {
+            found.push(Reply::Bulk(key));
+        }
+    }
+    scan::reply(next, found)
+}
+
+/// About `count` keys in the order of their hashes, from the hash `cursor` on, and the hash to go on with; 0 when
+/// there are no more. Keys of one hash stay together.
+fn keys_by_hash(cx: &Context<'_>, cursor: u64, count: usize) -> (Vec<Bytes>, u64) {
+    let hashed = cx.engine.db.iter().map(|(key, _)| (place(key), key));
+    let mut ahead: Vec<(u64, &Bytes)> = hashed.filter(|(hash, _)| *hash >= cursor).collect();
+    let mut next = 0;
+    if count < ahead.len() {
+        next = ahead.select_nth_unstable(count).1.0;
+        // A hash shared with the last one listed would be listed again and again.
+        let last_listed = ahead[..count].iter().map(|(hash, _)| *hash).max().unwrap_or_default();
+        if next == last_listed {
+            next = ahead.iter().map(|(hash, _)| *hash).filter(|hash| *hash > last_listed).min().unwrap_or(0);
+        }
+        ahead.retain(|(hash, _)| next == 0 || *hash < next);
+    }
+    ahead.sort_unstable();
+    (ahead.into_iter().map(|(_, key)| key.clone()).collect(), next)
+}
+
+/// A key's place in a scan: never 0, and small enough for clients that read a cursor as a double.
+fn place(key: &[u8]) -> u64 {
+    use std::hash::BuildHasher;
+    (crate::engine::value::FixedState::default().hash_one(key) >> 12).max(1)
+}
+
+fn object(cx: &mut Context<'_>) -> CommandResult {
+    let subcommand = cx.arg(1);
+    if is(subcommand, "HELP") {
+        return Ok(object_help());
+    }
+    let answer: fn(&Context<'_>, &crate::engine::value::Value) -> CommandResult = match subcommand {
+        name if is(name, "ENCODING") => |cx, value| Ok(Reply::bulk(value.encoding(cx.engine.dialect()))),
+        name if is(name, "REFCOUNT") => |_, _| Ok(Reply::Int(1)),
+        name if is(name, "IDLETIME") => |_, _| Ok(Reply::Int(0)),
+        name if is(name, "FREQ") => |_, _| {
+            Err(ErrorReply::new(
+                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that \
+                 when switching between policies at runtime LRU and LFU data will take some time to adjust.",
+            ))
+        },
+        name => {
+            let name = String::from_utf8_lossy(name);
+            return Err(format!("ERR unknown subcommand '{name}'. Try OBJECT HELP.").into());
+        }
+    };
+    if cx.args.len() != 3 {
+        let name = String::from_utf8_lossy(subcommand).to_ascii_lowercase();
+        return Err(wrong_arity(&format!("object|{name}")));
+    }
+    let key = cx.arg(2);
+    cx.drop_if_expired(key);
+    cx.engine.db.get(key).map_or(Ok(Reply::Null), |entry| answer(cx, &entry.value))
+}
+
+fn object_help() -> Reply {
+    const LINES: &[&str] = &[
+        "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "ENCODING <key>",
+        "    Return the kind of internal representation used in order to store the value",
+        "    associated with a <key>.",
+        "FREQ <key>",
+        "    Return the access frequency index of the <key>. The returned integer is",
+        "    proportional to the logarithm of the real access frequency.",
+        "IDLETIME <key>",
+        "    Return the idle time of the <key>, that is the approximated number of",
+        "    seconds elapsed since the last access to the key.",
+        "REFCOUNT <key>",
+        "    Return the number of references of the value associated with the specified",
+        "    <key>.",
+        "HELP",
+        "    Print this help.",
+    ];
+    Reply::Array(LINES.iter().map(|&line| Reply::Status(line.into())).collect())
+}

@@ -1,14 +1,23 @@
 //! The commands, one file a family, and the one table that names them all.
 
-use super::{CommandResult, Context};
+use std::sync::LazyLock;
+
+use indexmap::IndexMap;
+
+use super::{CommandResult, Context, value::FixedState};
 
 mod connection;
+mod expiry;
 mod functions;
 mod hashes;
 mod keys;
+mod lists;
+mod parse;
 mod pubsub;
+mod scan;
 mod server;
 mod sets;
+mod shape;
 mod sorted_sets;
 mod streams;
 mod strings;
@@ -89,19 +98,27 @@ impl Keys {
     pub const ALL: Keys = Keys::Range { first: 1, last: -1, step: 1 };
 }
 
-/// Looks a command up by name, in any case.
+/// Looks a command up by name, in any case, without allocating.
 pub fn find(name: &[u8]) -> Option<&'static Command> {
-    FAMILIES
-        .iter()
-        .flat_map(|family| family.iter())
-        .find(|command| command.name.as_bytes().eq_ignore_ascii_case(name))
+    static BY_NAME: LazyLock<IndexMap<&'static [u8], &'static Command, FixedState>> = LazyLock::new(|| {
+        FAMILIES.iter().copied().flatten().map(|command| (command.name.as_bytes(), command)).collect()
+    });
+    let mut buffer = [0; LONGEST_NAME];
+    let capitals = buffer.get_mut(..name.len())?;
+    capitals.copy_from_slice(name);
+    capitals.make_ascii_uppercase();
+    BY_NAME.get(&*capitals).copied()
 }
+
+/// Room for the name of every command.
+const LONGEST_NAME: usize = 32;
 
 /// Every command, family by family.
 pub static FAMILIES: &[&[Command]] = &[
     keys::COMMANDS,
     strings::COMMANDS,
     hashes::COMMANDS,
+    lists::COMMANDS,
     sets::COMMANDS,
     sorted_sets::COMMANDS,
     streams::COMMANDS,
@@ -110,3 +127,18 @@ pub static FAMILIES: &[&[Command]] = &[
     connection::COMMANDS,
     server::COMMANDS,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_found_in_any_case_and_named_once() {
+        for command in FAMILIES.iter().copied().flatten() {
+            let found = find(command.name.to_ascii_lowercase().as_bytes()).expect(command.name);
+            assert!(std::ptr::eq(found, command), "{} is in the table twice", command.name);
+        }
+        assert!(find(b"").is_none());
+        assert!(find(&[b'G'; 100]).is_none());
+    }
+}

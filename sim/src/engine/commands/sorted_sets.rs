@@ -1,6 +1,0 @@
-//! Sorted sets.
-
-use super::Command;
-
-/// The family.
-pub const COMMANDS: &[Command] = &[];

@@ -1,0 +1,352 @@
+//! Sorted sets: their members. Ranges are in [`ranges`], unions, intersections and differences in [`algebra`].
+
+mod algebra;
+mod ranges;
+
+use bytes::Bytes;
+
+use super::{
+    Command, Flags, Keys,
+    parse::{self, Words, is},
+    scan::{self, Extra},
+    shape,
+};
+use crate::engine::{
+    CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX, number, value,
+    value::{SortedSet, zset::Inserted},
+    wrong_arity,
+};
+use ranges::By;
+
+const READ: Flags = Flags::READONLY;
+const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
+const WRITE: Flags = Flags::WRITE;
+const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
+const GROW: Flags = Flags::WRITE.and(Flags::DENYOOM);
+const GROW_FAST: Flags = GROW.and(Flags::FAST);
+const FIRST: Keys = Keys::FIRST;
+const TWO_KEYS: Keys = Keys::Range { first: 1, last: 2, step: 1 };
+
+/// The family.
+#[rustfmt::skip]
+pub const COMMANDS: &[Command] = &[
+    Command { name: "ZADD", arity: -4, flags: GROW_FAST, keys: FIRST, run: add },
+    Command { name: "ZINCRBY", arity: 4, flags: GROW_FAST, keys: FIRST, run: increase },
+    Command { name: "ZREM", arity: -3, flags: WRITE_FAST, keys: FIRST, run: remove },
+    Command { name: "ZSCORE", arity: 3, flags: READ_FAST, keys: FIRST, run: score },
+    Command { name: "ZMSCORE", arity: -3, flags: READ_FAST, keys: FIRST, run: scores },
+    Command { name: "ZCARD", arity: 2, flags: READ_FAST, keys: FIRST, run: length },
+    Command { name: "ZRANK", arity: -3, flags: READ_FAST, keys: FIRST, run: |cx| rank(cx, false) },
+    Command { name: "ZREVRANK", arity: -3, flags: READ_FAST, keys: FIRST, run: |cx| rank(cx, true) },
+    Command { name: "ZPOPMIN", arity: -2, flags: WRITE_FAST, keys: FIRST, run: |cx| pop(cx, End::Min) },
+    Command { name: "ZPOPMAX", arity: -2, flags: WRITE_FAST, keys: FIRST, run: |cx| pop(cx, End::Max) },
+    Command { name: "ZMPOP", arity: -4, flags: WRITE, keys: Keys::Counted(1), run: pop_from_first },
+    Command { name: "ZSCAN", arity: -3, flags: READ, keys: FIRST, run: scan },
+    Command { name: "ZRANDMEMBER", arity: -2, flags: READ, keys: FIRST, run: random_members },
+
+    Command { name: "ZCOUNT", arity: 4, flags: READ_FAST, keys: FIRST, run: |cx| ranges::count(cx, By::Score) },
+    Command { name: "ZLEXCOUNT", arity: 4, flags: READ_FAST, keys: FIRST, run: |cx| ranges::count(cx, By::Lex) },
+    Command { name: "ZRANGE", arity: -4, flags: READ, keys: FIRST, run: |cx| ranges::list(cx, None, None) },
+    Command { name: "ZREVRANGE", arity: -4, flags: READ, keys: FIRST, run: |cx| ranges::list(cx, Some(By::Rank), Some(true)) },
+    Command { name: "ZRANGEBYSCORE", arity: -4, flags: READ, keys: FIRST, run: |cx| ranges::list(cx, Some(By::Score), Some(false)) },
+    Command { name: "ZREVRANGEBYSCORE", arity: -4, flags: READ, keys: FIRST, run: |cx| ranges::list(cx, Some(By::Score), Some(true)) },
+    Command { name: "ZRANGEBYLEX", arity: -4, flags: READ, keys: FIRST, run: |cx| ranges::list(cx, Some(By::Lex), Some(false)) },
+    Command { name: "ZREVRANGEBYLEX", arity: -4, flags: READ, keys: FIRST, run: |cx| ranges::list(cx, Some(By::Lex), Some(true)) },
+    Command { name: "ZRANGESTORE", arity: -5, flags: GROW, keys: TWO_KEYS, run: ranges::store },
+    Command { name: "ZREMRANGEBYRANK", arity: 4, flags: WRITE, keys: FIRST, run: |cx| ranges::remove(cx, By::Rank) },
+    Command { name: "ZREMRANGEBYSCORE", arity: 4, flags: WRITE, keys: FIRST, run: |cx| ranges::remove(cx, By::Score) },
+    Command { name: "ZREMRANGEBYLEX", arity: 4, flags: WRITE, keys: FIRST, run: |cx| ranges::remove(cx, By::Lex) },
+
+    Command { name: "ZUNION", arity: -3, flags: READ, keys: Keys::Counted(1), run: |cx| algebra::list(cx, algebra::UNION) },
+    Command { name: "ZINTER", arity: -3, flags: READ, keys: Keys::Counted(1), run: |cx| algebra::list(cx, algebra::INTERSECTION) },
+    Command { name: "ZDIFF", arity: -3, flags: READ, keys: Keys::Counted(1), run: |cx| algebra::list(cx, algebra::DIFFERENCE) },
+    Command { name: "ZUNIONSTORE", arity: -4, flags: GROW, keys: Keys::Counted(2), run: |cx| algebra::store(cx, algebra::UNION) },
+    Command { name: "ZINTERSTORE", arity: -4, flags: GROW, keys: Keys::Counted(2), run: |cx| algebra::store(cx, algebra::INTERSECTION) },
+    Command { name: "ZDIFFSTORE", arity: -4, flags: GROW, keys: Keys::Counted(2), run: |cx| algebra::store(cx, algebra::DIFFERENCE) },
+    Command { name: "ZINTERCARD", arity: -3, flags: READ, keys: Keys::Counted(1), run: algebra::count_intersection },
+];
+
+const NOT_A_NUMBER: ErrorReply = ErrorReply::new("ERR resulting score is not a number (NaN)");
+
+/// The options of ZADD.
+#[derive(Clone, Copy, Debug, Default)]
+struct AddOptions {
+    nx: bool,
+    xx: bool,
+    gt: bool,
+    lt: bool,
+    /// CH: count changes, not additions.
+    changes: bool,
+    /// INCR: add to the score, and answer with it.
+    increase: bool,
+}
+
+impl AddOptions {
+    /// Reads the options and returns them with the pairs of scores and members that follow.
+    fn parse<'a>(cx: &Context<'a>) -> Result<(Self, &'a [&'a [u8]]), ErrorReply> {
+        let mut options = Self::default();
+        let mut rest = &cx.args[2..];
+        while let Some((word, after)) = rest.split_first() {
+            let option = match word {
+                word if is(word, "NX") => &mut options.nx,
+                word if is(word, "XX") => &mut options.xx,
+                word if is(word, "GT") => &mut options.gt,
+                word if is(word, "LT") => &mut options.lt,
+                word if is(word, "CH") => &mut options.changes,
+                word if is(word, "INCR") => &mut options.increase,
+                _ => break,
+            };
+            *option = true;
+            rest = after;
+        }
+        if rest.is_empty() || rest.len() % 2 != 0 {
+            return Err(SYNTAX);
+        }
+        options.check(rest.len() / 2)?;
+        Ok((options, rest))
+    }
+
+    fn check(self, pairs: usize) -> Result<(), ErrorReply> {
+        let Self { nx, xx, gt, lt, .. } = self;
+        if nx && xx {
+            return Err(ErrorReply::new("ERR XX and NX options at the same time are not compatible"));
+        }
+        if (gt && nx) || (lt && nx) || (gt && lt) {
+            return Err(ErrorReply::new("ERR GT, LT, and/or NX options at the same time are not compatible"));
+        }
+        if self.increase && pairs > 1 {
+            return Err(ErrorReply::new("ERR INCR option supports a single increment-element pair"));
+        }
+        Ok(())
+    }
+
+    /// The score that a member gets, if it gets one.
+    fn new_score(self, old: Option<f64>, given: f64) -> Result<Option<f64>, ErrorReply> {
+        let Some(old) = old else { return Ok((!self.xx).then_some(given)) };
+        if self.nx {
+            return Ok(None);
+        }
+        let score = if self.increase { old + given } else { given };
+        if score.is_nan() {
+            return Err(NOT_A_NUMBER);
+        }
+        let refused = (self.gt && score <= old) || (self.lt && score >= old);
+        Ok((!refused).then_some(score))
+    }
+}
+
+fn add(cx: &mut Context<'_>) -> CommandResult {
+    let (options, pairs) = AddOptions::parse(cx)?;
+    add_with(cx, options, pairs)
+}
+
+fn increase(cx: &mut Context<'_>) -> CommandResult {
+    add_with(cx, AddOptions { increase: true, ..AddOptions::default() }, &cx.args[2..])
+}
+
+/// Sets scores, given as pairs of score and member.
+fn add_with(cx: &mut Context<'_>, options: AddOptions, pairs: &[&[u8]]) -> CommandResult {
+    let key = cx.arg(1);
+    // All scores are checked before the first is set.
+    for pair in pairs.chunks_exact(2) {
+        number::parse_f64(pair[0])?;
+    }
+    let nothing_set = if options.increase { Reply::Null } else { Reply::Int(0) };
+    let zset = if options.xx {
+        let Some(zset) = cx.write::<SortedSet>(key)? else { return Ok(nothing_set) };
+        zset
+    } else {
+        cx.write_or_new::<SortedSet>(key)?
+    };
+    let (mut added, mut moved, mut last_set) = (0, 0, None);
+    for pair in pairs.chunks_exact(2) {
+        let member = pair[1];
+        let given = number::parse_f64(pair[0])?;
+        let Some(score) = options.new_score(zset.score(member), given)? else { continue };
+        last_set = Some(score);
+        match zset.insert(member, score) {
+            Inserted::Added => added += 1,
+            Inserted::Moved => moved += 1,
+            Inserted::Unchanged => {}
+        }
+    }
+    if added + moved > 0 {
+        cx.propagate();
+    }
+    Ok(match last_set {
+        _ if !options.increase => Reply::Int(if options.changes { added + moved } else { added }),
+        Some(score) => Reply::Double(score),
+        None => nothing_set,
+    })
+}
+
+fn remove(cx: &mut Context<'_>) -> CommandResult {
+    let key = cx.arg(1);
+    let members = &cx.args[2..];
+    let Some(zset) = cx.write::<SortedSet>(key)? else { return Ok(Reply::Int(0)) };
+    let removed = members.iter().filter(|member| zset.remove(member).is_some()).count();
+    let is_empty = zset.is_empty();
+    cx.remove_emptied(key, is_empty);
+    if removed > 0 {
+        cx.propagate();
+    }
+    Ok(Reply::Int(removed as i64))
+}
+
+fn score(cx: &mut Context<'_>) -> CommandResult {
+    let (key, member) = (cx.arg(1), cx.arg(2));
+    let zset = cx.read::<SortedSet>(key)?;
+    Ok(score_reply(zset, member))
+}
+
+fn scores(cx: &mut Context<'_>) -> CommandResult {
+    let members = &cx.args[2..];
+    let zset = cx.read::<SortedSet>(cx.arg(1))?;
+    Ok(Reply::Array(members.iter().map(|member| score_reply(zset, member)).collect()))
+}
+
+fn score_reply(zset: Option<&SortedSet>, member: &[u8]) -> Reply {
+    zset.and_then(|zset| zset.score(member)).map_or(Reply::Null, Reply::Double)
+}
+
+fn length(cx: &mut Context<'_>) -> CommandResult {
+    let zset = cx.read::<SortedSet>(cx.arg(1))?;
+    Ok(Reply::Int(zset.map_or(0, SortedSet::len) as i64))
+}
+
+fn rank(cx: &mut Context<'_>, reverse: bool) -> CommandResult {
+    let (key, member) = (cx.arg(1), cx.arg(2));
+    let with_score = match cx.args {
+        [_, _, _] => false,
+        _ if cx.engine.dialect() == Dialect::Redis7 => return Err(wrong_arity(&parse::command_name(cx))),
+        [_, _, _, word] if is(word, "WITHSCORE") => true,
+        [_, _, _, _] => return Err(SYNTAX),
+        _ => return Err(wrong_arity(&parse::command_name(cx))),
+    };
+    let zset = cx.read::<SortedSet>(key)?;
+    let found = zset.and_then(|zset| {
+        let rank = zset.rank(member)?;
+        Some((if reverse { zset.len() - 1 - rank } else { rank }, zset.score(member)?))
+    });
+    Ok(match found {
+        Some((rank, score)) if with_score => {
+            Reply::Array(vec![Reply::Int(rank as i64), Reply::Double(score)])
+        }
+        Some((rank, _)) => Reply::Int(rank as i64),
+        None if with_score => Reply::NullArray,
+        None => Reply::Null,
+    })
+}
+
+/// An end of a sorted set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Min,
+    Max,
+}
+
+impl End {
+    /// Takes up to `count` members off, in the order in which they come off.
+    fn pop(self, zset: &mut SortedSet, count: usize) -> Vec<(Bytes, f64)> {
+        let len = zset.len();
+        match self {
+            End::Min => zset.remove_range(0..count.min(len)),
+            End::Max => {
+                let mut popped = zset.remove_range(len.saturating_sub(count)..len);
+                popped.reverse();
+                popped
+            }
+        }
+    }
+}
+
+fn pop(cx: &mut Context<'_>, end: End) -> CommandResult {
+    let key = cx.arg(1);
+    let count = match cx.args {
+        [_, _] => None,
+        [_, _, count] => Some(parse::count(count)?),
+        _ => return Err(SYNTAX),
+    };
+    let Some(zset) = cx.write::<SortedSet>(key)? else { return Ok(Reply::Array(Vec::new())) };
+    let popped = end.pop(zset, count.unwrap_or(1));
+    let is_empty = zset.is_empty();
+    cx.remove_emptied(key, is_empty);
+    if !popped.is_empty() {
+        cx.propagate();
+    }
+    match (count, popped.first()) {
+        // Without a count there is one pair, and it is not nested in either protocol.
+        (None, Some((member, score))) => {
+            Ok(Reply::Array(vec![Reply::Bulk(member.clone()), Reply::Double(*score)]))
+        }
+        _ => Ok(shape::members(cx.session.protocol, true, popped.into_iter())),
+    }
+}
+
+fn pop_from_first(cx: &mut Context<'_>) -> CommandResult {
+    const NOT_POSITIVE: ErrorReply = ErrorReply::new("ERR count should be greater than 0");
+    let mut words = Words::from(cx, 1);
+    let keys = parse::counted_keys(&mut words)?;
+    let end = match words.value()? {
+        word if is(word, "MIN") => End::Min,
+        word if is(word, "MAX") => End::Max,
+        _ => return Err(SYNTAX),
+    };
+    let count = match (words.next(), words.next(), words.next()) {
+        (None, ..) => 1,
+        (Some(word), Some(count), None) if is(word, "COUNT") => parse::positive_or(count, NOT_POSITIVE)?,
+        _ => return Err(SYNTAX),
+    };
+    for key in keys {
+        let Some(zset) = cx.write::<SortedSet>(key)? else { continue };
+        let popped = end.pop(zset, count);
+        let is_empty = zset.is_empty();
+        cx.remove_emptied(key, is_empty);
+        let name: &[u8] = if end == End::Min { b"ZPOPMIN" } else { b"ZPOPMAX" };
+        cx.propagate_as(&[name, key, popped.len().to_string().as_bytes()]);
+        let pair = |(member, score)| Reply::Array(vec![Reply::Bulk(member), Reply::Double(score)]);
+        let pairs = popped.into_iter().map(pair).collect();
+        return Ok(Reply::Array(vec![Reply::bulk(key), Reply::Array(pairs)]));
+    }
+    Ok(Reply::NullArray)
+}
+
+fn scan(cx: &mut Context<'_>) -> CommandResult {
+    let cursor = scan::cursor(cx.arg(2))?;
+    let options = scan::Options::parse(cx, 3, Extra::None);
+    let dialect = cx.engine.dialect();
+    let Some(zset) = cx.read::<SortedSet>(cx.arg(1))? else { return scan::reply(0, Vec::new()) };
+    let options = options?;
+    let element = |(member, score): (&Bytes, f64)| {
+        [Reply::Bulk(member.clone()), Reply::bulk(number::format_double(score, dialect))]
+    };
+    let matching = |(member, _): &(&Bytes, f64)| options.matches(member);
+    if value::is_compact_zset(zset) {
+        return scan::reply(0, zset.iter().filter(matching).flat_map(element).collect());
+    }
+    let (slots, next) = options.page(cursor, zset.len(), false);
+    let members = slots.filter_map(|slot| zset.at_slot(slot));
+    scan::reply(next, members.filter(matching).flat_map(element).collect())
+}
+
+fn random_members(cx: &mut Context<'_>) -> CommandResult {
+    let key = cx.arg(1);
+    if cx.args.len() == 2 {
+        let len = cx.read::<SortedSet>(key)?.map_or(0, SortedSet::len);
+        let pick = cx.engine.random.below(len);
+        let member = cx.read::<SortedSet>(key)?.and_then(|zset| zset.at_slot(pick));
+        return Ok(Reply::bulk_or_null(member.map(|(member, _)| member)));
+    }
+    let with_scores = match cx.args.get(3) {
+        None => false,
+        Some(word) if is(word, "WITHSCORES") && cx.args.len() == 4 => true,
+        Some(_) => return Err(SYNTAX),
+    };
+    let sample = parse::sample(cx.arg(2), if with_scores { 2 } else { 1 })?;
+    let len = cx.read::<SortedSet>(key)?.map_or(0, SortedSet::len);
+    let picks = sample.draw(cx, len);
+    let protocol = cx.session.protocol;
+    let zset = cx.read::<SortedSet>(key)?;
+    let picked = picks.into_iter().filter_map(|pick| zset?.at_slot(pick));
+    Ok(shape::members(protocol, with_scores, picked.map(|(member, score)| (member.clone(), score))))
+}
