@@ -2,3 +2,7 @@
 
 #[cfg(not(madsim))]
 compile_error!("grantsim simulates time with madsim and needs `--cfg madsim` (see .cargo/config.toml).");
+
+pub mod grant;
+pub mod library;
+pub mod protocol;
