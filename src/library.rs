@@ -52,7 +52,9 @@ pub enum LibraryError {
         valid_up_to: usize,
     },
     /// The text does not begin as a library does.
-    #[error("{origin} is no function library: its first line must be `#!lua name=<library>`, and is {found:?}")]
+    #[error(
+        "{origin} is no function library: its first line must be `#!lua name=<library>`, and is {found:?}"
+    )]
     NoShebang {
         /// Where the text comes from.
         origin: String,
@@ -103,7 +105,12 @@ impl Library {
     }
 
     fn new(name: &str, version: &str, source: &str) -> Self {
-        Self { name: name.into(), version: version.into(), source: source.into(), sha256: sha256_hex(source).into() }
+        Self {
+            name: name.into(),
+            version: version.into(),
+            source: source.into(),
+            sha256: sha256_hex(source).into(),
+        }
     }
 
     /// The name in its first line: what `FUNCTION LIST` calls it.
@@ -266,8 +273,9 @@ mod tests {
             true => Reply::Array(pairs.into_iter().flat_map(|(key, value)| [key, value]).collect()),
             false => Reply::Map(pairs),
         };
-        let function =
-            |name: &&str| map(vec![(Reply::bulk("name"), Reply::bulk(name)), (Reply::bulk("flags"), Reply::Null)]);
+        let function = |name: &&str| {
+            map(vec![(Reply::bulk("name"), Reply::bulk(name)), (Reply::bulk("flags"), Reply::Null)])
+        };
         Reply::Array(vec![map(vec![
             (Reply::bulk("library_name"), Reply::bulk("l")),
             (Reply::bulk("functions"), Reply::Array(functions.iter().map(function).collect())),

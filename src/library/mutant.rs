@@ -35,7 +35,9 @@ pub struct Mutant {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MutantError {
     /// It does not begin as a mutant does.
-    #[error("the mutant {0} must begin with `-- <what it breaks, in a sentence>` and `-- breaks: <property>`")]
+    #[error(
+        "the mutant {0} must begin with `-- <what it breaks, in a sentence>` and `-- breaks: <property>`"
+    )]
     Header(String),
     /// It uses what cannot be put on one line.
     #[error("the mutant {0} uses a long bracket ([[…]]), which is not understood")]
@@ -55,6 +57,7 @@ const FILES: &[(&str, &str)] = files![
     "finish-late",
     "grant-without-lease",
     "keep-grant",
+    "leased-stays-eligible",
     "no-fence",
     "other-lane-keys",
     "revive-lease",
@@ -149,8 +152,10 @@ mod tests {
     #[test]
     fn every_file_is_a_mutant_of_the_program_and_every_property_has_one() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/mutants");
-        let files: BTreeSet<_> =
-            std::fs::read_dir(dir).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        let files: BTreeSet<_> = std::fs::read_dir(dir)
+            .unwrap()
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
         let mutants = Mutant::all();
         let known: BTreeSet<_> = mutants.iter().map(|mutant| format!("{}.lua", mutant.name)).collect();
         assert_eq!(files, known);

@@ -24,16 +24,15 @@ local redis = (function()
     end
     return unpack(changed)
   end
-  -- The reply to an HGETALL, HGET or HMGET with its values changed: f(field, value) is the new value.
+  -- The reply to an HGETALL, HGET or HMGET with its values changed: f(field, value) is the new value. The reply to
+  -- any other command stays.
   local function values(f, reply, cmd, key, ...)
     local asked = { ... }
     if cmd == 'HGET' then return f(asked[1], reply) end
-    for i = 1, #reply do
-      if cmd == 'HMGET' then
-        reply[i] = f(asked[i], reply[i])
-      elseif cmd == 'HGETALL' and i % 2 == 0 then
-        reply[i] = f(reply[i - 1], reply[i])
-      end
+    if cmd == 'HMGET' then
+      for i = 1, #reply do reply[i] = f(asked[i], reply[i]) end
+    elseif cmd == 'HGETALL' then
+      for i = 2, #reply, 2 do reply[i] = f(reply[i - 1], reply[i]) end
     end
     return reply
   end

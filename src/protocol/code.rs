@@ -191,10 +191,13 @@ mod tests {
 
     #[test]
     fn every_code_that_the_published_library_says_is_known() {
-        let said = ff_script::LIBRARY_SOURCE.split("err(\"").skip(1).filter_map(|rest| rest.split('"').next());
-        let unknown: Vec<_> =
+        let said =
+            ff_script::LIBRARY_SOURCE.split("err(\"").skip(1).filter_map(|rest| rest.split('"').next());
+        let mut unknown: Vec<_> =
             said.filter(|code| matches!(Code::from(code.to_string()), Code::Unknown(_))).collect();
-        assert_eq!(unknown, Vec::<&str>::new());
+        unknown.dedup();
+        // This one carries a flow's id in its text, so that it cannot be one code.
+        assert_eq!(unknown, ["already_member_of_different_flow:"]);
     }
 
     #[test]
@@ -210,8 +213,11 @@ mod tests {
     /// FlowFabric's own classification agrees on every code that PROTOCOL.md lists as retryable.
     #[test]
     fn what_is_retryable_here_is_retryable_to_flowfabric() {
-        use ff_script::{ScriptError, error::*};
-        for code in [Code::LeaseConflict, Code::InvalidClaimGrant, Code::ClaimGrantExpired, Code::RateLimitExceeded] {
+        use ff_core::error::ErrorClass;
+        use ff_script::ScriptError;
+        for code in
+            [Code::LeaseConflict, Code::InvalidClaimGrant, Code::ClaimGrantExpired, Code::RateLimitExceeded]
+        {
             let theirs = ScriptError::from_code(code.as_str()).expect("FlowFabric knows the code");
             assert!(code.retryable() && theirs.class() == ErrorClass::Retryable, "{code}");
         }

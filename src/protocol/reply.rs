@@ -140,7 +140,9 @@ impl ReadError {
         match self {
             ReadError::Refused(refusal) => CallError::Refused(refusal),
             ReadError::Server(error) => CallError::Server(error),
-            ReadError::Malformed(malformed) => CallError::Malformed { function: function.to_owned(), malformed },
+            ReadError::Malformed(malformed) => {
+                CallError::Malformed { function: function.to_owned(), malformed }
+            }
         }
     }
 }
@@ -155,7 +157,8 @@ impl Answer {
     /// Reads a reply by the grammar.
     pub fn read(reply: &Reply) -> ReadResult<Self> {
         let items = array(reply)?;
-        let (Some(Reply::Int(flag @ (0 | 1))), Some(word)) = (items.first(), items.get(1).and_then(text)) else {
+        let (Some(Reply::Int(flag @ (0 | 1))), Some(word)) = (items.first(), items.get(1).and_then(text))
+        else {
             return Err(Malformed::new("{1, status, …} or {0, code, …}", reply).into());
         };
         let rest = items[2..]
@@ -227,10 +230,15 @@ mod tests {
 
     #[test]
     fn not_active_tells_what_became_of_the_execution() {
-        let error = Answer::read(&reply(0, &["execution_not_active", "success", "3", "terminal", "a"])).unwrap_err();
+        let error =
+            Answer::read(&reply(0, &["execution_not_active", "success", "3", "terminal", "a"])).unwrap_err();
         let ReadError::Refused(refusal) = error else { panic!("{error:?}") };
-        let expected =
-            NotActive { terminal_outcome: "success", lease_epoch: "3", lifecycle_phase: "terminal", attempt_id: "a" };
+        let expected = NotActive {
+            terminal_outcome: "success",
+            lease_epoch: "3",
+            lifecycle_phase: "terminal",
+            attempt_id: "a",
+        };
         assert_eq!(refusal.not_active(), Some(expected));
     }
 

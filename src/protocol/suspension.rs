@@ -158,7 +158,10 @@ impl Call for SuspendExecution {
         Ok(Suspended {
             already_satisfied: answer.status == Status::AlreadySatisfied,
             suspension_id: answer.field(0, "suspension_id")?,
-            waitpoint: Waitpoint { id: answer.field(1, "waitpoint_id")?, key: answer.field(2, "waitpoint_key")? },
+            waitpoint: Waitpoint {
+                id: answer.field(1, "waitpoint_id")?,
+                key: answer.field(2, "waitpoint_key")?,
+            },
             waitpoint_token: answer.field(3, "waitpoint_token")?,
         })
     }

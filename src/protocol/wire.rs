@@ -151,7 +151,10 @@ mod tests {
 
     #[test]
     fn what_is_absent_is_the_empty_string() {
-        assert_eq!(args![None::<LeaseId>, Some(LeaseEpoch(3)), "x"], vec![b"".to_vec(), b"3".to_vec(), b"x".to_vec()]);
+        assert_eq!(
+            args![None::<LeaseId>, Some(LeaseEpoch(3)), "x"],
+            vec![b"".to_vec(), b"3".to_vec(), b"x".to_vec()]
+        );
     }
 
     #[test]
