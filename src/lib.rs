@@ -4,7 +4,10 @@
 compile_error!("grantsim simulates time with madsim and needs `--cfg madsim` (see .cargo/config.toml).");
 
 pub mod digest;
+pub mod grant;
+pub mod library;
 pub mod node;
 pub mod plan;
 pub mod property;
+pub mod protocol;
 pub mod trace;

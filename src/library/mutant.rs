@@ -1,0 +1,198 @@
+//! Mutants: libraries that break the protocol in one way, to see whether the properties notice.
+//!
+//! A mutant knows nothing of the library that it changes. It stands where the library meets the server, at
+//! `redis.call`, and works on any library that uses the documented keys. It is a file of Lua
+//! (`fixtures/mutants/<name>.lua`):
+//!
+//! ```lua
+//! -- A claim leaves the grant that it consumes where it is.
+//! -- breaks: at-most-once
+//! return function(call, fn, keys, args, cmd, key, ...)
+//!   if claims[fn] and cmd == 'DEL' and ends(key, ':claim_grant') then return 1 end
+//!   return call(cmd, key, ...)
+//! end
+//! ```
+//!
+//! The first comment says in a sentence what it breaks, the second names the property that must notice. The function
+//! is called in place of `redis.call` and `redis.pcall`: with the real one, the name, KEYS and ARGV of the function
+//! that runs, and the command. What it may use besides is in `prelude.lua`: `claims`, `ends`, `fields`, `values`,
+//! `time`, `millis`. Long brackets (`[[…]]`) are not understood.
+
+/// One way to break the protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mutant {
+    /// Its file's name without `.lua`.
+    pub name: String,
+    /// The property that must notice.
+    pub breaks: String,
+    /// What it breaks, in words.
+    pub sentence: String,
+    /// The Lua.
+    pub source: String,
+}
+
+/// Why a text is no mutant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MutantError {
+    /// It does not begin as a mutant does.
+    #[error(
+        "the mutant {0} must begin with `-- <what it breaks, in a sentence>` and `-- breaks: <property>`"
+    )]
+    Header(String),
+    /// It uses what cannot be put on one line.
+    #[error("the mutant {0} uses a long bracket ([[…]]), which is not understood")]
+    LongBracket(String),
+}
+
+/// The files of `fixtures/mutants`, within the program: a build has them wherever it runs.
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../fixtures/mutants/", $name, ".lua")))),*]
+    };
+}
+
+const FILES: &[(&str, &str)] = files![
+    "claim-without-grant",
+    "early-expiry",
+    "finish-late",
+    "grant-without-lease",
+    "keep-grant",
+    "leased-stays-eligible",
+    "no-fence",
+    "other-lane-keys",
+    "revive-lease",
+    "skip-epoch",
+    "split-claim",
+    "stale-grant",
+    "wrong-lane-in-core",
+    "wrong-lane-in-grant",
+];
+
+const PRELUDE: &str = include_str!("prelude.lua");
+
+impl Mutant {
+    /// All that come with the program, by name.
+    pub fn all() -> Vec<Self> {
+        let parse = |(name, text): &(&str, &str)| Self::parse(name, text).expect("a test parses all of them");
+        FILES.iter().map(parse).collect()
+    }
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|mutant| mutant.name == name)
+    }
+
+    /// Reads a mutant from the text of its file.
+    ///
+    /// # Errors
+    /// The two comment lines are missing, or there is a long bracket.
+    pub fn parse(name: &str, text: &str) -> Result<Self, MutantError> {
+        let mut lines = text.lines();
+        let sentence = lines.next().and_then(|line| line.strip_prefix("-- "));
+        let breaks = lines.next().and_then(|line| line.strip_prefix("-- breaks: "));
+        let (Some(sentence), Some(breaks)) = (sentence, breaks) else {
+            return Err(MutantError::Header(name.to_owned()));
+        };
+        if text.contains("[[") || text.contains("[=") {
+            return Err(MutantError::LongBracket(name.to_owned()));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            breaks: breaks.trim().to_owned(),
+            sentence: sentence.trim().to_owned(),
+            source: text.to_owned(),
+        })
+    }
+
+    /// A library's text with the mutant between it and the server. The first line stays alone, since a server reads
+    /// it by itself; the prelude goes, as one line, before what was the second.
+    pub(super) fn apply(&self, library: &str) -> String {
+        let prelude = PRELUDE.replace("MUTANT", &self.source);
+        let (shebang, rest) = library.split_once('\n').unwrap_or((library, ""));
+        format!("{shebang}\n{}{rest}", one_line(&prelude))
+    }
+}
+
+/// Lua on one line: comments go, and line ends become spaces.
+fn one_line(lua: &str) -> String {
+    lua.lines().map(|line| without_comment(line).trim()).filter(|line| !line.is_empty()).fold(
+        String::new(),
+        |mut joined, line| {
+            joined.push_str(line);
+            joined.push(' ');
+            joined
+        },
+    )
+}
+
+/// A line of Lua up to its comment. Two dashes within quotes are none.
+fn without_comment(line: &str) -> &str {
+    let (mut quote, mut escaped) = (None, false);
+    for (at, char) in line.char_indices() {
+        match quote {
+            Some(_) if escaped => escaped = false,
+            Some(_) if char == '\\' => escaped = true,
+            Some(open) if char == open => quote = None,
+            Some(_) => {}
+            None if char == '\'' || char == '"' => quote = Some(char),
+            None if line[at..].starts_with("--") => return &line[..at],
+            None => {}
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, path::Path};
+
+    use super::*;
+    use crate::library::Library;
+
+    #[test]
+    fn every_file_is_a_mutant_of_the_program_and_every_property_has_one() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/mutants");
+        let files: BTreeSet<_> = std::fs::read_dir(dir)
+            .unwrap()
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
+        let mutants = Mutant::all();
+        let known: BTreeSet<_> = mutants.iter().map(|mutant| format!("{}.lua", mutant.name)).collect();
+        assert_eq!(files, known);
+        let broken: BTreeSet<_> = mutants.iter().map(|mutant| mutant.breaks.as_str()).collect();
+        assert_eq!(broken, BTreeSet::from(["at-most-once", "expiry", "fence", "lane", "one-lease"]));
+    }
+
+    #[test]
+    fn a_mutant_moves_no_line_of_the_library() {
+        let original = Library::published();
+        for mutant in Mutant::all() {
+            let changed = original.mutant(&mutant);
+            let (before, after): (Vec<_>, Vec<_>) =
+                (original.source().lines().collect(), changed.source().lines().collect());
+            assert_eq!(before.len(), after.len());
+            assert_eq!((before[0], &before[2..]), (after[0], &after[2..]));
+            assert!(after[1].ends_with(before[1]) && after[1].contains("redis.call"), "{}", after[1]);
+            assert_ne!(original.sha256(), changed.sha256());
+            assert_eq!(changed.version(), format!("34+{}", mutant.name));
+        }
+    }
+
+    #[test]
+    fn a_library_of_one_line_can_be_mutated_too() {
+        let library = Library::from_source("it", "#!lua name=x").unwrap();
+        assert!(library.mutant(&Mutant::all()[0]).source().starts_with("#!lua name=x\nlocal redis"));
+    }
+
+    #[test]
+    fn comments_go_and_quoted_dashes_stay() {
+        assert_eq!(one_line("a = '--' -- b\n\n  c = \"\\\"--\" --d"), "a = '--' c = \"\\\"--\" ");
+    }
+
+    #[test]
+    fn a_text_without_its_two_lines_is_no_mutant() {
+        assert_eq!(Mutant::parse("x", "return 1"), Err(MutantError::Header("x".into())));
+        let bracket = "-- a\n-- breaks: lane\nreturn [[x]]";
+        assert_eq!(Mutant::parse("x", bracket), Err(MutantError::LongBracket("x".into())));
+    }
+}

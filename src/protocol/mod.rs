@@ -1,0 +1,175 @@
+//! The protocol as typed calls: named fields in, `FCALL name numkeys keys… args…` out, and the reply read back.
+//!
+//! One file a function family, one struct a function, one field a thing that the caller decides. Everything else
+//! follows: KEYS come from `ff-core`'s key builders, ARGV keep the order of the library's own comments, and every
+//! reply goes through one [grammar](reply). A claim is sent to whichever of `ff_claim_execution` and
+//! `ff_acquire_lease` the library under test [registers](crate::library::Functions).
+//!
+//! ```
+//! use ff_core::types::{ExecutionId, LaneId};
+//! use grantsim::protocol::{ChangePriority, Command};
+//! use valkey_sim::engine::Reply;
+//!
+//! let execution_id = ExecutionId::parse("{fp:7}:6ba7b810-9dad-41d1-80b4-00c04fd430c8")?;
+//! let call = ChangePriority { execution_id, lane_id: LaneId::new("gpu"), priority: 9 };
+//! assert_eq!(call.request().args[..3], [b"FCALL".to_vec(), b"ff_change_priority".to_vec(), b"2".to_vec()]);
+//!
+//! let refusal = Reply::Array(vec![Reply::Int(0), Reply::bulk("execution_not_eligible")]);
+//! assert_eq!(call.parse(&refusal).unwrap_err().to_string(), "refused: execution_not_eligible");
+//! # Ok::<(), ff_core::types::ExecutionIdParseError>(())
+//! ```
+//!
+//! Nothing here sends anything, retries anything or knows what a lost reply means: that is the actors' part.
+
+use std::fmt;
+
+use ff_core::{
+    keys::{ExecKeyContext, IndexKeys},
+    partition::{Partition, PartitionConfig, PartitionFamily, execution_partition},
+    types::{ExecutionId, LeaseFence},
+};
+use valkey_sim::engine::Reply;
+
+mod budget;
+mod claim;
+mod code;
+mod command;
+mod execution;
+mod flow;
+mod lease;
+mod quota;
+pub mod reply;
+mod scheduling;
+mod suspension;
+#[cfg(test)]
+mod tests;
+mod wire;
+mod worker_registry;
+
+pub use budget::*;
+pub use claim::*;
+pub use code::Code;
+pub use command::*;
+pub use execution::*;
+pub use flow::*;
+pub use lease::*;
+pub use quota::*;
+pub use reply::{Answer, CallError, Malformed, NotActive, Refusal, Status};
+pub use scheduling::*;
+pub use suspension::*;
+pub use wire::{Arg, Field};
+pub(crate) use wire::{args, words};
+pub use worker_registry::*;
+
+use reply::ReadResult;
+
+/// A command ready for the wire: its name and arguments.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The name first.
+    pub args: Vec<Vec<u8>>,
+}
+
+impl Request {
+    /// What is called: the function of an `FCALL`, else the command.
+    pub fn name(&self) -> &[u8] {
+        let at = usize::from(self.args.first().is_some_and(|name| name == b"FCALL"));
+        self.args.get(at).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.args.iter().map(|arg| String::from_utf8_lossy(arg))).finish()
+    }
+}
+
+/// Anything that can be sent and whose reply can be read: every [`Call`], and the plain commands of FlowFabric's
+/// Rust side.
+pub trait Command {
+    /// What comes of it.
+    type Outcome;
+
+    /// The command for the wire.
+    fn request(&self) -> Request;
+
+    /// Reads the reply.
+    ///
+    /// # Errors
+    /// A refusal, an error reply, or a reply outside of the grammar.
+    fn parse(&self, reply: &Reply) -> Result<Self::Outcome, CallError>;
+}
+
+/// One call of one function of the library.
+pub trait Call {
+    /// The function.
+    const FUNCTION: &'static str;
+
+    /// What comes of it when the function consents.
+    type Outcome;
+
+    /// KEYS, in the function's order.
+    fn keys(&self) -> Vec<String>;
+
+    /// ARGV, in the function's order.
+    fn argv(&self) -> Vec<Vec<u8>>;
+
+    /// Reads the function's consent.
+    fn outcome(&self, answer: &Answer) -> Result<Self::Outcome, Malformed>;
+
+    /// The function to call, where it is not always [`FUNCTION`](Self::FUNCTION).
+    fn function(&self) -> &'static str {
+        Self::FUNCTION
+    }
+
+    /// Reads a reply. Overridden by the few functions that have a grammar of their own.
+    fn read(&self, reply: &Reply) -> ReadResult<Self::Outcome> {
+        Ok(self.outcome(&Answer::read(reply)?)?)
+    }
+}
+
+impl<C: Call> Command for C {
+    type Outcome = C::Outcome;
+
+    fn request(&self) -> Request {
+        let keys = self.keys();
+        let mut args = args!["FCALL", self.function(), keys.len()];
+        args.extend(keys.into_iter().map(String::into_bytes));
+        args.extend(self.argv());
+        Request { args }
+    }
+
+    fn parse(&self, reply: &Reply) -> Result<C::Outcome, CallError> {
+        self.read(reply).map_err(|error| error.of(self.function()))
+    }
+}
+
+/// The keys of one execution and of the indexes of its partition.
+pub struct ExecutionKeys {
+    /// `ff:exec:…`, `ff:attempt:…` and the like.
+    pub exec: ExecKeyContext,
+    /// `ff:idx:…`.
+    pub index: IndexKeys,
+}
+
+impl ExecutionKeys {
+    /// The keys of an execution; its partition is part of its id.
+    pub fn of(execution_id: &ExecutionId) -> Self {
+        let partition = execution_partition(execution_id, &PartitionConfig::default());
+        Self { exec: ExecKeyContext::new(&partition, execution_id), index: IndexKeys::new(&partition) }
+    }
+}
+
+/// The partition whose number is `index` among those that executions and flows share.
+pub fn flow_partition_at(index: u16) -> Partition {
+    Partition { family: PartitionFamily::Flow, index }
+}
+
+/// A fence in the order in which most functions take it; empty where there is none.
+fn fence_args(fence: Option<&LeaseFence>) -> [Vec<u8>; 3] {
+    [
+        fence.map(|f| &f.lease_id).to_arg(),
+        fence.map(|f| &f.lease_epoch).to_arg(),
+        fence.map(|f| &f.attempt_id).to_arg(),
+    ]
+}
