@@ -3,6 +3,7 @@
 #[cfg(not(madsim))]
 compile_error!("grantsim simulates time with madsim and needs `--cfg madsim` (see .cargo/config.toml).");
 
+pub mod actor;
 pub mod digest;
 pub mod grant;
 pub mod library;

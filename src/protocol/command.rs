@@ -89,8 +89,19 @@ pub fn delayed_due(
     due(index.lane_delayed(lane_id), now, limit)
 }
 
-fn due(key: String, now: TimestampMs, limit: usize) -> Plain<Vec<ExecutionId>> {
-    plain(args!["ZRANGEBYSCORE", key, "-inf", now, "LIMIT", "0", limit], execution_ids)
+/// A lane's executions that wait in a blocked set: what the unblock scanner walks.
+pub fn blocked(
+    partition: u16,
+    lane_id: &LaneId,
+    reason: super::BlockingReason,
+    limit: usize,
+) -> Plain<Vec<ExecutionId>> {
+    let index = ff_core::keys::IndexKeys::new(&super::flow_partition_at(partition));
+    due(reason.blocked_set(&index, lane_id), "+inf", limit)
+}
+
+fn due(key: String, until: impl Arg, limit: usize) -> Plain<Vec<ExecutionId>> {
+    plain(args!["ZRANGEBYSCORE", key, "-inf", until, "LIMIT", "0", limit], execution_ids)
 }
 
 /// One field of an execution's core: `None` when the execution or the field is missing.

@@ -76,6 +76,13 @@ impl Request {
         let at = usize::from(self.args.first().is_some_and(|name| name == b"FCALL"));
         self.args.get(at).map(Vec::as_slice).unwrap_or_default()
     }
+
+    /// The execution that a function call is about: its first argument, where that is an execution's id.
+    pub fn execution_id(&self) -> Option<&str> {
+        let keys: usize = std::str::from_utf8(self.args.get(2)?).ok()?.parse().ok()?;
+        let id = std::str::from_utf8(self.args.get(keys.checked_add(3)?)?).ok()?;
+        ExecutionId::parse(id).is_ok().then_some(id)
+    }
 }
 
 impl fmt::Debug for Request {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ff_core::keys::IndexKeys;
 use ff_core::types::{ExecutionId, LaneId, TimestampMs, WorkerId, WorkerInstanceId};
 
 use super::{Answer, Call, ExecutionKeys, Malformed, args, words};
@@ -192,12 +193,12 @@ words! {
 
 impl BlockingReason {
     /// The set in which an execution waits that is blocked for this reason.
-    fn blocked_set(self, keys: &ExecutionKeys, lane_id: &LaneId) -> String {
+    pub(super) fn blocked_set(self, index: &IndexKeys, lane_id: &LaneId) -> String {
         match self {
-            BlockingReason::Budget => keys.index.lane_blocked_budget(lane_id),
-            BlockingReason::Quota => keys.index.lane_blocked_quota(lane_id),
-            BlockingReason::Capability => keys.index.lane_blocked_route(lane_id),
-            BlockingReason::Operator => keys.index.lane_blocked_operator(lane_id),
+            BlockingReason::Budget => index.lane_blocked_budget(lane_id),
+            BlockingReason::Quota => index.lane_blocked_quota(lane_id),
+            BlockingReason::Capability => index.lane_blocked_route(lane_id),
+            BlockingReason::Operator => index.lane_blocked_operator(lane_id),
         }
     }
 }
@@ -223,7 +224,7 @@ impl Call for BlockExecution {
 
     fn keys(&self) -> Vec<String> {
         let keys = ExecutionKeys::of(&self.execution_id);
-        let blocked = self.reason.blocked_set(&keys, &self.lane_id);
+        let blocked = self.reason.blocked_set(&keys.index, &self.lane_id);
         vec![keys.exec.core(), keys.index.lane_eligible(&self.lane_id), blocked]
     }
 
@@ -255,7 +256,7 @@ impl Call for UnblockExecution {
 
     fn keys(&self) -> Vec<String> {
         let keys = ExecutionKeys::of(&self.execution_id);
-        let blocked = self.expected_reason.blocked_set(&keys, &self.lane_id);
+        let blocked = self.expected_reason.blocked_set(&keys.index, &self.lane_id);
         vec![keys.exec.core(), blocked, keys.index.lane_eligible(&self.lane_id)]
     }
 

@@ -332,6 +332,16 @@ pub struct Called {
     pub answer: String,
 }
 
+impl Summary {
+    /// The execution that the message is about.
+    pub fn execution(&self) -> Option<Exec> {
+        match self {
+            Summary::Ask { .. } | Summary::NoGrant => None,
+            Summary::ClaimGrant { execution, .. } | Summary::ReclaimGrant { execution, .. } => Some(*execution),
+        }
+    }
+}
+
 impl fmt::Display for Exec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "e{}", self.0)

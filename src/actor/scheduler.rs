@@ -1,0 +1,179 @@
+//! The scheduler: `claim_for_worker` of FlowFabric's `ff-scheduler` 0.15, step by step.
+//!
+//! It reads the server's TIME once, walks up to 32 partitions from a start that differs from worker to worker, and
+//! issues a grant for the first execution that the worker is able to do. What the published scheduler asks of budgets
+//! and quotas is left out: no execution of a plan has any attached.
+
+use ff_core::types::{ExecutionId, TimestampMs};
+use valkey_sim::engine::Reply;
+
+use super::{Actor, Ask, Input, Message, Outbox};
+use crate::{
+    grant::{ClaimGrant, Millis},
+    node::Node,
+    protocol::{
+        BlockExecution, BlockingReason, Command, GrantNotes, GrantRequest, IssueClaimGrant, Plain, core_field,
+        first_eligible, server_time,
+    },
+};
+
+/// Partitions that one question looks at, at most.
+const SCAN_AT_MOST: u16 = 32;
+/// The rotation cursor moves when a question falls into a new window of this many milliseconds.
+const WINDOW_MS: i64 = 250;
+
+/// Issues claim grants.
+pub struct Scheduler {
+    partitions: u16,
+    grant_ttl: Millis,
+    cursor: u16,
+    window: i64,
+}
+
+/// A question on its way through the partitions.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    worker: Node,
+    ask: Ask,
+    /// The server's time when the scan began: what the grant's `expires_at_ms` is reckoned from.
+    now: TimestampMs,
+    start: u16,
+    /// Partitions looked at so far.
+    seen: u16,
+}
+
+/// What the scheduler comes back to.
+#[derive(Debug)]
+pub enum Then {
+    /// The server's time.
+    Time(Node, Ask, Plain<TimestampMs>),
+    /// The head of the eligible set of the scan's partition.
+    Head(Scan, Plain<Option<ExecutionId>>),
+    /// What an execution requires.
+    Required(Scan, ExecutionId, Plain<Option<String>>),
+    /// An execution that the worker cannot do was put aside.
+    Blocked(Scan),
+    /// A grant was issued, or not.
+    Issued(Scan, IssueClaimGrant),
+}
+
+impl Scheduler {
+    /// A scheduler of a deployment with so many partitions.
+    pub fn new(partitions: u16, grant_ttl: Millis) -> Self {
+        Self { partitions, grant_ttl, cursor: 0, window: i64::MIN }
+    }
+
+    fn answered(&mut self, then: Then, reply: &Reply, out: &mut Outbox<Then>) {
+        match then {
+            Then::Time(worker, ask, read) => match read.parse(reply) {
+                Ok(now) => {
+                    let start = self.start(&ask, now);
+                    self.look(Scan { worker, ask, now, start, seen: 0 }, out);
+                }
+                Err(_) => no_grant(worker, &ask, out),
+            },
+            Then::Head(scan, read) => match read.parse(reply) {
+                Ok(Some(id)) => {
+                    out.call(core_field(&id, "required_capabilities"), |read| Then::Required(scan, id, read));
+                }
+                Ok(None) | Err(_) => self.look_further(scan, out),
+            },
+            Then::Required(scan, id, read) => match read.parse(reply) {
+                Ok(required) => self.grant(scan, id, required.unwrap_or_default(), out),
+                Err(_) => self.look_further(scan, out),
+            },
+            Then::Blocked(scan) => self.look_further(scan, out),
+            Then::Issued(scan, call) => match call.parse(reply) {
+                Ok(()) => {
+                    let expires_at_ms = TimestampMs(scan.now.0.saturating_add_unsigned(self.grant_ttl.0));
+                    let grant = ClaimGrant::new(call.0.execution_id, expires_at_ms);
+                    out.send(scan.worker, Message::Grant(scan.ask.id, grant));
+                }
+                Err(_) => self.look_further(scan, out),
+            },
+        }
+    }
+
+    /// Issues a grant to a worker that is able, and puts the execution aside for one that is not.
+    fn grant(&self, scan: Scan, id: ExecutionId, required: String, out: &mut Outbox<Then>) {
+        let able = required.split(',').filter(|c| !c.is_empty()).all(|c| scan.ask.capabilities.contains(c));
+        if able {
+            let call = IssueClaimGrant(GrantRequest {
+                execution_id: id,
+                lane_id: scan.ask.lane_id.clone(),
+                worker_id: scan.ask.worker_id.clone(),
+                worker_instance_id: scan.ask.worker_instance_id.clone(),
+                grant_ttl: self.grant_ttl,
+                capabilities: scan.ask.capabilities.clone(),
+                notes: GrantNotes::default(),
+            });
+            out.call(call, |call| Then::Issued(scan, call));
+        } else {
+            let block = BlockExecution {
+                execution_id: id,
+                lane_id: scan.ask.lane_id.clone(),
+                reason: BlockingReason::Capability,
+                detail: required,
+                now: scan.now,
+            };
+            out.call(block, |_| Then::Blocked(scan));
+        }
+    }
+
+    /// Where a worker's scan starts: workers spread out, and all of them move on as time does.
+    fn start(&mut self, ask: &Ask, now: TimestampMs) -> u16 {
+        let window = now.0.div_euclid(WINDOW_MS);
+        if window != self.window {
+            self.window = window;
+            self.cursor = (self.cursor + SCAN_AT_MOST) % self.partitions;
+        }
+        let own = fnv1a(ask.worker_instance_id.as_str().as_bytes()) % u64::from(self.partitions);
+        (own as u16 + self.cursor) % self.partitions
+    }
+
+    fn look(&self, scan: Scan, out: &mut Outbox<Then>) {
+        if scan.seen < self.partitions.min(SCAN_AT_MOST) {
+            let partition = (scan.start + scan.seen) % self.partitions;
+            out.call(first_eligible(partition, &scan.ask.lane_id), |read| Then::Head(scan, read));
+        } else {
+            no_grant(scan.worker, &scan.ask, out);
+        }
+    }
+
+    fn look_further(&self, scan: Scan, out: &mut Outbox<Then>) {
+        self.look(Scan { seen: scan.seen + 1, ..scan }, out);
+    }
+}
+
+impl Actor for Scheduler {
+    type Then = Then;
+
+    fn step(&mut self, _: TimestampMs, input: Input<Then>, out: &mut Outbox<Then>) {
+        match input {
+            Input::Received { from, message: Message::Ask(ask) } => out.call(server_time(), |read| Then::Time(from, ask, read)),
+            Input::Answered { then, answer: Ok(reply) } => self.answered(then, &reply, out),
+            Input::Answered { then, answer: Err(_) } => give_up(then, out),
+            Input::Started | Input::Due(_) | Input::Received { .. } => {}
+        }
+    }
+}
+
+/// A transport error ends the question, as in the published scheduler: the caller asks again. If a grant was issued
+/// all the same, nobody will hear of it before it expires.
+fn give_up(then: Then, out: &mut Outbox<Then>) {
+    match then {
+        Then::Time(worker, ask, _) => no_grant(worker, &ask, out),
+        Then::Head(scan, _) | Then::Required(scan, ..) | Then::Blocked(scan) | Then::Issued(scan, _) => {
+            no_grant(scan.worker, &scan.ask, out);
+        }
+    }
+}
+
+fn no_grant(worker: Node, ask: &Ask, out: &mut Outbox<Then>) {
+    out.send(worker, Message::NoGrant(ask.id));
+}
+
+/// 64-bit FNV-1a.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
