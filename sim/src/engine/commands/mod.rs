@@ -12,6 +12,7 @@ mod sets;
 mod sorted_sets;
 mod streams;
 mod strings;
+mod subcommand;
 
 /// One command of the table: what a server knows about it before it looks at the arguments.
 pub struct Command {
