@@ -10,6 +10,7 @@ mod pubsub;
 mod server;
 mod sets;
 mod sorted_sets;
+mod stream_groups;
 mod streams;
 mod strings;
 mod subcommand;
@@ -106,6 +107,7 @@ pub static FAMILIES: &[&[Command]] = &[
     sets::COMMANDS,
     sorted_sets::COMMANDS,
     streams::COMMANDS,
+    stream_groups::COMMANDS,
     pubsub::COMMANDS,
     functions::COMMANDS,
     connection::COMMANDS,

@@ -195,7 +195,7 @@ impl Keys {
             Keys::Streams => {
                 let word = args.iter().position(|arg| arg.eq_ignore_ascii_case(b"STREAMS"))?;
                 let rest = &args[word + 1..];
-                (rest.len() % 2 == 0 && !rest.is_empty()).then(|| rest[..rest.len() / 2].to_vec())
+                (rest.len().is_multiple_of(2) && !rest.is_empty()).then(|| rest[..rest.len() / 2].to_vec())
             }
         }
     }

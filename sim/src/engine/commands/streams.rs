@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    Command, Flags, Keys,
+    Command, Flags, Keys, stream_groups,
     subcommand::{Subcommand, dispatch},
 };
 use crate::engine::{
@@ -40,10 +40,14 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-const XINFO: &[Subcommand] = &[Subcommand { name: "STREAM", arity: -3, run: xinfo_stream }];
+const XINFO: &[Subcommand] = &[
+    Subcommand { name: "STREAM", arity: -3, run: xinfo_stream },
+    Subcommand { name: "GROUPS", arity: 3, run: stream_groups::xinfo_groups },
+    Subcommand { name: "CONSUMERS", arity: 4, run: stream_groups::xinfo_consumers },
+];
 
 const INVALID_ID: ErrorReply = ErrorReply::new("ERR Invalid stream ID specified as stream command argument");
-const NO_SUCH_KEY: ErrorReply = ErrorReply::new("ERR no such key");
+pub(super) const NO_SUCH_KEY: ErrorReply = ErrorReply::new("ERR no such key");
 
 fn xadd(cx: &mut Context<'_>) -> CommandResult {
     let options = AddOptions::parse(cx)?;
@@ -310,7 +314,7 @@ fn last_count(options: &[&[u8]]) -> Result<i64, ErrorReply> {
     Ok(count)
 }
 
-fn interval_start(text: &[u8]) -> Result<StreamId, ErrorReply> {
+pub(super) fn interval_start(text: &[u8]) -> Result<StreamId, ErrorReply> {
     match text.strip_prefix(b"(") {
         Some(id) if !id.is_empty() => {
             parse_id(id, 0)?.next().ok_or(ErrorReply::new("ERR invalid start ID for the interval"))
@@ -319,7 +323,7 @@ fn interval_start(text: &[u8]) -> Result<StreamId, ErrorReply> {
     }
 }
 
-fn interval_end(text: &[u8]) -> Result<StreamId, ErrorReply> {
+pub(super) fn interval_end(text: &[u8]) -> Result<StreamId, ErrorReply> {
     match text.strip_prefix(b"(") {
         Some(id) if !id.is_empty() => {
             parse_id(id, u64::MAX)?.previous().ok_or(ErrorReply::new("ERR invalid end ID for the interval"))
@@ -390,39 +394,55 @@ fn check_new_last_id(stream: &Stream, id: StreamId, added: Option<u64>) -> Resul
     Ok(())
 }
 
-/// `XREAD`'s arguments.
-struct Read<'a> {
-    block_ms: Option<u64>,
-    count: usize,
-    keys: &'a [&'a [u8]],
-    ids: &'a [&'a [u8]],
+/// The arguments of `XREAD` and `XREADGROUP`.
+pub(super) struct Read<'a> {
+    pub block_ms: Option<u64>,
+    pub count: usize,
+    pub keys: &'a [&'a [u8]],
+    pub ids: &'a [&'a [u8]],
+    /// The group and the consumer.
+    pub group: Option<(&'a [u8], &'a [u8])>,
+    pub no_ack: bool,
 }
 
 impl<'a> Read<'a> {
-    fn parse(cx: &Context<'a>) -> Result<Self, ErrorReply> {
+    /// `grouped`: it is `XREADGROUP`.
+    pub fn parse(cx: &Context<'a>, grouped: bool) -> Result<Self, ErrorReply> {
         let args = cx.args;
-        let (mut block_ms, mut count, mut at) = (None, usize::MAX, 1);
+        let mut read =
+            Self { block_ms: None, count: usize::MAX, keys: &[], ids: &[], group: None, no_ack: false };
+        let mut at = 1;
         loop {
-            let (Some(word), Some(next)) = (args.get(at), args.get(at + 1)) else { return Err(SYNTAX) };
-            if word.eq_ignore_ascii_case(b"BLOCK") {
-                block_ms = Some(timeout(next)?);
-            } else if word.eq_ignore_ascii_case(b"COUNT") {
-                count = Some(parse_i64(next)?.max(0) as usize).filter(|n| *n > 0).unwrap_or(usize::MAX);
-            } else if word.eq_ignore_ascii_case(b"GROUP") {
-                return Err(ErrorReply::new(
-                    "ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.",
-                ));
-            } else if word.eq_ignore_ascii_case(b"STREAMS") {
-                let streams = &args[at + 1..];
-                if streams.len() % 2 == 1 {
-                    return Err(unbalanced(cx.engine.dialect()));
+            let Some((word, rest)) = args.get(at..).and_then(<[_]>::split_first) else { return Err(SYNTAX) };
+            let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+            at += match rest {
+                [ms, ..] if is("BLOCK") => {
+                    read.block_ms = Some(timeout(ms)?);
+                    2
                 }
-                let (keys, ids) = streams.split_at(streams.len() / 2);
-                return Ok(Self { block_ms, count, keys, ids });
-            } else {
-                return Err(SYNTAX);
-            }
-            at += 2;
+                [count, ..] if is("COUNT") => {
+                    let count = parse_i64(count)?.max(0) as usize;
+                    read.count = if count == 0 { usize::MAX } else { count };
+                    2
+                }
+                [_, ..] if is("GROUP") && !grouped => return Err(GROUP_WITHOUT_GROUPS),
+                [group, consumer, ..] if is("GROUP") => {
+                    read.group = Some((group, consumer));
+                    3
+                }
+                [_, ..] if is("STREAMS") => {
+                    if rest.len() % 2 == 1 {
+                        return Err(unbalanced(cx.engine.dialect(), grouped));
+                    }
+                    (read.keys, read.ids) = rest.split_at(rest.len() / 2);
+                    return Ok(read);
+                }
+                _ if is("NOACK") && grouped => {
+                    read.no_ack = true;
+                    1
+                }
+                _ => return Err(SYNTAX),
+            };
         }
     }
 
@@ -447,15 +467,17 @@ impl<'a> Read<'a> {
     }
 }
 
-fn unbalanced(dialect: Dialect) -> ErrorReply {
-    ErrorReply::new(match dialect {
-        Dialect::Valkey8 => {
-            "ERR Unbalanced 'xread' list of streams: for each stream key an ID or '$' must be specified."
-        }
-        Dialect::Redis7 => {
-            "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified."
-        }
-    })
+const GROUP_WITHOUT_GROUPS: ErrorReply =
+    ErrorReply::new("ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.");
+
+fn unbalanced(dialect: Dialect, grouped: bool) -> ErrorReply {
+    let (name, id) = match dialect {
+        Dialect::Redis7 => ("XREAD", '$'),
+        Dialect::Valkey8 if grouped => ("'xreadgroup'", '>'),
+        Dialect::Valkey8 => ("'xread'", '$'),
+    };
+    format!("ERR Unbalanced {name} list of streams: for each stream key an ID or '{id}' must be specified.")
+        .into()
 }
 
 fn timeout(text: &[u8]) -> Result<u64, ErrorReply> {
@@ -466,7 +488,7 @@ fn timeout(text: &[u8]) -> Result<u64, ErrorReply> {
 }
 
 fn xread(cx: &mut Context<'_>) -> CommandResult {
-    let read = Read::parse(cx)?;
+    let read = Read::parse(cx, false)?;
     let after = (0..read.keys.len()).map(|index| read.after(cx, index)).collect::<Result<Vec<_>, _>>()?;
     let mut found = Vec::new();
     for (key, after) in read.keys.iter().zip(&after) {
@@ -485,7 +507,7 @@ fn xread(cx: &mut Context<'_>) -> CommandResult {
 }
 
 /// Streams with their entries: a map in RESP3, an array of pairs in RESP2.
-fn by_stream(cx: &Context<'_>, streams: Vec<(Reply, Reply)>) -> Reply {
+pub(super) fn by_stream(cx: &Context<'_>, streams: Vec<(Reply, Reply)>) -> Reply {
     if cx.resp3() {
         return Reply::Map(streams);
     }
@@ -506,6 +528,7 @@ fn xinfo_stream(cx: &mut Context<'_>) -> CommandResult {
             ));
         }
     };
+    let dialect = cx.engine.dialect();
     let stream = stream(cx, cx.arg(2))?.ok_or(NO_SUCH_KEY)?;
     let first_id = stream.first().map(|entry| entry.id).unwrap_or_default();
     let mut info = vec![
@@ -521,15 +544,20 @@ fn xinfo_stream(cx: &mut Context<'_>) -> CommandResult {
         Some(count) => {
             let entries = stream.range(StreamId::MIN, StreamId::MAX).take(count).map(entry_reply);
             info.push(("entries", Reply::Array(entries.collect())));
-            info.push(("groups", Reply::Array(Vec::new())));
+            info.push(("groups", stream_groups::all_groups(stream, count, dialect)));
         }
         None => {
-            info.push(("groups", Reply::Int(0)));
+            info.push(("groups", Reply::Int(stream.groups.len() as i64)));
             info.push(("first-entry", stream.first().map_or(Reply::Null, entry_reply)));
             info.push(("last-entry", stream.last().map_or(Reply::Null, entry_reply)));
         }
     }
-    Ok(Reply::Map(info.into_iter().map(|(name, value)| (Reply::bulk(name), value)).collect()))
+    Ok(named(info))
+}
+
+/// A map with names for keys.
+pub(super) fn named(pairs: Vec<(&str, Reply)>) -> Reply {
+    Reply::Map(pairs.into_iter().map(|(name, value)| (Reply::bulk(name), value)).collect())
 }
 
 /// How many entries `FULL [COUNT n]` shows; 0 means all.
@@ -551,7 +579,7 @@ fn radix_nodes(stream: &Stream) -> i64 {
 }
 
 /// The stream under a key.
-fn stream<'c>(cx: &'c mut Context<'_>, key: &[u8]) -> Result<Option<&'c Stream>, ErrorReply> {
+pub(super) fn stream<'c>(cx: &'c mut Context<'_>, key: &[u8]) -> Result<Option<&'c Stream>, ErrorReply> {
     match cx.get(key) {
         None => Ok(None),
         Some(Value::Stream(stream)) => Ok(Some(stream)),
@@ -560,7 +588,10 @@ fn stream<'c>(cx: &'c mut Context<'_>, key: &[u8]) -> Result<Option<&'c Stream>,
 }
 
 /// The stream under a key, for changing.
-fn stream_mut<'c>(cx: &'c mut Context<'_>, key: &[u8]) -> Result<Option<&'c mut Stream>, ErrorReply> {
+pub(super) fn stream_mut<'c>(
+    cx: &'c mut Context<'_>,
+    key: &[u8],
+) -> Result<Option<&'c mut Stream>, ErrorReply> {
     match cx.get_mut(key) {
         None => Ok(None),
         Some(Value::Stream(stream)) => Ok(Some(stream)),
@@ -568,12 +599,12 @@ fn stream_mut<'c>(cx: &'c mut Context<'_>, key: &[u8]) -> Result<Option<&'c mut 
     }
 }
 
-fn entry_reply(entry: &StreamEntry) -> Reply {
+pub(super) fn entry_reply(entry: &StreamEntry) -> Reply {
     let fields = entry.fields.iter().map(|field| Reply::Bulk(field.clone())).collect();
     Reply::Array(vec![id_reply(entry.id), Reply::Array(fields)])
 }
 
-fn id_reply(id: StreamId) -> Reply {
+pub(super) fn id_reply(id: StreamId) -> Reply {
     Reply::Bulk(id.to_string().into())
 }
 
@@ -587,7 +618,7 @@ fn parse_bound(text: &[u8], missing_seq: u64) -> Result<StreamId, ErrorReply> {
 }
 
 /// Reads `ms-seq`, or `ms` with the number that is meant by leaving it out.
-fn parse_id(text: &[u8], missing_seq: u64) -> Result<StreamId, ErrorReply> {
+pub(super) fn parse_id(text: &[u8], missing_seq: u64) -> Result<StreamId, ErrorReply> {
     match text.iter().position(|byte| *byte == b'-') {
         Some(dash) => Ok(StreamId { ms: parse_part(&text[..dash])?, seq: parse_part(&text[dash + 1..])? }),
         None => Ok(StreamId { ms: parse_part(text)?, seq: missing_seq }),

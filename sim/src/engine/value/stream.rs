@@ -1,4 +1,4 @@
-//! Streams: entries with ids, appended in order. Consumer groups are not here yet.
+//! Streams: entries with ids, appended in order, and the [groups](group) that read them.
 //!
 //! Entries are kept in nodes that fill as a real server's listpacks do, byte for byte, because `MAXLEN ~` shows where
 //! their boundaries are: it removes whole nodes only.
@@ -7,6 +7,10 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use imbl::OrdMap;
+
+pub mod group;
+
+pub use group::Group;
 
 /// How many entries a node takes, deleted ones included: `stream-node-max-entries`.
 pub const NODE_MAX_ENTRIES: usize = 100;
@@ -68,10 +72,12 @@ pub struct Stream {
     len: u64,
     /// The id that was given out last; a deleted entry's counts.
     pub last_id: StreamId,
-    /// The greatest id that was deleted by `XDEL` or trimmed.
+    /// The greatest id that `XDEL` deleted; trimming does not count.
     pub max_deleted_id: StreamId,
     /// How many entries were ever added.
     pub entries_added: u64,
+    /// The consumer groups by name.
+    pub groups: OrdMap<Bytes, Group>,
 }
 
 /// What to remove from a stream's old end.
