@@ -376,11 +376,6 @@ fn xsetid(cx: &mut Context<'_>) -> CommandResult {
 }
 
 fn check_new_last_id(stream: &Stream, id: StreamId, added: Option<u64>) -> Result<(), ErrorReply> {
-    if id < stream.max_deleted_id {
-        return Err(ErrorReply::new(
-            "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
-        ));
-    }
     if stream.last().is_some_and(|last| id < last.id) {
         return Err(ErrorReply::new(
             "ERR The ID specified in XSETID is smaller than the target stream top item",
@@ -389,6 +384,11 @@ fn check_new_last_id(stream: &Stream, id: StreamId, added: Option<u64>) -> Resul
     if !stream.is_empty() && added.is_some_and(|added| stream.len() > added) {
         return Err(ErrorReply::new(
             "ERR The entries_added specified in XSETID is smaller than the target stream length",
+        ));
+    }
+    if id < stream.max_deleted_id {
+        return Err(ErrorReply::new(
+            "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
         ));
     }
     Ok(())
