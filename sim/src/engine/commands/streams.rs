@@ -366,8 +366,9 @@ fn xsetid(cx: &mut Context<'_>) -> CommandResult {
             _ => return Err(SYNTAX),
         }
     }
+    let dialect = cx.engine.dialect();
     let stream = stream_mut(cx, cx.arg(1))?.ok_or(NO_SUCH_KEY)?;
-    check_new_last_id(stream, id, added)?;
+    check_new_last_id(stream, id, added, dialect)?;
     stream.last_id = id;
     stream.entries_added = added.unwrap_or(stream.entries_added);
     stream.max_deleted_id = max_deleted.unwrap_or(stream.max_deleted_id);
@@ -375,7 +376,18 @@ fn xsetid(cx: &mut Context<'_>) -> CommandResult {
     Ok(Reply::OK)
 }
 
-fn check_new_last_id(stream: &Stream, id: StreamId, added: Option<u64>) -> Result<(), ErrorReply> {
+fn check_new_last_id(
+    stream: &Stream,
+    id: StreamId,
+    added: Option<u64>,
+    dialect: Dialect,
+) -> Result<(), ErrorReply> {
+    // Redis 7.0.15 does not look at this.
+    if dialect == Dialect::Valkey8 && id < stream.max_deleted_id {
+        return Err(ErrorReply::new(
+            "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
+        ));
+    }
     if stream.last().is_some_and(|last| id < last.id) {
         return Err(ErrorReply::new(
             "ERR The ID specified in XSETID is smaller than the target stream top item",
@@ -384,11 +396,6 @@ fn check_new_last_id(stream: &Stream, id: StreamId, added: Option<u64>) -> Resul
     if !stream.is_empty() && added.is_some_and(|added| stream.len() > added) {
         return Err(ErrorReply::new(
             "ERR The entries_added specified in XSETID is smaller than the target stream length",
-        ));
-    }
-    if id < stream.max_deleted_id {
-        return Err(ErrorReply::new(
-            "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
         ));
     }
     Ok(())
