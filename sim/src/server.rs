@@ -1,1 +1,556 @@
 //! Connections: the engine behind any byte stream.
+//!
+//! A [`Server`] is a handle to one engine and the connections to it. [`Server::connection`] serves one stream; the caller
+//! spawns it, whatever the runtime is: inside a simulated node, or on a real one. Time comes from an [`Environment`],
+//! and an [`Observer`] sees every command as it is executed. Nothing here spawns, and nothing chooses at random: what
+//! is ready is done in a fixed order.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    future::{Future, poll_fn},
+    io, mem,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+
+use crate::{
+    engine::{Effects, Engine, Protocol, Reply, ReplyMode, Session, UnixMicros, UnixMillis},
+    resp::{self, ProtocolError, RequestDecoder},
+};
+
+/// How much is asked of the stream at once.
+const READ_SIZE: usize = 16 * 1024;
+/// Replies that wait to be written before the next request is looked at.
+const WRITE_AHEAD: usize = 1024 * 1024;
+/// Requests that a blocked client may send ahead.
+const READ_AHEAD: usize = 1024 * 1024;
+/// What a listener may leave unread before it is cut off: `client-output-buffer-limit pubsub`.
+const LISTENER_LIMIT: usize = 32 * 1024 * 1024;
+/// How often expired keys are looked for, and how many are removed at once.
+const REAP_INTERVAL_MS: i64 = 100;
+const REAP_LIMIT: usize = 1_000;
+
+/// A future that stays on its thread.
+pub type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+/// The time as the server's node has it.
+pub trait Environment {
+    /// What its clock shows.
+    fn now(&self) -> UnixMicros;
+    /// Ends when its clock shows `at`, or later.
+    fn sleep_until(&self, at: UnixMicros) -> LocalFuture;
+}
+
+/// Sees what a server does, command by command, while nothing else can happen.
+pub trait Observer {
+    /// A command was executed. One that blocks is seen twice: with [`Reply::Nothing`], and with its reply.
+    fn executed(&mut self, executed: &Executed<'_>);
+
+    /// Keys were removed because their time had come, and nobody had asked for them.
+    fn reaped(&mut self, _now: UnixMicros, _effects: &Effects, _engine: &Engine) {}
+}
+
+/// An observer that looks away.
+impl Observer for () {
+    fn executed(&mut self, _: &Executed<'_>) {}
+}
+
+/// One executed command.
+pub struct Executed<'a> {
+    /// The connection.
+    pub session: u64,
+    /// Which request of the connection it was, the first being 1.
+    pub nth: u64,
+    /// The command.
+    pub args: &'a [&'a [u8]],
+    /// The server's clock.
+    pub now: UnixMicros,
+    /// What it answered.
+    pub reply: &'a Reply,
+    /// What it wrote.
+    pub effects: &'a Effects,
+    /// The engine after it.
+    pub engine: &'a Engine,
+}
+
+/// A handle to an engine that serves connections. Clones are the same server.
+#[derive(Clone)]
+pub struct Server {
+    shared: Rc<RefCell<Shared>>,
+    environment: Rc<dyn Environment>,
+}
+
+struct Shared {
+    engine: Engine,
+    observer: Box<dyn Observer>,
+    /// The effects of the command that runs; kept for its memory.
+    effects: Effects,
+    peers: BTreeMap<u64, Peer>,
+    /// The connections that wait for data, longest first.
+    blocked: Vec<u64>,
+    /// The housekeeper, and the millisecond that it sleeps towards.
+    housekeeper: Option<Waker>,
+    next_reap: Option<UnixMillis>,
+}
+
+/// One connection as the others see it.
+struct Peer {
+    session: Session,
+    /// Requests so far.
+    requests: u64,
+    /// Replies and messages on their way out.
+    outbox: Vec<u8>,
+    /// Wakes the connection.
+    waker: Option<Waker>,
+    /// It ends at once, whatever has not been written.
+    killed: bool,
+}
+
+impl Server {
+    /// A server of `engine`.
+    pub fn new(
+        engine: Engine,
+        environment: impl Environment + 'static,
+        observer: impl Observer + 'static,
+    ) -> Self {
+        let shared = Shared {
+            engine,
+            observer: Box::new(observer),
+            effects: Effects::default(),
+            peers: BTreeMap::new(),
+            blocked: Vec::new(),
+            housekeeper: None,
+            next_reap: None,
+        };
+        Self { shared: Rc::new(RefCell::new(shared)), environment: Rc::new(environment) }
+    }
+
+    /// Gives the engine to a caller that is no connection: to look at, or to set something up.
+    ///
+    /// Not for an [`Observer`]: it is handed the engine, which is in use while it looks.
+    pub fn with_engine<T>(&self, f: impl FnOnce(&mut Engine) -> T) -> T {
+        let mut shared = self.shared.borrow_mut();
+        let result = f(&mut shared.engine);
+        shared.wake_housekeeper();
+        result
+    }
+
+    /// Serves one stream until its client goes, quits or talks nonsense.
+    ///
+    /// # Errors
+    /// What the stream fails with.
+    pub async fn connection<S>(&self, stream: S) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut connection = Connection::open(self.clone(), stream);
+        poll_fn(|cx| connection.poll(cx)).await
+    }
+
+    /// Removes expired keys as Valkey's background cycle does: every 100 ms, as long as any are due. Never ends.
+    pub async fn housekeeping(&self) {
+        loop {
+            self.next_reap().await;
+            self.shared.borrow_mut().reap(self.environment.now());
+        }
+    }
+
+    /// Waits for the first tick at which a key has expired.
+    async fn next_reap(&self) {
+        let mut sleep: Option<(UnixMillis, LocalFuture)> = None;
+        poll_fn(|cx| {
+            let mut shared = self.shared.borrow_mut();
+            let due = shared.engine.next_expiry().map(tick_after);
+            shared.housekeeper = Some(cx.waker().clone());
+            shared.next_reap = due;
+            drop(shared);
+            let Some(due) = due else { return Poll::Pending };
+            if sleep.as_ref().is_none_or(|(at, _)| *at != due) {
+                sleep = Some((due, self.environment.sleep_until(micros(due))));
+            }
+            sleep.as_mut().map_or(Poll::Pending, |(_, sleep)| sleep.as_mut().poll(cx))
+        })
+        .await;
+    }
+}
+
+/// The first tick of the background cycle at which a key that expires at `at` is gone.
+fn tick_after(at: UnixMillis) -> UnixMillis {
+    let ticks = at.0.max(0) / REAP_INTERVAL_MS;
+    UnixMillis(ticks.saturating_add(1).saturating_mul(REAP_INTERVAL_MS))
+}
+
+fn micros(at: UnixMillis) -> UnixMicros {
+    UnixMicros((at.0.max(0) as u64).saturating_mul(1_000))
+}
+
+impl Shared {
+    /// Runs one request of a connection and queues what it answers; says whether the connection may go on to the next.
+    fn execute(&mut self, id: u64, args: &[&[u8]], now: UnixMicros) -> bool {
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        peer.requests += 1;
+        self.effects.clear();
+        let reply = self.engine.execute(&mut peer.session, args, now, &mut self.effects);
+        self.observer.executed(&Executed {
+            session: id,
+            nth: peer.requests,
+            args,
+            now,
+            reply: &reply,
+            effects: &self.effects,
+            engine: &self.engine,
+        });
+        peer.answer(&reply, &self.engine);
+        let blocked = peer.session.blocked.is_some();
+        let ready = !blocked && !peer.session.closing;
+        if blocked {
+            self.blocked.push(id);
+        }
+        self.after_command(now);
+        ready
+    }
+
+    /// Hands on what a command caused for others: messages, data that someone waits for, keys that will expire.
+    fn after_command(&mut self, now: UnixMicros) {
+        if !self.effects.is_empty() {
+            self.wake_housekeeper();
+            if !self.blocked.is_empty() {
+                self.resume_waiting(now);
+            }
+        }
+        for (id, message) in self.engine.take_deliveries() {
+            self.deliver(id, &message);
+        }
+        for id in self.engine.take_killed() {
+            self.close(id);
+        }
+    }
+
+    /// Lets the connections go on whose keys the last command changed, in the order in which they began to wait.
+    fn resume_waiting(&mut self, now: UnixMicros) {
+        let effects = mem::take(&mut self.effects);
+        let ready: Vec<u64> =
+            self.blocked.iter().copied().filter(|id| self.waits_for(*id, &effects)).collect();
+        self.effects = effects;
+        for id in ready {
+            self.resume(id, now);
+        }
+    }
+
+    fn waits_for(&self, id: u64, effects: &Effects) -> bool {
+        let Some(blocked) = self.peers.get(&id).and_then(|peer| peer.session.blocked.as_ref()) else {
+            return false;
+        };
+        effects.iter().any(|effect| {
+            matches!(effect.name(), b"FLUSHALL" | b"FLUSHDB")
+                || effect.args().skip(1).any(|arg| blocked.keys.iter().any(|key| key == arg))
+        })
+    }
+
+    /// Has a blocked connection look again.
+    fn resume(&mut self, id: u64, now: UnixMicros) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(args) = peer.session.blocked.as_ref().map(|blocked| blocked.args.clone()) else { return };
+        self.effects.clear();
+        let Some(reply) = self.engine.resume(&mut peer.session, now, &mut self.effects) else { return };
+        let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
+        self.observer.executed(&Executed {
+            session: id,
+            nth: peer.requests,
+            args: &args,
+            now,
+            reply: &reply,
+            effects: &self.effects,
+            engine: &self.engine,
+        });
+        peer.answer(&reply, &self.engine);
+        peer.wake();
+        self.blocked.retain(|blocked| *blocked != id);
+    }
+
+    fn deliver(&mut self, id: u64, message: &Reply) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        resp::encode(message, peer.session.protocol, self.engine.dialect(), &mut peer.outbox);
+        peer.wake();
+        if peer.outbox.len() > LISTENER_LIMIT {
+            self.close(id);
+        }
+    }
+
+    /// Has a connection end without another word.
+    fn close(&mut self, id: u64) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.killed = true;
+            peer.wake();
+        }
+        self.blocked.retain(|blocked| *blocked != id);
+    }
+
+    fn wake_housekeeper(&mut self) {
+        if self.housekeeper.is_some() && self.engine.next_expiry().map(tick_after) != self.next_reap {
+            wake(&mut self.housekeeper);
+        }
+    }
+
+    fn reap(&mut self, now: UnixMicros) {
+        self.effects.clear();
+        if self.engine.reap(now, REAP_LIMIT, &mut self.effects) > 0 {
+            self.observer.reaped(now, &self.effects, &self.engine);
+            self.after_command(now);
+        }
+    }
+}
+
+impl Peer {
+    /// Queues a reply and what is to follow it, as far as the client wants to hear it.
+    fn answer(&mut self, reply: &Reply, engine: &Engine) {
+        let protocol = self.session.protocol;
+        match self.session.reply_mode {
+            ReplyMode::On => resp::encode(reply, protocol, engine.dialect(), &mut self.outbox),
+            ReplyMode::Off => {}
+            ReplyMode::SkipNext => self.session.reply_mode = ReplyMode::Skip,
+            ReplyMode::Skip => self.session.reply_mode = ReplyMode::On,
+        }
+        while let Some(push) = self.session.pushes.pop_front() {
+            resp::encode(&push, protocol, engine.dialect(), &mut self.outbox);
+        }
+    }
+
+    fn wake(&mut self) {
+        wake(&mut self.waker);
+    }
+}
+
+fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
+    }
+}
+
+/// One connection as it sees itself.
+struct Connection<S> {
+    server: Server,
+    stream: S,
+    id: u64,
+    decoder: RequestDecoder,
+    /// What is being written, and how much of it is out.
+    outgoing: Vec<u8>,
+    written: usize,
+    /// The stream has passed on all that was written.
+    flushed: bool,
+    /// Wakes it when the command that it waits in gives up.
+    deadline: Option<(UnixMillis, LocalFuture)>,
+    /// There may be whole requests in the decoder.
+    more: bool,
+}
+
+impl<S> Connection<S> {
+    fn open(server: Server, stream: S) -> Self {
+        let mut shared = server.shared.borrow_mut();
+        let session = shared.engine.connect();
+        let id = session.id;
+        let peer = Peer { session, requests: 0, outbox: Vec::new(), waker: None, killed: false };
+        shared.peers.insert(id, peer);
+        drop(shared);
+        Self {
+            server,
+            stream,
+            id,
+            decoder: RequestDecoder::default(),
+            outgoing: Vec::new(),
+            written: 0,
+            flushed: true,
+            deadline: None,
+            more: false,
+        }
+    }
+}
+
+impl<S> Drop for Connection<S> {
+    fn drop(&mut self) {
+        // A panic on the way here (an observer's, say) holds it still; then nobody comes to ask any more.
+        let Ok(mut shared) = self.server.shared.try_borrow_mut() else { return };
+        if let Some(peer) = shared.peers.remove(&self.id) {
+            shared.engine.disconnect(&peer.session);
+        }
+        shared.blocked.retain(|id| *id != self.id);
+    }
+}
+
+/// How far a step of a connection came.
+enum Step {
+    /// Something was done: look again.
+    Progress,
+    /// Nothing can be done until something wakes it.
+    Wait,
+    /// It is over.
+    Done,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match self.step(cx)? {
+                Step::Progress => {}
+                Step::Wait => return Poll::Pending,
+                Step::Done => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    /// Writes, then executes, then reads: replies go out before more work comes in.
+    fn step(&mut self, cx: &mut Context<'_>) -> io::Result<Step> {
+        let state = self.state(cx);
+        if state.killed {
+            return Ok(Step::Done);
+        }
+        let flushed = self.write(cx)?;
+        if state.closing {
+            return if flushed.is_pending() { Ok(Step::Wait) } else { self.shutdown(cx) };
+        }
+        if flushed.is_pending() && self.outgoing.len() - self.written > WRITE_AHEAD {
+            return Ok(Step::Wait);
+        }
+        if state.blocked {
+            if self.deadline_passed(cx, state.until) {
+                return Ok(Step::Progress);
+            }
+            if self.decoder.buffer().len() > READ_AHEAD {
+                return Ok(Step::Wait);
+            }
+        } else if self.more {
+            self.execute_all();
+            return Ok(Step::Progress);
+        }
+        self.read(cx)
+    }
+
+    fn shutdown(&mut self, cx: &mut Context<'_>) -> io::Result<Step> {
+        match Pin::new(&mut self.stream).poll_shutdown(cx) {
+            Poll::Pending => Ok(Step::Wait),
+            Poll::Ready(result) => result.map(|()| Step::Done),
+        }
+    }
+
+    /// What others may have changed about this connection; leaves the way to wake it.
+    fn state(&self, cx: &Context<'_>) -> State {
+        let mut shared = self.server.shared.borrow_mut();
+        let Some(peer) = shared.peers.get_mut(&self.id) else {
+            return State { killed: true, closing: true, blocked: false, until: None };
+        };
+        if !peer.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            peer.waker = Some(cx.waker().clone());
+        }
+        State {
+            killed: peer.killed,
+            closing: peer.session.closing,
+            blocked: peer.session.blocked.is_some(),
+            until: peer.session.blocked.as_ref().and_then(|blocked| blocked.until),
+        }
+    }
+
+    /// Writes what there is to write; ready when nothing is left.
+    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
+        loop {
+            if self.written == self.outgoing.len() {
+                self.outgoing.clear();
+                self.written = 0;
+                if let Some(peer) = self.server.shared.borrow_mut().peers.get_mut(&self.id) {
+                    mem::swap(&mut self.outgoing, &mut peer.outbox);
+                }
+                if self.outgoing.is_empty() {
+                    return self.flush(cx);
+                }
+            }
+            match Pin::new(&mut self.stream).poll_write(cx, &self.outgoing[self.written..])? {
+                Poll::Pending => return Ok(Poll::Pending),
+                Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(count) => {
+                    self.written += count;
+                    self.flushed = false;
+                }
+            }
+        }
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
+        if self.flushed {
+            return Ok(Poll::Ready(()));
+        }
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx)?;
+        self.flushed = flushed.is_ready();
+        Ok(flushed)
+    }
+
+    /// Executes the requests that are here, until one blocks or closes or the replies have become many.
+    fn execute_all(&mut self) {
+        let mut shared = self.server.shared.borrow_mut();
+        loop {
+            let ready = match self.decoder.next() {
+                Ok(Some(args)) => shared.execute(self.id, &args, self.server.environment.now()),
+                Ok(None) => {
+                    self.more = false;
+                    return;
+                }
+                Err(error) => {
+                    shared.refuse(self.id, &error);
+                    false
+                }
+            };
+            if !ready || shared.peers.get(&self.id).is_none_or(|peer| peer.outbox.len() > WRITE_AHEAD) {
+                return;
+            }
+        }
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> io::Result<Step> {
+        let buffer = self.decoder.buffer();
+        buffer.reserve(READ_SIZE);
+        match pin!(self.stream.read_buf(buffer)).poll(cx)? {
+            Poll::Pending => Ok(Step::Wait),
+            Poll::Ready(0) => Ok(Step::Done),
+            Poll::Ready(_) => {
+                self.more = true;
+                Ok(Step::Progress)
+            }
+        }
+    }
+
+    /// Whether the time of the command that waits is up; then it has been answered.
+    fn deadline_passed(&mut self, cx: &mut Context<'_>, until: Option<UnixMillis>) -> bool {
+        let Some(until) = until else { return false };
+        let environment = &self.server.environment;
+        if self.deadline.as_ref().is_none_or(|(at, _)| *at != until) {
+            self.deadline = Some((until, environment.sleep_until(micros(until))));
+        }
+        let passed = self.deadline.as_mut().is_some_and(|(_, sleep)| sleep.as_mut().poll(cx).is_ready());
+        if passed {
+            self.deadline = None;
+            self.server.shared.borrow_mut().resume(self.id, environment.now());
+        }
+        passed
+    }
+}
+
+struct State {
+    killed: bool,
+    closing: bool,
+    blocked: bool,
+    until: Option<UnixMillis>,
+}
+
+impl Shared {
+    /// Answers bytes that are no request, and has the connection close.
+    fn refuse(&mut self, id: u64, error: &ProtocolError) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.session.closing = true;
+        if let ProtocolError::Malformed(text) = error {
+            let reply = Reply::Error(text.clone());
+            resp::encode(&reply, Protocol::Resp2, self.engine.dialect(), &mut peer.outbox);
+        }
+    }
+}

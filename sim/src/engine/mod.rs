@@ -19,16 +19,22 @@
 //! assert_eq!(effects.iter().next().unwrap().arg(3), b"PXAT");
 //! ```
 
+mod blocking;
+mod clients;
 pub mod commands;
+mod config;
 mod dialect;
 mod effect;
 pub mod functions;
 pub mod glob;
+mod info;
 mod keyspace;
 pub mod number;
+mod pubsub;
 mod random;
 mod reply;
 mod session;
+mod stats;
 mod time;
 mod typed;
 pub mod value;
@@ -38,13 +44,17 @@ pub use effect::{Effect, Effects};
 pub use keyspace::{Entry, Keyspace};
 pub use random::Random;
 pub use reply::{CommandResult, ErrorReply, Reply};
-pub use session::{Protocol, Session};
+pub use session::{Blocked, Protocol, ReplyMode, Session};
 pub use time::{UnixMicros, UnixMillis};
 pub use typed::Kind;
 
 use crate::lua::Interpreter;
+use clients::Clients;
 use commands::{Command, Flags};
+use config::Config;
 use functions::Functions;
+use pubsub::PubSub;
+use stats::Stats;
 use value::Value;
 
 /// A simulated Valkey: all that a server knows but for its connections and the time.
@@ -54,8 +64,11 @@ pub struct Engine {
     db: Keyspace,
     functions: Functions,
     interpreter: Interpreter,
-    last_session_id: u64,
     random: Random,
+    clients: Clients,
+    pubsub: PubSub,
+    config: Config,
+    stats: Stats,
 }
 
 impl Engine {
@@ -66,8 +79,11 @@ impl Engine {
             db: Keyspace::default(),
             functions: Functions::default(),
             interpreter,
-            last_session_id: 0,
             random: Random::new(0),
+            clients: Clients::default(),
+            pubsub: PubSub::default(),
+            config: Config::default(),
+            stats: Stats::default(),
         }
     }
 
@@ -88,8 +104,14 @@ impl Engine {
 
     /// A new connection.
     pub fn connect(&mut self) -> Session {
-        self.last_session_id += 1;
-        Session { id: self.last_session_id, ..Session::default() }
+        self.stats.connections += 1;
+        self.clients.connect()
+    }
+
+    /// A connection is gone, and with it its subscriptions.
+    pub fn disconnect(&mut self, session: &Session) {
+        self.pubsub.forget(session);
+        self.clients.forget(session.id);
     }
 
     /// Runs one command and appends what it wrote to `effects`.
@@ -104,6 +126,21 @@ impl Engine {
             Ok(command) => command,
             Err(error) => return Reply::Error(error),
         };
+        if session.only_listens() && !pubsub::allowed_while_listening(command) {
+            return Reply::Error(pubsub::only_listens(command));
+        }
+        self.stats.count(command, now);
+        self.run(command, session, args, now, effects)
+    }
+
+    fn run(
+        &mut self,
+        command: &Command,
+        session: &mut Session,
+        args: &[&[u8]],
+        now: UnixMicros,
+        effects: &mut Effects,
+    ) -> Reply {
         let mut context = Context { engine: self, session, args, now, effects, script: None };
         (command.run)(&mut context).into()
     }
@@ -129,6 +166,7 @@ impl Engine {
 
     fn expire(&mut self, key: &[u8], effects: &mut Effects) {
         self.db.remove(key);
+        self.stats.expired_keys += 1;
         effects.push(&[self.deletion(), key]);
     }
 
@@ -212,6 +250,16 @@ impl<'a> Context<'a> {
         self.args[index]
     }
 
+    /// The argument at `index`, if there is one.
+    pub fn opt(&self, index: usize) -> Option<&'a [u8]> {
+        self.args.get(index).copied()
+    }
+
+    /// Whether the caller reads RESP3. A script reads RESP2, whatever its client speaks.
+    pub fn resp3(&self) -> bool {
+        self.script.is_none() && self.session.protocol == Protocol::Resp3
+    }
+
     /// Milliseconds of [`now`](Self::now).
     pub fn now_ms(&self) -> UnixMillis {
         self.now.millis()
@@ -273,6 +321,7 @@ impl<'a> Context<'a> {
         if rules.read_only && command.flags.has(Flags::WRITE) {
             return Err(ErrorReply::new("ERR Write commands are not allowed from read-only scripts."));
         }
+        self.engine.stats.count(command, self.now);
         let mut context = Context {
             engine: self.engine,
             session: self.session,

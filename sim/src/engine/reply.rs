@@ -38,6 +38,8 @@ pub enum Reply {
     Verbatim([u8; 3], Bytes),
     /// `>…`: out-of-band data (pub/sub); an array in RESP2.
     Push(Vec<Reply>),
+    /// No reply now: the connection is blocked, it asked for none, or the answers come as pushes.
+    Nothing,
 }
 
 /// The text of an error reply, its code first: `WRONGTYPE Operation against a key …`.

@@ -1,10 +1,10 @@
 //! What a server remembers about one connection.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
-use super::Reply;
+use super::{Reply, UnixMillis};
 
 /// The wire protocol a connection negotiated with `HELLO`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,7 +16,33 @@ pub enum Protocol {
     Resp3,
 }
 
-/// One connection's state. The engine holds none of it, so that the same engine serves any number of them.
+/// Which replies a client wants: `CLIENT REPLY`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReplyMode {
+    /// All.
+    #[default]
+    On,
+    /// None.
+    Off,
+    /// All but this one and the next.
+    SkipNext,
+    /// All but this one.
+    Skip,
+}
+
+/// A command that waits for data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// The command, to be run again; `$` is already the id that it stood for.
+    pub args: Vec<Bytes>,
+    /// When it gives up; `None`: never.
+    pub until: Option<UnixMillis>,
+    /// The keys of which one has to change before it is worth another look.
+    pub keys: Vec<Bytes>,
+}
+
+/// One connection's state. The engine keeps only what others ask it about a connection, so the same engine serves any
+/// number of them.
 #[derive(Clone, Debug, Default)]
 pub struct Session {
     /// `CLIENT ID`. Ids are given out by [`Engine::connect`](super::Engine::connect).
@@ -31,7 +57,29 @@ pub struct Session {
     pub lib_ver: Bytes,
     /// Whether the client asked to close (`QUIT`); the server closes after the reply.
     pub closing: bool,
+    /// Which replies the client wants; the server drops the others.
+    pub reply_mode: ReplyMode,
     /// Messages to deliver after the current reply, in order: acknowledgements of `SUBSCRIBE a b`, say, which
     /// answers once a channel.
     pub pushes: VecDeque<Reply>,
+    /// The channels it is subscribed to.
+    pub channels: BTreeSet<Bytes>,
+    /// The patterns it is subscribed to.
+    pub patterns: BTreeSet<Bytes>,
+    /// The command it waits in. No other may be run before [`Engine::resume`](super::Engine::resume) ended it.
+    pub blocked: Option<Blocked>,
+    /// Set while a transaction runs: nothing blocks in it.
+    pub deny_blocking: bool,
+}
+
+impl Session {
+    /// How many channels and patterns it is subscribed to.
+    pub fn subscriptions(&self) -> usize {
+        self.channels.len() + self.patterns.len()
+    }
+
+    /// Whether it speaks RESP2 and is subscribed: then it may say little else.
+    pub fn only_listens(&self) -> bool {
+        self.protocol == Protocol::Resp2 && self.subscriptions() > 0
+    }
 }

@@ -19,8 +19,10 @@ mod server;
 mod sets;
 mod shape;
 mod sorted_sets;
+mod stream_groups;
 mod streams;
 mod strings;
+mod subcommand;
 
 /// One command of the table: what a server knows about it before it looks at the arguments.
 pub struct Command {
@@ -122,6 +124,7 @@ pub static FAMILIES: &[&[Command]] = &[
     sets::COMMANDS,
     sorted_sets::COMMANDS,
     streams::COMMANDS,
+    stream_groups::COMMANDS,
     pubsub::COMMANDS,
     functions::COMMANDS,
     connection::COMMANDS,

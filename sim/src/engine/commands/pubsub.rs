@@ -1,6 +1,115 @@
 //! Publish and subscribe.
 
-use super::Command;
+use bytes::Bytes;
+
+use super::{
+    Command, Flags, Keys,
+    subcommand::{Subcommand, dispatch},
+};
+use crate::engine::{CommandResult, Context, Reply, glob, pubsub::Kind};
+
+const LISTEN: Flags = Flags::PUBSUB.and(Flags::NOSCRIPT);
 
 /// The family.
-pub const COMMANDS: &[Command] = &[];
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "PUBLISH",
+        arity: 3,
+        flags: Flags::PUBSUB.and(Flags::FAST),
+        keys: Keys::None,
+        run: publish,
+    },
+    Command { name: "SUBSCRIBE", arity: -2, flags: LISTEN, keys: Keys::None, run: subscribe },
+    Command { name: "UNSUBSCRIBE", arity: -1, flags: LISTEN, keys: Keys::None, run: unsubscribe },
+    Command { name: "PSUBSCRIBE", arity: -2, flags: LISTEN, keys: Keys::None, run: psubscribe },
+    Command { name: "PUNSUBSCRIBE", arity: -1, flags: LISTEN, keys: Keys::None, run: punsubscribe },
+    Command { name: "PUBSUB", arity: -2, flags: Flags::PUBSUB, keys: Keys::None, run: pubsub },
+];
+
+const PUBSUB: &[Subcommand] = &[
+    Subcommand { name: "CHANNELS", arity: -2, run: channels },
+    Subcommand { name: "NUMSUB", arity: -2, run: numsub },
+    Subcommand { name: "NUMPAT", arity: 2, run: numpat },
+];
+
+/// Messages leave the keyspace alone, so they are no effects.
+fn publish(cx: &mut Context<'_>) -> CommandResult {
+    let receivers = cx.engine.pubsub.publish(cx.arg(1), cx.arg(2));
+    Ok(Reply::Int(receivers as i64))
+}
+
+fn subscribe(cx: &mut Context<'_>) -> CommandResult {
+    listen(cx, Kind::Channel, "subscribe")
+}
+
+fn psubscribe(cx: &mut Context<'_>) -> CommandResult {
+    listen(cx, Kind::Pattern, "psubscribe")
+}
+
+fn unsubscribe(cx: &mut Context<'_>) -> CommandResult {
+    leave(cx, Kind::Channel, "unsubscribe")
+}
+
+fn punsubscribe(cx: &mut Context<'_>) -> CommandResult {
+    leave(cx, Kind::Pattern, "punsubscribe")
+}
+
+fn listen(cx: &mut Context<'_>, kind: Kind, verb: &'static str) -> CommandResult {
+    for name in &cx.args[1..] {
+        let name = Bytes::copy_from_slice(name);
+        cx.engine.pubsub.subscribe(kind, &name, cx.session);
+        acknowledge(cx, verb, Reply::Bulk(name));
+    }
+    note(cx);
+    Ok(Reply::Nothing)
+}
+
+fn leave(cx: &mut Context<'_>, kind: Kind, verb: &'static str) -> CommandResult {
+    let names: Vec<Bytes> = match &cx.args[1..] {
+        [] => cx.session.subscribed(kind).iter().cloned().collect(),
+        some => some.iter().map(|name| Bytes::copy_from_slice(name)).collect(),
+    };
+    if names.is_empty() {
+        acknowledge(cx, verb, Reply::Null);
+    }
+    for name in names {
+        cx.engine.pubsub.unsubscribe(kind, &name, cx.session);
+        acknowledge(cx, verb, Reply::Bulk(name));
+    }
+    note(cx);
+    Ok(Reply::Nothing)
+}
+
+/// Each channel is answered on its own, with the number of subscriptions that there are then.
+fn acknowledge(cx: &mut Context<'_>, verb: &'static str, name: Reply) {
+    let verb = Reply::Bulk(Bytes::from_static(verb.as_bytes()));
+    let count = Reply::Int(cx.session.subscriptions() as i64);
+    cx.session.pushes.push_back(Reply::Push(vec![verb, name, count]));
+}
+
+fn note(cx: &mut Context<'_>) {
+    cx.engine.clients.update(cx.session, cx.engine.dialect);
+}
+
+fn pubsub(cx: &mut Context<'_>) -> CommandResult {
+    dispatch(cx, "pubsub", PUBSUB)
+}
+
+fn channels(cx: &mut Context<'_>) -> CommandResult {
+    let pattern = cx.opt(2).unwrap_or(b"*");
+    let channels = cx.engine.pubsub.active_channels().filter(|name| glob::matches(pattern, name));
+    Ok(Reply::Array(channels.map(|name| Reply::Bulk(name.clone())).collect()))
+}
+
+fn numsub(cx: &mut Context<'_>) -> CommandResult {
+    let mut counts = Vec::new();
+    for channel in &cx.args[2..] {
+        counts.push(Reply::bulk(channel));
+        counts.push(Reply::Int(cx.engine.pubsub.listener_count(channel) as i64));
+    }
+    Ok(Reply::Array(counts))
+}
+
+fn numpat(cx: &mut Context<'_>) -> CommandResult {
+    Ok(Reply::Int(cx.engine.pubsub.pattern_count() as i64))
+}

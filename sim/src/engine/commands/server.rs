@@ -1,6 +1,249 @@
-//! The server itself: TIME, INFO, COMMAND, DBSIZE, FLUSHALL.
+//! The server itself: TIME, INFO, COMMAND, CONFIG, DBSIZE, FLUSHALL.
 
-use super::Command;
+use super::{
+    Command, FAMILIES, Flags, Keys, find,
+    subcommand::{Subcommand, dispatch},
+};
+use crate::engine::{
+    CommandResult, Context, ErrorReply, NOT_AN_INTEGER, Reply, SYNTAX, glob, info, number::parse_i64,
+};
+
+const ADMIN: Flags = Flags::ADMIN.and(Flags::NOSCRIPT);
 
 /// The family.
-pub const COMMANDS: &[Command] = &[];
+pub const COMMANDS: &[Command] = &[
+    Command { name: "TIME", arity: 1, flags: Flags::FAST, keys: Keys::None, run: time },
+    Command {
+        name: "DBSIZE",
+        arity: 1,
+        flags: Flags::READONLY.and(Flags::FAST),
+        keys: Keys::None,
+        run: dbsize,
+    },
+    Command { name: "FLUSHALL", arity: -1, flags: Flags::WRITE, keys: Keys::None, run: flush },
+    Command { name: "FLUSHDB", arity: -1, flags: Flags::WRITE, keys: Keys::None, run: flush },
+    Command { name: "INFO", arity: -1, flags: Flags::NONE, keys: Keys::None, run: info },
+    Command { name: "COMMAND", arity: -1, flags: Flags::NONE, keys: Keys::None, run: command },
+    Command { name: "CONFIG", arity: -2, flags: ADMIN, keys: Keys::None, run: config },
+    Command { name: "WAIT", arity: 3, flags: Flags::NONE, keys: Keys::None, run: wait },
+    Command { name: "LASTSAVE", arity: 1, flags: Flags::FAST, keys: Keys::None, run: lastsave },
+    Command { name: "DEBUG", arity: -2, flags: ADMIN, keys: Keys::None, run: debug },
+];
+
+const COMMAND: &[Subcommand] = &[
+    Subcommand { name: "COUNT", arity: 2, run: command_count },
+    Subcommand { name: "INFO", arity: -2, run: command_info },
+    Subcommand { name: "LIST", arity: -2, run: command_list },
+    Subcommand { name: "DOCS", arity: -2, run: command_docs },
+    Subcommand { name: "GETKEYS", arity: -3, run: command_getkeys },
+];
+
+const CONFIG: &[Subcommand] = &[
+    Subcommand { name: "GET", arity: -3, run: config_get },
+    Subcommand { name: "SET", arity: -4, run: config_set },
+    Subcommand { name: "RESETSTAT", arity: 2, run: config_resetstat },
+];
+
+fn time(cx: &mut Context<'_>) -> CommandResult {
+    let micros = cx.now.0;
+    let parts = [micros / 1_000_000, micros % 1_000_000];
+    Ok(Reply::Array(parts.iter().map(|part| Reply::Bulk(part.to_string().into())).collect()))
+}
+
+fn dbsize(cx: &mut Context<'_>) -> CommandResult {
+    Ok(Reply::Int(cx.engine.db.len() as i64))
+}
+
+/// Propagated even when there was nothing to remove, as a real server does. Functions stay.
+fn flush(cx: &mut Context<'_>) -> CommandResult {
+    match &cx.args[1..] {
+        [] => {}
+        [how] if how.eq_ignore_ascii_case(b"ASYNC") || how.eq_ignore_ascii_case(b"SYNC") => {}
+        _ => return Err(SYNTAX),
+    }
+    cx.engine.db.clear();
+    cx.propagate();
+    Ok(Reply::OK)
+}
+
+fn info(cx: &mut Context<'_>) -> CommandResult {
+    let text = info::text(cx.engine, &cx.args[1..], cx.now);
+    Ok(Reply::Verbatim(*b"txt", text.into()))
+}
+
+fn command(cx: &mut Context<'_>) -> CommandResult {
+    if cx.args.len() == 1 {
+        return Ok(Reply::Array(all().map(description).collect()));
+    }
+    dispatch(cx, "command", COMMAND)
+}
+
+fn all() -> impl Iterator<Item = &'static Command> {
+    FAMILIES.iter().flat_map(|family| family.iter())
+}
+
+fn command_count(_: &mut Context<'_>) -> CommandResult {
+    Ok(Reply::Int(all().count() as i64))
+}
+
+fn command_info(cx: &mut Context<'_>) -> CommandResult {
+    Ok(Reply::Array(match &cx.args[2..] {
+        [] => all().map(description).collect(),
+        names => names.iter().map(|name| find(name).map_or(Reply::NullArray, description)).collect(),
+    }))
+}
+
+fn command_list(cx: &mut Context<'_>) -> CommandResult {
+    let pattern = match &cx.args[2..] {
+        [] => b"*",
+        [by, kind, pattern]
+            if by.eq_ignore_ascii_case(b"FILTERBY") && kind.eq_ignore_ascii_case(b"PATTERN") =>
+        {
+            *pattern
+        }
+        _ => return Err(SYNTAX),
+    };
+    let names = all().map(lower_name).filter(|name| glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes()));
+    Ok(Reply::Array(names.map(Reply::bulk).collect()))
+}
+
+/// Names only: clients use it for completion.
+fn command_docs(cx: &mut Context<'_>) -> CommandResult {
+    let documented: Vec<&Command> = match &cx.args[2..] {
+        [] => all().collect(),
+        names => names.iter().filter_map(|name| find(name)).collect(),
+    };
+    let entry = |command| (Reply::bulk(lower_name(command)), Reply::Map(Vec::new()));
+    Ok(Reply::Map(documented.into_iter().map(entry).collect()))
+}
+
+fn command_getkeys(cx: &mut Context<'_>) -> CommandResult {
+    let args = &cx.args[2..];
+    let command = find(args[0]).ok_or(ErrorReply::new("ERR Invalid command specified"))?;
+    let (given, arity) = (args.len() as i64, i64::from(command.arity));
+    if command.keys == Keys::None {
+        return Err(ErrorReply::new("ERR The command has no key arguments"));
+    }
+    if (arity >= 0 && given != arity) || given < -arity {
+        return Err(ErrorReply::new("ERR Invalid number of arguments specified for command"));
+    }
+    let keys = command.keys.of(args).ok_or(ErrorReply::new("ERR Invalid arguments specified for command"))?;
+    Ok(Reply::Array(keys.into_iter().map(Reply::bulk).collect()))
+}
+
+fn lower_name(command: &Command) -> String {
+    command.name.to_ascii_lowercase()
+}
+
+/// What `COMMAND` tells about one command, but for categories, hints, key specifications and subcommands.
+fn description(command: &Command) -> Reply {
+    const NAMES: &[(Flags, &str)] = &[
+        (Flags::WRITE, "write"),
+        (Flags::READONLY, "readonly"),
+        (Flags::DENYOOM, "denyoom"),
+        (Flags::ADMIN, "admin"),
+        (Flags::PUBSUB, "pubsub"),
+        (Flags::NOSCRIPT, "noscript"),
+        (Flags::FAST, "fast"),
+        (Flags::ALLOW_BUSY, "allow_busy"),
+    ];
+    let flags = NAMES.iter().filter(|(flag, _)| command.flags.has(*flag));
+    let mut flags: Vec<Reply> = flags.map(|(_, name)| Reply::Status((*name).into())).collect();
+    let (first, last, step) = match command.keys {
+        Keys::Range { first, last, step } => (first, last, step),
+        Keys::None => (0, 0, 0),
+        Keys::Counted(_) | Keys::Streams => {
+            flags.push(Reply::Status("movablekeys".into()));
+            (0, 0, 0)
+        }
+    };
+    let number = |value: i16| Reply::Int(i64::from(value));
+    let none = || Reply::Set(Vec::new());
+    Reply::Array(vec![
+        Reply::bulk(lower_name(command)),
+        number(command.arity),
+        Reply::Set(flags),
+        number(first),
+        number(last),
+        number(step),
+        none(),
+        none(),
+        none(),
+        Reply::Array(Vec::new()),
+    ])
+}
+
+impl Keys {
+    /// The keys among a command's arguments; `None` when these do not fit.
+    pub fn of<'a>(self, args: &[&'a [u8]]) -> Option<Vec<&'a [u8]>> {
+        match self {
+            Keys::None => Some(Vec::new()),
+            Keys::Range { first, last, step } => {
+                let end = if last < 0 {
+                    args.len().checked_sub(last.unsigned_abs().into())?
+                } else {
+                    last as usize
+                };
+                let keys = args.get(first as usize..=end)?;
+                Some(keys.iter().step_by(step.max(1) as usize).copied().collect())
+            }
+            Keys::Counted(at) => {
+                let first = at as usize + 1;
+                let count = usize::try_from(parse_i64(args.get(at as usize)?).ok()?).ok()?;
+                Some(args.get(first..first.checked_add(count)?)?.to_vec())
+            }
+            Keys::Streams => {
+                let word = args.iter().position(|arg| arg.eq_ignore_ascii_case(b"STREAMS"))?;
+                let rest = &args[word + 1..];
+                (rest.len().is_multiple_of(2) && !rest.is_empty()).then(|| rest[..rest.len() / 2].to_vec())
+            }
+        }
+    }
+}
+
+fn config(cx: &mut Context<'_>) -> CommandResult {
+    dispatch(cx, "config", CONFIG)
+}
+
+fn config_get(cx: &mut Context<'_>) -> CommandResult {
+    let wanted =
+        |name: &str| cx.args[2..].iter().any(|pattern| glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes()));
+    let settings = cx.engine.config.iter().filter(|(name, _)| wanted(name));
+    Ok(Reply::Map(settings.map(|(name, value)| (Reply::bulk(name), Reply::bulk(value))).collect()))
+}
+
+fn config_set(cx: &mut Context<'_>) -> CommandResult {
+    let (pairs, []) = cx.args[2..].as_chunks::<2>() else { return Err(SYNTAX) };
+    let pairs: Vec<_> = pairs.iter().map(|[name, value]| (*name, *value)).collect();
+    cx.engine.config.set(&pairs)?;
+    Ok(Reply::OK)
+}
+
+fn config_resetstat(cx: &mut Context<'_>) -> CommandResult {
+    cx.engine.stats.reset();
+    Ok(Reply::OK)
+}
+
+/// No replica is connected to an engine: nobody acknowledges, and there is nothing to wait for.
+fn wait(cx: &mut Context<'_>) -> CommandResult {
+    parse_i64(cx.arg(1)).map_err(|_| NOT_AN_INTEGER)?;
+    match parse_i64(cx.arg(2)) {
+        Err(_) => Err(ErrorReply::new("ERR timeout is not an integer or out of range")),
+        Ok(timeout) if timeout < 0 => Err(ErrorReply::new("ERR timeout is negative")),
+        Ok(_) => Ok(Reply::Int(0)),
+    }
+}
+
+/// The server never saved; one that was started now would say so with its starting time.
+fn lastsave(cx: &mut Context<'_>) -> CommandResult {
+    let since = cx.engine.stats.since.unwrap_or(cx.now);
+    Ok(Reply::Int((since.0 / 1_000_000) as i64))
+}
+
+fn debug(_: &mut Context<'_>) -> CommandResult {
+    Err(ErrorReply::new(
+        "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a \
+         local connection, otherwise you need to set this option in the configuration file, and then restart the \
+         server.",
+    ))
+}

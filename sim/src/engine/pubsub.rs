@@ -1,0 +1,152 @@
+//! Who listens to which channel, and what is on its way to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use super::{Engine, ErrorReply, Reply, Session, commands::Command, glob};
+
+/// Channels, or patterns of channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `SUBSCRIBE`.
+    Channel,
+    /// `PSUBSCRIBE`.
+    Pattern,
+}
+
+/// The subscriptions of all connections.
+#[derive(Clone, Debug, Default)]
+pub struct PubSub {
+    /// Listeners in the order in which they subscribed.
+    channels: BTreeMap<Bytes, Vec<u64>>,
+    patterns: BTreeMap<Bytes, Vec<u64>>,
+    /// Messages that were published and not yet taken away.
+    outbox: Vec<(u64, Reply)>,
+}
+
+impl PubSub {
+    /// Subscribes a connection.
+    pub fn subscribe(&mut self, kind: Kind, name: &Bytes, session: &mut Session) {
+        if session.subscribed(kind).insert(name.clone()) {
+            self.listeners(kind).entry(name.clone()).or_default().push(session.id);
+        }
+    }
+
+    /// Ends a subscription.
+    pub fn unsubscribe(&mut self, kind: Kind, name: &Bytes, session: &mut Session) {
+        if session.subscribed(kind).remove(name) {
+            remove(self.listeners(kind), name, session.id);
+        }
+    }
+
+    /// Ends all subscriptions of a connection that is gone, and drops what was on its way to it.
+    pub fn forget(&mut self, session: &Session) {
+        for name in &session.channels {
+            remove(&mut self.channels, name, session.id);
+        }
+        for name in &session.patterns {
+            remove(&mut self.patterns, name, session.id);
+        }
+        self.outbox.retain(|(id, _)| *id != session.id);
+    }
+
+    /// Sends a message to all who listen; returns to how many.
+    pub fn publish(&mut self, channel: &[u8], message: &[u8]) -> usize {
+        let before = self.outbox.len();
+        let (channel, message) = (Reply::bulk(channel), Reply::bulk(message));
+        let Reply::Bulk(name) = &channel else { return 0 };
+        for id in self.channels.get(name).into_iter().flatten() {
+            let push = vec![Reply::bulk("message"), channel.clone(), message.clone()];
+            self.outbox.push((*id, Reply::Push(push)));
+        }
+        for (pattern, ids) in self.patterns.iter().filter(|(pattern, _)| glob::matches(pattern, name))
+        {
+            for id in ids {
+                let pattern = Reply::Bulk(pattern.clone());
+                let push = vec![Reply::bulk("pmessage"), pattern, channel.clone(), message.clone()];
+                self.outbox.push((*id, Reply::Push(push)));
+            }
+        }
+        self.outbox.len() - before
+    }
+
+    /// The channels that someone listens to.
+    pub fn active_channels(&self) -> impl Iterator<Item = &Bytes> {
+        self.channels.keys()
+    }
+
+    /// How many listen to a channel, patterns aside.
+    pub fn listener_count(&self, channel: &[u8]) -> usize {
+        self.channels.get(channel).map_or(0, Vec::len)
+    }
+
+    /// How many different patterns there are.
+    pub fn pattern_count(&self) -> usize {
+        self.patterns.len()
+    }
+
+    fn listeners(&mut self, kind: Kind) -> &mut BTreeMap<Bytes, Vec<u64>> {
+        match kind {
+            Kind::Channel => &mut self.channels,
+            Kind::Pattern => &mut self.patterns,
+        }
+    }
+}
+
+fn remove(listeners: &mut BTreeMap<Bytes, Vec<u64>>, name: &Bytes, id: u64) {
+    if let Some(ids) = listeners.get_mut(name) {
+        ids.retain(|listener| *listener != id);
+        if ids.is_empty() {
+            listeners.remove(name);
+        }
+    }
+}
+
+impl Session {
+    /// What the connection is subscribed to.
+    pub fn subscribed(&mut self, kind: Kind) -> &mut BTreeSet<Bytes> {
+        match kind {
+            Kind::Channel => &mut self.channels,
+            Kind::Pattern => &mut self.patterns,
+        }
+    }
+}
+
+impl Engine {
+    /// The messages published since the last call, each with the id of the session that it goes to.
+    pub fn take_deliveries(&mut self) -> Vec<(u64, Reply)> {
+        std::mem::take(&mut self.pubsub.outbox)
+    }
+
+    /// The ids of the sessions that `CLIENT KILL` asked to close since the last call.
+    pub fn take_killed(&mut self) -> Vec<u64> {
+        self.clients.take_killed()
+    }
+}
+
+/// Whether a RESP2 connection may send this while it is subscribed.
+pub fn allowed_while_listening(command: &Command) -> bool {
+    matches!(
+        command.name,
+        "SUBSCRIBE"
+            | "UNSUBSCRIBE"
+            | "PSUBSCRIBE"
+            | "PUNSUBSCRIBE"
+            | "SSUBSCRIBE"
+            | "SUNSUBSCRIBE"
+            | "PING"
+            | "QUIT"
+            | "RESET"
+    )
+}
+
+/// What it is told otherwise.
+pub fn only_listens(command: &Command) -> ErrorReply {
+    let name = command.name.to_ascii_lowercase();
+    format!(
+        "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
+         this context"
+    )
+    .into()
+}

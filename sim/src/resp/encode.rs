@@ -1,0 +1,157 @@
+//! Replies as bytes, by Valkey's rules for each protocol.
+
+use crate::engine::{Dialect, Protocol, Reply, number};
+
+/// Appends a reply to `out`. RESP2 knows fewer types: there, maps are flat arrays, doubles and verbatim texts are
+/// bulk strings, truth values are integers.
+///
+/// ```
+/// use valkey_sim::{engine::{Dialect, Protocol, Reply}, resp};
+/// let reply = Reply::Map(vec![(Reply::bulk("proto"), Reply::Int(2))]);
+/// let mut out = Vec::new();
+/// resp::encode(&reply, Protocol::Resp2, Dialect::Valkey8, &mut out);
+/// assert_eq!(out, b"*2\r\n$5\r\nproto\r\n:2\r\n");
+/// ```
+pub fn encode(reply: &Reply, protocol: Protocol, dialect: Dialect, out: &mut Vec<u8>) {
+    Encoder { resp3: protocol == Protocol::Resp3, dialect, out }.reply(reply);
+}
+
+struct Encoder<'a> {
+    resp3: bool,
+    dialect: Dialect,
+    out: &'a mut Vec<u8>,
+}
+
+impl Encoder<'_> {
+    fn reply(&mut self, reply: &Reply) {
+        match reply {
+            Reply::Nothing => {}
+            Reply::Status(text) => self.line(b'+', text.as_bytes()),
+            Reply::Error(error) => self.line(b'-', error.0.as_bytes()),
+            Reply::Int(value) => self.number(b':', *value),
+            Reply::Bulk(bytes) => self.bulk(b'$', &[bytes]),
+            Reply::Null => self.raw(if self.resp3 { b"_\r\n" } else { b"$-1\r\n" }),
+            Reply::NullArray => self.raw(if self.resp3 { b"_\r\n" } else { b"*-1\r\n" }),
+            Reply::Array(items) => self.items(b'*', items),
+            Reply::Set(items) => self.items(b'~', items),
+            Reply::Push(items) => self.items(b'>', items),
+            Reply::Map(pairs) => self.map(pairs),
+            Reply::Double(value) => self.text(b',', &number::format_double(*value, self.dialect)),
+            Reply::BigNumber(digits) => self.text(b'(', digits),
+            Reply::Bool(value) if self.resp3 => self.raw(if *value { b"#t\r\n" } else { b"#f\r\n" }),
+            Reply::Bool(value) => self.number(b':', i64::from(*value)),
+            Reply::Verbatim(format, text) if self.resp3 => self.bulk(b'=', &[format, b":", text]),
+            Reply::Verbatim(_, text) => self.bulk(b'$', &[text]),
+        }
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+
+    /// A one-line reply; a line break in it would end it early, so it becomes a space.
+    fn line(&mut self, kind: u8, text: &[u8]) {
+        self.out.push(kind);
+        let start = self.out.len();
+        self.raw(text);
+        for byte in &mut self.out[start..] {
+            if matches!(*byte, b'\r' | b'\n') {
+                *byte = b' ';
+            }
+        }
+        self.raw(b"\r\n");
+    }
+
+    /// A number in RESP3's own type, a bulk string in RESP2.
+    fn text(&mut self, kind: u8, text: &str) {
+        if self.resp3 {
+            self.line(kind, text.as_bytes());
+        } else {
+            self.bulk(b'$', &[text.as_bytes()]);
+        }
+    }
+
+    fn number(&mut self, kind: u8, value: i64) {
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        let mut rest = value.unsigned_abs();
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.out.push(kind);
+        if value < 0 {
+            self.out.push(b'-');
+        }
+        self.raw(&digits[at..]);
+        self.raw(b"\r\n");
+    }
+
+    fn bulk(&mut self, kind: u8, parts: &[&[u8]]) {
+        self.number(kind, parts.iter().map(|part| part.len()).sum::<usize>() as i64);
+        for part in parts {
+            self.raw(part);
+        }
+        self.raw(b"\r\n");
+    }
+
+    fn items(&mut self, kind: u8, items: &[Reply]) {
+        self.number(if self.resp3 { kind } else { b'*' }, items.len() as i64);
+        for item in items {
+            self.reply(item);
+        }
+    }
+
+    fn map(&mut self, pairs: &[(Reply, Reply)]) {
+        let (kind, count) = if self.resp3 { (b'%', pairs.len()) } else { (b'*', pairs.len() * 2) };
+        self.number(kind, count as i64);
+        for (key, value) in pairs {
+            self.reply(key);
+            self.reply(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn both(reply: &Reply) -> (String, String) {
+        let as_text = |protocol| {
+            let mut out = Vec::new();
+            encode(reply, protocol, Dialect::Valkey8, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        (as_text(Protocol::Resp2), as_text(Protocol::Resp3))
+    }
+
+    #[test]
+    fn richer_types_are_flattened_for_resp2() {
+        let one = || vec![Reply::Int(i64::MIN)];
+        for (reply, resp2, resp3) in [
+            (Reply::Null, "$-1\r\n", "_\r\n"),
+            (Reply::NullArray, "*-1\r\n", "_\r\n"),
+            (Reply::Bool(true), ":1\r\n", "#t\r\n"),
+            (Reply::Double(1.5), "$3\r\n1.5\r\n", ",1.5\r\n"),
+            (Reply::BigNumber("12".into()), "$2\r\n12\r\n", "(12\r\n"),
+            (Reply::Verbatim(*b"txt", Bytes::from("hi")), "$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n"),
+            (Reply::Set(one()), "*1\r\n:-9223372036854775808\r\n", "~1\r\n:-9223372036854775808\r\n"),
+            (Reply::Push(vec![]), "*0\r\n", ">0\r\n"),
+            (Reply::Map(vec![(Reply::Int(0), Reply::Int(7))]), "*2\r\n:0\r\n:7\r\n", "%1\r\n:0\r\n:7\r\n"),
+            (Reply::Nothing, "", ""),
+        ] {
+            assert_eq!(both(&reply), (resp2.to_owned(), resp3.to_owned()), "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_break_in_an_error_cannot_end_the_line() {
+        let error = Reply::Error(String::from("ERR a\r\n+OK").into());
+        assert_eq!(both(&error).0, "-ERR a  +OK\r\n");
+    }
+}

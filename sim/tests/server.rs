@@ -1,0 +1,267 @@
+//! Connections behave as a server's do, whatever the bytes come in.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::{Future, poll_fn},
+    io,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use valkey_sim::{
+    engine::{Dialect, Engine, Reply, UnixMicros},
+    lua::Interpreter,
+    resp::ReplyDecoder,
+    server::{Environment, Executed, LocalFuture, Observer, Server},
+};
+
+/// A clock that the test turns.
+#[derive(Clone)]
+struct Clock(Rc<Cell<u64>>);
+
+impl Environment for Clock {
+    fn now(&self) -> UnixMicros {
+        UnixMicros(self.0.get())
+    }
+
+    fn sleep_until(&self, at: UnixMicros) -> LocalFuture {
+        let clock = self.clone();
+        Box::pin(poll_fn(move |_| if clock.now() >= at { Poll::Ready(()) } else { Poll::Pending }))
+    }
+}
+
+/// Notes which commands were seen, and how often keys were reaped.
+#[derive(Clone, Default)]
+struct Log(Rc<RefCell<Vec<String>>>);
+
+impl Observer for Log {
+    fn executed(&mut self, executed: &Executed<'_>) {
+        let name = String::from_utf8_lossy(executed.args[0]).into_owned();
+        self.0.borrow_mut().push(format!("{}#{} {name}", executed.session, executed.nth));
+    }
+
+    fn reaped(&mut self, now: UnixMicros, effects: &valkey_sim::engine::Effects, _: &Engine) {
+        self.0.borrow_mut().push(format!("reaped {} at {}", effects.len(), now.millis()));
+    }
+}
+
+/// A server, its connections, and an executor that polls them in turn until nothing moves.
+struct World {
+    server: Server,
+    clock: Clock,
+    log: Log,
+    tasks: Vec<Pin<Box<dyn Future<Output = io::Result<()>>>>>,
+}
+
+struct Client {
+    stream: DuplexStream,
+    decoder: ReplyDecoder,
+    buffer: BytesMut,
+}
+
+impl World {
+    fn new() -> Self {
+        let clock = Clock(Rc::new(Cell::new(1_000_000_000)));
+        let log = Log::default();
+        let engine = Engine::new(Dialect::Valkey8, Interpreter::default());
+        Self { server: Server::new(engine, clock.clone(), log.clone()), clock, log, tasks: Vec::new() }
+    }
+
+    fn connect(&mut self) -> Client {
+        let (stream, served) = tokio::io::duplex(1 << 20);
+        let server = self.server.clone();
+        self.tasks.push(Box::pin(async move { server.connection(served).await }));
+        Client { stream, decoder: ReplyDecoder::default(), buffer: BytesMut::new() }
+    }
+
+    fn settle(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..10 {
+            self.tasks.retain_mut(|task| task.as_mut().poll(&mut cx).is_pending());
+        }
+    }
+
+    fn advance_ms(&mut self, ms: u64) {
+        self.clock.0.set(self.clock.0.get() + ms * 1_000);
+        self.settle();
+    }
+
+    /// Sends bytes and returns the replies that have come by the time everything is quiet.
+    fn exchange(&mut self, client: &mut Client, bytes: &[u8]) -> Vec<Reply> {
+        client.send(bytes);
+        self.settle();
+        client.replies()
+    }
+}
+
+impl Client {
+    fn send(&mut self, bytes: &[u8]) {
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(pin!(self.stream.write_all(bytes)).poll(&mut cx).is_ready(), "the pipe has room");
+    }
+
+    fn replies(&mut self) -> Vec<Reply> {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut replies = Vec::new();
+        while let Poll::Ready(Ok(1..)) = pin!(self.stream.read_buf(&mut self.buffer)).poll(&mut cx) {}
+        while let Some(reply) = self.decoder.next(&mut self.buffer).expect("a server sends replies") {
+            replies.push(reply);
+        }
+        replies
+    }
+
+    fn is_closed(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        matches!(pin!(self.stream.read_buf(&mut self.buffer)).poll(&mut cx), Poll::Ready(Ok(0)))
+    }
+}
+
+fn status(text: &'static str) -> Reply {
+    Reply::Status(text.into())
+}
+
+fn array<const N: usize>(items: [&str; N]) -> Reply {
+    Reply::Array(items.into_iter().map(Reply::bulk).collect())
+}
+
+#[test]
+fn a_pipeline_is_answered_in_order() {
+    let mut world = World::new();
+    let mut client = world.connect();
+    let replies = world.exchange(&mut client, &b"PING\r\nECHO hi\r\n".repeat(1_000));
+    assert_eq!(replies.len(), 2_000);
+    assert_eq!(replies[1_998..], [status("PONG"), Reply::bulk("hi")]);
+    assert_eq!(world.log.0.borrow()[1_999], "1#2000 ECHO");
+}
+
+#[test]
+fn a_request_may_come_byte_by_byte() {
+    let mut world = World::new();
+    let mut client = world.connect();
+    let mut replies = Vec::new();
+    for byte in b"*2\r\n$4\r\nECHO\r\n$2\r\nhi\r\n" {
+        replies.extend(world.exchange(&mut client, &[*byte]));
+    }
+    assert_eq!(replies, [Reply::bulk("hi")]);
+}
+
+#[test]
+fn nonsense_is_answered_and_ends_the_connection() {
+    let mut world = World::new();
+    let mut client = world.connect();
+    let replies = world.exchange(&mut client, b"PING\r\n*1\r\nPING\r\nPING\r\n");
+    let error = String::from("ERR Protocol error: expected '$', got 'P'");
+    assert_eq!(replies, [status("PONG"), Reply::Error(error.into())]);
+    assert!(client.is_closed());
+    assert!(world.tasks.is_empty());
+}
+
+#[test]
+fn quit_is_answered_and_ends_the_connection() {
+    let mut world = World::new();
+    let mut client = world.connect();
+    assert_eq!(world.exchange(&mut client, b"QUIT\r\nPING\r\n"), [Reply::OK]);
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_client_that_is_gone_listens_no_more() {
+    let mut world = World::new();
+    let (mut listener, mut speaker) = (world.connect(), world.connect());
+    world.exchange(&mut listener, b"SUBSCRIBE news\r\n");
+    assert_eq!(world.exchange(&mut speaker, b"PUBLISH news 1\r\n"), [Reply::Int(1)]);
+    drop(listener);
+    world.settle();
+    assert_eq!(world.exchange(&mut speaker, b"PUBLISH news 2\r\n"), [Reply::Int(0)]);
+}
+
+#[test]
+fn a_message_reaches_those_who_listen() {
+    let mut world = World::new();
+    let (mut resp2, mut resp3, mut speaker) = (world.connect(), world.connect(), world.connect());
+    let ack = |items: Vec<Reply>| Reply::Array(items);
+    assert_eq!(
+        world.exchange(&mut resp2, b"PSUBSCRIBE n* x\r\n"),
+        [
+            ack(vec![Reply::bulk("psubscribe"), Reply::bulk("n*"), Reply::Int(1)]),
+            ack(vec![Reply::bulk("psubscribe"), Reply::bulk("x"), Reply::Int(2)]),
+        ]
+    );
+    world.exchange(&mut resp3, b"HELLO 3\r\nSUBSCRIBE news\r\n");
+    assert_eq!(world.exchange(&mut speaker, b"PUBLISH news hi\r\n"), [Reply::Int(2)]);
+    assert_eq!(resp2.replies(), [array(["pmessage", "n*", "news", "hi"])]);
+    let Reply::Array(message) = array(["message", "news", "hi"]) else { unreachable!() };
+    assert_eq!(resp3.replies(), [Reply::Push(message)]);
+
+    let refused = world.exchange(&mut resp2, b"GET k\r\nPING\r\n");
+    assert!(
+        refused[0].error().is_some_and(|error| error.0.starts_with("ERR Can't execute 'get': only (P|S)"))
+    );
+    assert_eq!(refused[1], array(["pong", ""]));
+}
+
+#[test]
+fn xread_block_is_woken_by_xadd() {
+    let mut world = World::new();
+    let (mut reader, mut writer) = (world.connect(), world.connect());
+    assert_eq!(world.exchange(&mut reader, b"XREAD BLOCK 0 STREAMS other s $ $\r\nPING\r\n"), []);
+    assert_eq!(world.exchange(&mut writer, b"XADD s * a 1\r\n"), [Reply::bulk("1000000-0")]);
+    let entry = Reply::Array(vec![Reply::bulk("1000000-0"), array(["a", "1"])]);
+    let stream = Reply::Array(vec![Reply::bulk("s"), Reply::Array(vec![entry])]);
+    assert_eq!(reader.replies(), [Reply::Array(vec![stream]), status("PONG")]);
+    assert_eq!(world.log.0.borrow()[..], ["1#1 XREAD", "2#1 XADD", "1#1 XREAD", "1#2 PING"]);
+}
+
+#[test]
+fn xread_block_gives_up_at_its_deadline() {
+    let mut world = World::new();
+    let mut reader = world.connect();
+    assert_eq!(world.exchange(&mut reader, b"XREAD BLOCK 50 STREAMS s $\r\n"), []);
+    world.advance_ms(49);
+    assert_eq!(reader.replies(), []);
+    world.advance_ms(1);
+    assert_eq!(reader.replies(), [Reply::NullArray]);
+}
+
+#[test]
+fn client_reply_off_and_skip_silence_replies() {
+    let mut world = World::new();
+    let mut client = world.connect();
+    let sent = b"CLIENT REPLY SKIP\r\nPING\r\nECHO a\r\nCLIENT REPLY OFF\r\nPING\r\nCLIENT REPLY ON\r\n";
+    assert_eq!(world.exchange(&mut client, sent), [Reply::bulk("a"), Reply::OK]);
+}
+
+#[test]
+fn client_kill_ends_another_connection() {
+    let mut world = World::new();
+    let (mut victim, mut killer) = (world.connect(), world.connect());
+    world.settle();
+    assert_eq!(world.exchange(&mut victim, b"CLIENT ID\r\n"), [Reply::Int(1)]);
+    assert_eq!(world.exchange(&mut killer, b"CLIENT KILL ID 1\r\n"), [Reply::Int(1)]);
+    assert!(victim.is_closed());
+}
+
+#[test]
+fn expired_keys_are_reaped_at_the_next_tick() {
+    use valkey_sim::engine::{Effects, UnixMillis};
+    let mut world = World::new();
+    let server = world.server.clone();
+    world.tasks.push(Box::pin(async move {
+        server.housekeeping().await;
+        Ok(())
+    }));
+    world.settle();
+    let now = world.clock.now();
+    world.server.with_engine(|engine| {
+        let (mut session, mut effects) = (engine.connect(), Effects::default());
+        engine.execute(&mut session, &[b"SET", b"k", b"v", b"PX", b"120"], now, &mut effects);
+        assert_eq!(engine.next_expiry(), Some(UnixMillis(1_000_120)));
+    });
+    world.advance_ms(199);
+    assert!(world.log.0.borrow().is_empty());
+    world.advance_ms(1);
+    assert_eq!(world.log.0.borrow()[..], ["reaped 1 at 1000200"]);
+}
