@@ -420,3 +420,116 @@ fn quotas_and_budgets_and_the_worker_registry_answer_in_their_own_words() {
     assert_eq!(server.run(&register), Ok(RegisterWorkerOutcome::Registered));
     assert_eq!(server.run(&heartbeat), Ok(HeartbeatWorkerOutcome::Refreshed(Millis(60_000))));
 }
+
+#[test]
+fn a_suspended_execution_is_resumed_and_claimed_with_the_same_attempt() {
+    let Some(mut server) = Server::start("suspension") else { return };
+    let mut life = Life::new(1, &server.load(&Library::published()));
+    let keys = ExecutionKeys::of(&life.execution_id);
+    server.send(&["HSET", &keys.index.waitpoint_hmac_secrets(), "current_kid", "k1", "secret:k1", "abcd"]);
+    let lease = life.begin(&mut server, Millis(60_000));
+    let waitpoint =
+        Waitpoint { id: WaitpointId::from_uuid(Uuid::from_u128(5)), key: WaitpointKey::new("wpk:a") };
+    let suspended = server
+        .run(&SuspendExecution {
+            execution_id: life.execution_id.clone(),
+            lane_id: life.lane_id.clone(),
+            worker_instance_id: life.worker_instance_id.clone(),
+            attempt_index: lease.attempt_index,
+            fence: Some(lease.fence()),
+            suspension_id: SuspensionId::from_uuid(Uuid::from_u128(6)),
+            waitpoint: waitpoint.clone(),
+            extra_waitpoints: vec![],
+            reason_code: "waiting_for_signal".into(),
+            requested_by: "worker".into(),
+            timeout_at: Some(Millis(3_600_000).after(lease.expires_at_ms)),
+            timeout_behavior: TimeoutBehavior::Fail,
+            resume_condition_json: r#"{"required_signal_names":["go"]}"#.into(),
+            resume_policy_json: "{}".into(),
+            continuation_metadata_pointer: None,
+            use_pending_waitpoint: false,
+            idempotency_key: None,
+            dedup_ttl: Millis(0),
+        })
+        .unwrap();
+    assert_eq!((suspended.already_satisfied, &suspended.waitpoint), (false, &waitpoint));
+    assert_eq!(life.state(&mut server), "suspended");
+    let not_due = ExpireSuspension {
+        execution_id: life.execution_id.clone(),
+        lane_id: life.lane_id.clone(),
+        waitpoint_id: waitpoint.id.clone(),
+        attempt_index: lease.attempt_index,
+    };
+    assert_eq!(server.run(&not_due), Ok("not_yet_due".to_owned()));
+    let resume = ResumeExecution {
+        execution_id: life.execution_id.clone(),
+        lane_id: life.lane_id.clone(),
+        waitpoint_id: waitpoint.id,
+        trigger: ResumeTrigger::Operator,
+        resume_delay: Millis(0),
+    };
+    assert_eq!(server.run(&resume), Ok("waiting".to_owned()));
+
+    server.run(&IssueClaimGrant(life.request())).unwrap();
+    let claim = life.claim(Millis(60_000));
+    let fresh = ClaimExecution {
+        function: Default::default(),
+        claim: claim.clone(),
+        expected_attempt_index: AttemptIndex(1),
+    };
+    let refused = server.run(&fresh).unwrap_err();
+    assert_eq!(refused.refusal().unwrap().code, Code::UseClaimResumedExecution);
+    let resumed = server.run(&ClaimResumedExecution { claim, attempt_index: lease.attempt_index }).unwrap();
+    assert_eq!((resumed.epoch, resumed.attempt_kind), (LeaseEpoch(2), AttemptKind::Resumed));
+    assert_eq!((&resumed.attempt_id, resumed.attempt_index), (&lease.attempt_id, lease.attempt_index));
+}
+
+#[test]
+fn a_member_of_a_flow_waits_for_another_and_goes_on_when_that_has_succeeded() {
+    let Some(mut server) = Server::start("flow") else { return };
+    let functions = server.load(&Library::published());
+    let now = server.run(&server_time()).unwrap();
+    let (upstream, downstream) = (Life::new(1, &functions), Life::new(2, &functions));
+    let flow = FlowAt { flow_id: FlowId::from_uuid(Uuid::from_u128(7)), partition: 7 };
+    let create =
+        CreateFlow { flow: flow.clone(), flow_kind: "dag".into(), namespace: Namespace::new("ns"), now };
+    assert_eq!((server.run(&create), server.run(&create)), (Ok(true), Ok(false)));
+    for (member, count) in [(&upstream, 1), (&downstream, 2)] {
+        server.run(&member.create()).unwrap();
+        let execution_id = member.execution_id.clone();
+        assert_eq!(server.run(&AddExecutionToFlow { flow: flow.clone(), execution_id, now }), Ok(count));
+    }
+    let dependency = Dependency {
+        flow: flow.clone(),
+        edge_id: EdgeId::from_uuid(Uuid::from_u128(8)),
+        upstream: upstream.execution_id.clone(),
+        downstream: downstream.execution_id.clone(),
+        dependency_kind: "success_only".into(),
+        data_passing_ref: None,
+    };
+    let revision =
+        server.run(&StageDependencyEdge { dependency: dependency.clone(), expected_graph_revision: 2, now });
+    let lane_id = downstream.lane_id.clone();
+    let apply = ApplyDependencyToChild {
+        dependency: dependency.clone(),
+        lane_id: lane_id.clone(),
+        graph_revision: revision.unwrap(),
+        now,
+    };
+    assert_eq!(server.run(&apply), Ok(ApplyDependencyOutcome::Applied { unsatisfied: 1 }));
+    assert_eq!(server.run(&apply), Ok(ApplyDependencyOutcome::AlreadyApplied));
+    let evaluate = EvaluateFlowEligibility { execution_id: downstream.execution_id.clone() };
+    assert_eq!(server.run(&evaluate), Ok(FlowEligibility::Blocked));
+    let resolve = ResolveDependency {
+        dependency,
+        lane_id,
+        attempt_index: AttemptIndex(0),
+        upstream_outcome: "success".into(),
+        now,
+    };
+    assert_eq!(server.run(&resolve), Ok("satisfied".to_owned()));
+    assert_eq!(server.run(&evaluate), Ok(FlowEligibility::Eligible));
+    let cancel =
+        CancelFlow { flow, reason: "why".into(), cancellation_policy: "cancel_all".into(), now, grace: None };
+    assert_eq!(server.run(&cancel).map(|members| members.len()), Ok(2));
+}
