@@ -14,7 +14,7 @@ use super::{
 };
 use crate::grant::Millis;
 
-/// The one window that FlowFabric counts requests in.
+/// The window that requests are counted in. The library leaves its name to the caller; this one is ours.
 const DIMENSION: &str = "requests_per_window";
 
 fn keys_of(quota_policy_id: &QuotaPolicyId) -> QuotaKeyContext {
