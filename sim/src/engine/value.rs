@@ -39,10 +39,11 @@ pub enum Value {
     Stream(Stream),
 }
 
+/// The most fields that a server keeps in order: `hash-max-listpack-entries`.
+pub const ORDERED_HASH_ENTRIES: usize = 512;
+
 /// Default limits up to which a server keeps a collection in its compact form.
 mod compact {
-    /// `hash-max-listpack-entries`.
-    pub const HASH_ENTRIES: usize = 512;
     /// `zset-max-listpack-entries` and `set-max-listpack-entries`.
     pub const ENTRIES: usize = 128;
     /// `*-max-listpack-value`, in bytes.
@@ -85,8 +86,7 @@ impl Value {
 
 /// Whether a server keeps this hash as a listpack, and so scans it in one go.
 pub fn is_compact_hash(hash: &Hash) -> bool {
-    hash.len() <= compact::HASH_ENTRIES
-        && hash.iter().all(|(field, value)| is_short(field) && is_short(value))
+    hash.len() <= ORDERED_HASH_ENTRIES && hash.iter().all(|(field, value)| is_short(field) && is_short(value))
 }
 
 /// Whether a server keeps this set as an intset or a listpack. Redis 7.0 knows no listpack of a set.

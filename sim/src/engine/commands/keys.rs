@@ -371,7 +371,7 @@ fn object_help() -> Reply {
         "    associated with a <key>.",
         "FREQ <key>",
         "    Return the access frequency index of the <key>. The returned integer is",
-        "    proportional to the logarithm of the real access frequency.",
+        "    proportional to the logarithm of the recent access frequency of the key.",
         "IDLETIME <key>",
         "    Return the idle time of the <key>, that is the approximated number of",
         "    seconds elapsed since the last access to the key.",
@@ -379,7 +379,7 @@ fn object_help() -> Reply {
         "    Return the number of references of the value associated with the specified",
         "    <key>.",
         "HELP",
-        "    Print this help.",
+        "    Prints this help.",
     ];
     Reply::Array(LINES.iter().map(|&line| Reply::Status(line.into())).collect())
 }

@@ -232,7 +232,7 @@ impl Search {
             if is(word, "RANK") {
                 let rank = words.integer()?;
                 if rank == i64::MIN {
-                    return Err(ErrorReply::new("ERR value is out of range"));
+                    return Err(parse::OUT_OF_LONG);
                 }
                 if rank == 0 {
                     return Err(ErrorReply::new(

@@ -8,6 +8,10 @@ use crate::engine::{Context, ErrorReply, NOT_AN_INTEGER, SYNTAX, number};
 const NOT_POSITIVE: ErrorReply = ErrorReply::new("ERR value is out of range, must be positive");
 /// An integer is outside what the command can take.
 const OUT_OF_RANGE: ErrorReply = ErrorReply::new("ERR value is out of range");
+/// The one integer whose opposite is none.
+pub const OUT_OF_LONG: ErrorReply = ErrorReply::new(
+    "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+);
 /// `SINTERCARD`, `LMPOP`, `ZMPOP` name no key.
 const NO_KEYS: ErrorReply = ErrorReply::new("ERR numkeys should be greater than 0");
 /// `HRANDFIELD key -n` and its like repeat elements; a real server goes on until memory ends, we stop here.
@@ -99,6 +103,9 @@ pub enum Sample {
 pub fn sample(text: &[u8], elements_each: u64) -> Result<Sample, ErrorReply> {
     let count = number::parse_i64(text)?;
     let magnitude = count.unsigned_abs();
+    if count == i64::MIN {
+        return Err(OUT_OF_LONG);
+    }
     if magnitude > i64::MAX as u64 / elements_each || (count < 0 && magnitude > MOST_REPEATED) {
         return Err(OUT_OF_RANGE);
     }
@@ -145,9 +152,9 @@ impl Limit {
         Ok(Self { offset: number::parse_i64(offset)?, count: number::parse_i64(count)? })
     }
 
-    /// Whether it takes nothing away, as far as a server looks: it minds a LIMIT only by its count.
-    pub fn is_everything(self) -> bool {
-        self.offset == 0 && self.count == -1
+    /// Whether a server takes it for no limit where there must be none: it looks at the count only.
+    pub fn is_absent(self) -> bool {
+        self.count == -1
     }
 
     /// What is left of a range of positions that is read forwards, or backwards if `reverse`. A negative offset

@@ -32,10 +32,13 @@ pub enum Extra {
     NoValues,
 }
 
-/// Reads a cursor: an unsigned integer.
+/// Reads a cursor: an unsigned integer; a negative one wraps, as `strtoul` has it.
 pub fn cursor(text: &[u8]) -> Result<u64, ErrorReply> {
     const INVALID: ErrorReply = ErrorReply::new("ERR invalid cursor");
-    std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or(INVALID)
+    let text = std::str::from_utf8(text).map_err(|_| INVALID)?;
+    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
+    let cursor: u64 = digits.parse().map_err(|_| INVALID)?;
+    Ok(if negative { cursor.wrapping_neg() } else { cursor })
 }
 
 impl<'a> Options<'a> {

@@ -1,7 +1,7 @@
 //! The 80-bit floating point that INCRBYFLOAT and HINCRBYFLOAT compute with on x86-64, so that 0.1 + 0.2 is 0.3
 //! and 5000 + 0.1 shows the same last digits as on a real server.
 //!
-//! Exact for numbers of at most 17 decimals and below 10^20, which is what a server itself ever stores for them;
+//! Exact for numbers of at most 17 decimals and up to 10^21, which is nearly all that a server stores for them;
 //! beyond that an `f64` has to do.
 
 use super::{super::ErrorReply, parse_f64};
@@ -10,8 +10,8 @@ use super::{super::ErrorReply, parse_f64};
 const DECIMALS: usize = 17;
 /// Ten to the power of [`DECIMALS`].
 const SCALE: u128 = 100_000_000_000_000_000;
-/// The largest magnitude, in units of 1/[`SCALE`], that is computed exactly.
-const LARGEST: u128 = 1_000 * SCALE * SCALE;
+/// The largest magnitude, in units of 1/[`SCALE`], that is read exactly: 1.7 × 10^21.
+const LARGEST: u128 = u128::MAX >> 1;
 
 /// The increment would give no number.
 const NAN_OR_INFINITY: ErrorReply = ErrorReply::new("ERR increment would produce NaN or Infinity");
@@ -28,11 +28,9 @@ pub fn add(a: &[u8], b: &[u8]) -> Result<String, ErrorReply> {
     if !sum.is_finite() {
         return Err(NAN_OR_INFINITY);
     }
-    if let (Some(x), Some(y)) = (Extended::parse(a), Extended::parse(b))
-        && let Some(scaled) = x.plus(y).to_scaled()
-    {
-        let negative = x.plus(y).negative && scaled != 0;
-        let sign = if negative { "-" } else { "" };
+    let exact = Extended::parse(a)?.plus(Extended::parse(b)?);
+    if let Some(scaled) = exact.to_scaled() {
+        let sign = if exact.negative { "-" } else { "" };
         return Ok(trimmed(format!("{sign}{}.{:017}", scaled / SCALE, scaled % SCALE)));
     }
     Ok(trimmed(format!("{sum:.DECIMALS$}")))
@@ -52,35 +50,45 @@ struct Extended {
 }
 
 impl Extended {
-    /// Reads a plain decimal that can be kept exactly.
-    fn parse(text: &[u8]) -> Option<Self> {
+    /// Reads a decimal that can be kept exactly; takes another text for the `f64` that it means.
+    fn parse(text: &[u8]) -> Result<Self, ErrorReply> {
+        let value = parse_f64(text)?;
+        Ok(Self::parse_decimal(text).unwrap_or_else(|| Self::from_f64(value)))
+    }
+
+    fn parse_decimal(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let (negative, text) = match text.strip_prefix('-') {
             Some(text) => (true, text),
             None => (false, text.strip_prefix('+').unwrap_or(text)),
         };
-        let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
-        if whole.len() > 20 || decimals.len() > DECIMALS {
-            return None;
-        }
-        let mut scaled: u128 = 0;
+        let (mantissa, power) = match text.split_once(['e', 'E']) {
+            Some((mantissa, power)) => (mantissa, power.parse::<i32>().ok()?),
+            None => (text, 0),
+        };
+        let (whole, decimals) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let mut digits: u128 = 0;
         for digit in whole.bytes().chain(decimals.bytes()) {
-            if !digit.is_ascii_digit() {
-                return None;
-            }
-            scaled = scaled * 10 + u128::from(digit - b'0');
+            let digit = char::from(digit).to_digit(10)?;
+            digits = digits.checked_mul(10)?.checked_add(digit.into())?;
         }
-        scaled = scaled.checked_mul(10_u128.pow((DECIMALS - decimals.len()) as u32))?;
-        (scaled < LARGEST).then(|| Self::from_scaled(negative, scaled))
+        let shift = (DECIMALS as i32).checked_add(power)?.checked_sub(i32::try_from(decimals.len()).ok()?)?;
+        let scaled = digits.checked_mul(10_u128.checked_pow(u32::try_from(shift).ok()?)?)?;
+        (scaled <= LARGEST).then(|| Self::from_scaled(negative, scaled))
+    }
+
+    /// The same number: an `f64` always fits.
+    fn from_f64(value: f64) -> Self {
+        let bits = value.to_bits();
+        let (fraction, biased) = (bits & ((1 << 52) - 1), (bits >> 52 & 0x7ff) as i32);
+        let implicit = if biased == 0 { 0 } else { 1 << 52 };
+        Self::rounded(value.is_sign_negative(), u128::from(fraction | implicit), biased.max(1) - 1_075)
     }
 
     /// The nearest number to `scaled` / [`SCALE`].
     fn from_scaled(negative: bool, scaled: u128) -> Self {
-        if scaled == 0 {
-            return Self { negative, mantissa: 0, exponent: 0 };
-        }
         // Enough bits for 64 of quotient and some to round by; what the division leaves over is the sticky bit.
-        let shift = scaled.leading_zeros() as i32 - 1;
+        let shift = (scaled.leading_zeros() as i32 - 1).min(126);
         let dividend = scaled << shift;
         let (quotient, rest) = (dividend / SCALE, dividend % SCALE);
         // The quotient has about 70 bits: room below for one sticky bit.
@@ -90,6 +98,9 @@ impl Extended {
     /// The nearest number to mantissa × 2^exponent, ties to even.
     fn rounded(negative: bool, mantissa: u128, exponent: i32) -> Self {
         let excess = 64 - mantissa.leading_zeros() as i32;
+        if mantissa == 0 {
+            return Self { negative, mantissa: 0, exponent: 0 };
+        }
         if excess <= 0 {
             let mantissa = (mantissa as u64).checked_shl(-excess as u32).unwrap_or_default();
             return Self { negative, mantissa, exponent: exponent + excess };
@@ -116,7 +127,7 @@ impl Extended {
         let distance = big.exponent - small.exponent;
         let shifted = u128::from(small.mantissa) << GUARD_BITS;
         let addend = match distance {
-            0..=62 => shifted >> distance,
+            0..=126 => shifted >> distance | u128::from(shifted & ((1 << distance) - 1) != 0),
             // Too far below to matter but for the rounding.
             _ => 1,
         };
@@ -167,6 +178,10 @@ mod tests {
             ("-1.5", "1", "-0.5"),
             ("0", "0.00000000000000001", "0.00000000000000001"),
             ("1e3", "1", "1001"),
+            ("5003.10000000000000009", "1e3", "6003.10000000000000009"),
+            ("5003.10000000000000009", "1e20", "100000000000000005000"),
+            ("0x10", "0.5", "16.5"),
+            ("-9223372036854775808", "1", "-9223372036854775807"),
         ] {
             assert_eq!(add(a.as_bytes(), b.as_bytes()).as_deref(), Ok(sum), "{a} + {b}");
         }

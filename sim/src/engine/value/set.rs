@@ -8,7 +8,7 @@ use crate::engine::number::read_i64;
 
 /// `set-max-intset-entries`: up to here a set of integers is an intset.
 const INTSET_ENTRIES: usize = 512;
-/// From here on a server keeps no order, so that we need not pay for keeping one on removal.
+/// Above this a server keeps no order, so that we need not pay for keeping one on removal.
 const ORDERED_ENTRIES: usize = 512;
 
 /// A set: its members in the order in which they were added, but sorted by value while it is an intset, which it
@@ -96,7 +96,11 @@ impl Set {
 
     /// Takes away the member at a position of the listing.
     pub fn remove_at(&mut self, index: usize) -> Option<Bytes> {
-        self.members.shift_remove_index(index)
+        if self.members.len() <= ORDERED_ENTRIES {
+            self.members.shift_remove_index(index)
+        } else {
+            self.members.swap_remove_index(index)
+        }
     }
 }
 

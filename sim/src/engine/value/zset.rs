@@ -66,6 +66,8 @@ impl SortedSet {
     /// Adds a member or moves it to another score. A score is never NaN: callers have refused that.
     pub fn insert(&mut self, member: &[u8], score: f64) -> Inserted {
         debug_assert!(!score.is_nan(), "a score that does not compare");
+        // −0 becomes 0, as in a listpack.
+        let score = score + 0.0;
         match self.scores.get_full_mut(member) {
             Some((_, _, old)) if *old == score => Inserted::Unchanged,
             Some((_, shared, old)) => {

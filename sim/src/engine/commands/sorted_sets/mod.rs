@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{
     Command, Flags, Keys,
-    parse::{self, Words, is},
+    parse::{self, Sample, Words, is},
     scan::{self, Extra},
     shape,
 };
@@ -82,28 +82,27 @@ struct AddOptions {
 }
 
 impl AddOptions {
-    /// Reads the options and returns them with the pairs of scores and members that follow.
-    fn parse<'a>(cx: &Context<'a>) -> Result<(Self, &'a [&'a [u8]]), ErrorReply> {
-        let mut options = Self::default();
+    /// Reads more options and returns them all with the pairs of scores and members that follow.
+    fn parse<'a>(mut self, cx: &Context<'a>) -> Result<(Self, &'a [&'a [u8]]), ErrorReply> {
         let mut rest = &cx.args[2..];
         while let Some((word, after)) = rest.split_first() {
             let option = match word {
-                word if is(word, "NX") => &mut options.nx,
-                word if is(word, "XX") => &mut options.xx,
-                word if is(word, "GT") => &mut options.gt,
-                word if is(word, "LT") => &mut options.lt,
-                word if is(word, "CH") => &mut options.changes,
-                word if is(word, "INCR") => &mut options.increase,
+                word if is(word, "NX") => &mut self.nx,
+                word if is(word, "XX") => &mut self.xx,
+                word if is(word, "GT") => &mut self.gt,
+                word if is(word, "LT") => &mut self.lt,
+                word if is(word, "CH") => &mut self.changes,
+                word if is(word, "INCR") => &mut self.increase,
                 _ => break,
             };
             *option = true;
             rest = after;
         }
-        if rest.is_empty() || rest.len() % 2 != 0 {
+        if rest.is_empty() || !rest.len().is_multiple_of(2) {
             return Err(SYNTAX);
         }
-        options.check(rest.len() / 2)?;
-        Ok((options, rest))
+        self.check(rest.len() / 2)?;
+        Ok((self, rest))
     }
 
     fn check(self, pairs: usize) -> Result<(), ErrorReply> {
@@ -111,7 +110,7 @@ impl AddOptions {
         if nx && xx {
             return Err(ErrorReply::new("ERR XX and NX options at the same time are not compatible"));
         }
-        if (gt && nx) || (lt && nx) || (gt && lt) {
+        if [nx, gt, lt].into_iter().filter(|&given| given).count() > 1 {
             return Err(ErrorReply::new("ERR GT, LT, and/or NX options at the same time are not compatible"));
         }
         if self.increase && pairs > 1 {
@@ -136,16 +135,17 @@ impl AddOptions {
 }
 
 fn add(cx: &mut Context<'_>) -> CommandResult {
-    let (options, pairs) = AddOptions::parse(cx)?;
-    add_with(cx, options, pairs)
+    add_with(cx, AddOptions::default())
 }
 
+/// ZINCRBY is ZADD INCR by another name: it even takes ZADD's options where its increment should be.
 fn increase(cx: &mut Context<'_>) -> CommandResult {
-    add_with(cx, AddOptions { increase: true, ..AddOptions::default() }, &cx.args[2..])
+    add_with(cx, AddOptions { increase: true, ..AddOptions::default() })
 }
 
-/// Sets scores, given as pairs of score and member.
-fn add_with(cx: &mut Context<'_>, options: AddOptions, pairs: &[&[u8]]) -> CommandResult {
+/// Sets scores, with the options given as arguments on top of those that the command implies.
+fn add_with(cx: &mut Context<'_>, implied: AddOptions) -> CommandResult {
+    let (options, pairs) = implied.parse(cx)?;
     let key = cx.arg(1);
     // All scores are checked before the first is set.
     for pair in pairs.chunks_exact(2) {
@@ -344,8 +344,14 @@ fn random_members(cx: &mut Context<'_>) -> CommandResult {
     };
     let sample = parse::sample(cx.arg(2), if with_scores { 2 } else { 1 })?;
     let len = cx.read::<SortedSet>(key)?.map_or(0, SortedSet::len);
-    let picks = sample.draw(cx, len);
     let protocol = cx.session.protocol;
+    if matches!(sample, Sample::Distinct(count) if count >= len) {
+        // No choice: all of them, as a server walks them, from the end.
+        let zset = cx.read::<SortedSet>(key)?;
+        let all = zset.into_iter().flat_map(|zset| zset.iter().rev());
+        return Ok(shape::members(protocol, with_scores, all.map(|(member, score)| (member.clone(), score))));
+    }
+    let picks = sample.draw(cx, len);
     let zset = cx.read::<SortedSet>(key)?;
     let picked = picks.into_iter().filter_map(|pick| zset?.at_slot(pick));
     Ok(shape::members(protocol, with_scores, picked.map(|(member, score)| (member.clone(), score))))

@@ -83,18 +83,18 @@ impl<'a> Query<'a> {
                 with_scores = true;
             } else if is(word, "LIMIT") {
                 limit = Some(Limit::parse(&mut words)?);
-            } else if reverse.is_none() && is(word, "REV") {
+            } else if reversed.is_none() && is(word, "REV") {
                 reversed = Some(true);
-            } else if by.is_none() && is(word, "BYSCORE") {
+            } else if chosen_by.is_none() && is(word, "BYSCORE") {
                 chosen_by = Some(By::Score);
-            } else if by.is_none() && is(word, "BYLEX") {
+            } else if chosen_by.is_none() && is(word, "BYLEX") {
                 chosen_by = Some(By::Lex);
             } else {
                 return Err(SYNTAX);
             }
         }
         let by = chosen_by.unwrap_or(By::Rank);
-        if limit.is_some_and(|limit| !limit.is_everything()) && by == By::Rank {
+        if by == By::Rank && limit.take().is_some_and(|limit| !limit.is_absent()) {
             return Err(ErrorReply::new(
                 "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX",
             ));
