@@ -71,6 +71,11 @@ impl Engine {
         self.dialect
     }
 
+    /// Starts `math.random` of the functions from a seed; a real server always starts from the same one.
+    pub fn seed_functions(&mut self, seed: u32) {
+        self.functions.memento = crate::lua::Memento::seeded(seed);
+    }
+
     /// The keyspace, to look at.
     pub fn keyspace(&self) -> &Keyspace {
         &self.db
@@ -115,6 +120,11 @@ impl Engine {
     /// When the next key expires, for a server that wants to [`reap`](Self::reap) in time.
     pub fn next_expiry(&self) -> Option<UnixMillis> {
         self.db.next_expiry().map(|(at, _)| at)
+    }
+
+    /// The loaded libraries, to look at.
+    pub fn functions(&self) -> &Functions {
+        &self.functions
     }
 
     fn expire(&mut self, key: &[u8], effects: &mut Effects) {
@@ -261,7 +271,10 @@ impl<'a> Context<'a> {
     pub fn call_from_script(&mut self, args: &[&[u8]], rules: ScriptRules) -> CommandResult {
         let command = resolve_from_script(self.engine.dialect, args)?;
         if command.flags.has(Flags::NOSCRIPT) {
-            return Err(ErrorReply::new("ERR This Valkey command is not allowed from script"));
+            return Err(ErrorReply::new(match self.engine.dialect {
+                Dialect::Valkey8 => "ERR This Valkey command is not allowed from script",
+                Dialect::Redis7 => "ERR This Redis command is not allowed from script",
+            }));
         }
         if rules.read_only && command.flags.has(Flags::WRITE) {
             return Err(ErrorReply::new("ERR Write commands are not allowed from read-only scripts."));
@@ -280,13 +293,21 @@ impl<'a> Context<'a> {
 
 /// As [`resolve`], with the words that a script sees.
 fn resolve_from_script(dialect: Dialect, args: &[&[u8]]) -> Result<&'static Command, ErrorReply> {
-    let _ = dialect;
-    let command = commands::find(args.first().copied().unwrap_or_default())
-        .ok_or(ErrorReply::new("ERR Unknown command called from script"))?;
+    let (unknown, wrong_count) = match dialect {
+        Dialect::Valkey8 => {
+            ("ERR Unknown command called from script", "ERR Wrong number of args calling command from script")
+        }
+        Dialect::Redis7 => (
+            "ERR Unknown Redis command called from script",
+            "ERR Wrong number of args calling Redis command from script",
+        ),
+    };
+    let command =
+        commands::find(args.first().copied().unwrap_or_default()).ok_or(ErrorReply::new(unknown))?;
     let given = args.len() as i64;
     let arity = i64::from(command.arity);
     if (arity >= 0 && given != arity) || given < -arity {
-        return Err(ErrorReply::new("ERR Wrong number of args calling command from script"));
+        return Err(ErrorReply::new(wrong_count));
     }
     Ok(command)
 }

@@ -7,6 +7,7 @@ mod functions;
 mod hashes;
 mod keys;
 mod pubsub;
+mod scripts;
 mod server;
 mod sets;
 mod sorted_sets;
@@ -107,6 +108,7 @@ pub static FAMILIES: &[&[Command]] = &[
     streams::COMMANDS,
     pubsub::COMMANDS,
     functions::COMMANDS,
+    scripts::COMMANDS,
     connection::COMMANDS,
     server::COMMANDS,
 ];
