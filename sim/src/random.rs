@@ -33,6 +33,24 @@ impl Random {
     pub fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
     }
+
+    /// A place in something of this length; 0 if it is empty.
+    pub fn index(&mut self, len: usize) -> usize {
+        self.below(len as u64) as usize
+    }
+
+    /// `count` different places in something of this length, in the order in which they were drawn; all of them if
+    /// there are no more than that.
+    pub fn indexes(&mut self, count: usize, len: usize) -> Vec<usize> {
+        let mut indexes: Vec<usize> = (0..len).collect();
+        let count = count.min(len);
+        for drawn in 0..count {
+            let pick = drawn + self.index(len - drawn);
+            indexes.swap(drawn, pick);
+        }
+        indexes.truncate(count);
+        indexes
+    }
 }
 
 #[cfg(test)]
@@ -45,6 +63,16 @@ mod tests {
         let mut random = Random::new(1_234_567);
         assert_eq!(random.next_u64(), 6_457_827_717_110_365_317);
         assert_eq!(random.next_u64(), 3_203_168_211_198_807_973);
+    }
+
+    #[test]
+    fn drawn_places_are_distinct_and_within_bounds() {
+        let mut drawn = Random::new(1).indexes(50, 60);
+        drawn.sort_unstable();
+        drawn.dedup();
+        assert_eq!(drawn.len(), 50);
+        assert!(drawn.iter().all(|&n| n < 60));
+        assert_eq!(Random::new(1).indexes(9, 3).len(), 3);
     }
 
     #[test]

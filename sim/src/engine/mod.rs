@@ -31,7 +31,6 @@ mod info;
 mod keyspace;
 pub mod number;
 mod pubsub;
-mod random;
 mod reply;
 mod session;
 mod stats;
@@ -42,13 +41,13 @@ pub mod value;
 pub use dialect::{Dialect, UnknownDialect};
 pub use effect::{Effect, Effects};
 pub use keyspace::{Entry, Keyspace};
-pub use random::Random;
 pub use reply::{CommandResult, ErrorReply, Reply};
 pub use session::{Blocked, Protocol, ReplyMode, Session};
 pub use time::{UnixMicros, UnixMillis};
 pub use typed::Kind;
 
 use crate::lua::Interpreter;
+use crate::random::Random;
 use clients::Clients;
 use commands::{Command, Flags};
 use config::Config;
@@ -97,9 +96,11 @@ impl Engine {
         &self.db
     }
 
-    /// Starts the random choices (`SPOP`, `RANDOMKEY` …) anew from a seed; a new engine has seed 0.
+    /// Starts all random choices anew from a seed: those of `SPOP`, `RANDOMKEY` … and `math.random` in functions. A
+    /// new engine has seed 0; a real server's `math.random` always starts from the same one.
     pub fn seed(&mut self, seed: u64) {
         self.random = Random::new(seed);
+        self.functions.memento = crate::lua::Memento::seeded(seed as u32);
     }
 
     /// A new connection.
@@ -162,6 +163,11 @@ impl Engine {
     /// When the next key expires, for a server that wants to [`reap`](Self::reap) in time.
     pub fn next_expiry(&self) -> Option<UnixMillis> {
         self.db.next_expiry().map(|(at, _)| at)
+    }
+
+    /// The loaded libraries, to look at.
+    pub fn functions(&self) -> &Functions {
+        &self.functions
     }
 
     fn expire(&mut self, key: &[u8], effects: &mut Effects) {
@@ -316,7 +322,10 @@ impl<'a> Context<'a> {
     pub fn call_from_script(&mut self, args: &[&[u8]], rules: ScriptRules) -> CommandResult {
         let command = resolve_from_script(self.engine.dialect, args)?;
         if command.flags.has(Flags::NOSCRIPT) {
-            return Err(ErrorReply::new("ERR This Valkey command is not allowed from script"));
+            return Err(ErrorReply::new(match self.engine.dialect {
+                Dialect::Valkey8 => "ERR This Valkey command is not allowed from script",
+                Dialect::Redis7 => "ERR This Redis command is not allowed from script",
+            }));
         }
         if rules.read_only && command.flags.has(Flags::WRITE) {
             return Err(ErrorReply::new("ERR Write commands are not allowed from read-only scripts."));
@@ -336,13 +345,21 @@ impl<'a> Context<'a> {
 
 /// As [`resolve`], with the words that a script sees.
 fn resolve_from_script(dialect: Dialect, args: &[&[u8]]) -> Result<&'static Command, ErrorReply> {
-    let _ = dialect;
-    let command = commands::find(args.first().copied().unwrap_or_default())
-        .ok_or(ErrorReply::new("ERR Unknown command called from script"))?;
+    let (unknown, wrong_count) = match dialect {
+        Dialect::Valkey8 => {
+            ("ERR Unknown command called from script", "ERR Wrong number of args calling command from script")
+        }
+        Dialect::Redis7 => (
+            "ERR Unknown Redis command called from script",
+            "ERR Wrong number of args calling Redis command from script",
+        ),
+    };
+    let command =
+        commands::find(args.first().copied().unwrap_or_default()).ok_or(ErrorReply::new(unknown))?;
     let given = args.len() as i64;
     let arity = i64::from(command.arity);
     if (arity >= 0 && given != arity) || given < -arity {
-        return Err(ErrorReply::new("ERR Wrong number of args calling command from script"));
+        return Err(ErrorReply::new(wrong_count));
     }
     Ok(command)
 }

@@ -1,5 +1,275 @@
 //! Functions and scripts: PUC Lua 5.1, sandboxed as Valkey sandboxes it.
+//!
+//! An [`Interpreter`] is a Lua state of this thread (one for each dialect in use). It loads libraries
+//! ([`Interpreter::load`]) and compiles scripts ([`Interpreter::script`]) into [`Callback`]s; calling one runs it
+//! with a [`Host`], which runs the commands it calls. What a script may keep between calls without being a
+//! library's upvalue is a [`Memento`], and belongs to the server.
+//!
+//! It is deterministic: a call is stopped by a count of instructions ([`Limits`]), `math.random` is the server's
+//! own, and no address or clock can be seen. One thing remains of the process: `pairs` over a table whose *keys*
+//! are tables or functions goes by their addresses, as it does on a server.
+
+mod bit;
+mod cjson;
+mod convert;
+mod number;
+mod random;
+mod raw;
+mod redis;
+mod registration;
+mod sandbox;
+mod state;
+
+use std::{cell::OnceCell, ffi::CStr, fmt, rc::Rc};
+
+use sha1::{Digest as _, Sha1};
+
+pub use self::registration::{BAD_NAME, FunctionFlags, is_name};
+use self::{
+    random::Random,
+    raw::Ref,
+    sandbox::Entry,
+    state::{Failure, Machine},
+};
+use crate::engine::{Dialect, ErrorReply, Protocol, Reply};
+
+/// What a script may use up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Lua instructions of one call (or of one load of a library); then it is killed as `FUNCTION KILL` kills.
+    /// The published library's longest function needs a few thousand.
+    pub instructions_per_call: u64,
+    /// Memory of one Lua state; beyond it a call fails.
+    pub memory_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { instructions_per_call: 50_000_000, memory_bytes: 256 << 20 }
+    }
+}
+
+/// Who runs the commands that a script calls.
+pub trait Host {
+    /// Runs one command. The reply is for a script that speaks `protocol`.
+    fn call(&mut self, args: &[&[u8]], protocol: Protocol) -> Reply;
+    /// Whether there is a command of this name.
+    fn knows(&self, command: &[u8]) -> bool;
+}
+
+/// What a server's Lua carries from call to call outside of upvalues: the state of `math.random` and the settings
+/// of `cjson`. It belongs to the engine, so that nothing passes from one engine to the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memento {
+    random: Random,
+    cjson: cjson::Config,
+}
+
+impl Memento {
+    /// A server whose `math.random` starts from a seed.
+    pub fn seeded(seed: u32) -> Self {
+        Self { random: Random::seeded(seed), ..Self::default() }
+    }
+
+    /// These settings with another's random numbers.
+    pub fn with_random_of(self, other: Self) -> Self {
+        Self { random: other.random, ..self }
+    }
+
+    /// Starts `math.random` as it starts every `EVAL`.
+    pub fn reset_random(&mut self) {
+        self.random = Random::seeded(0);
+    }
+}
 
 /// A Lua state with Valkey's sandbox in it: costly to make, cheap to clone (a clone is the same state).
-#[derive(Clone, Debug, Default)]
-pub struct Interpreter {}
+#[derive(Clone)]
+pub struct Interpreter(Rc<Machines>);
+
+struct Machines {
+    limits: Limits,
+    valkey: OnceCell<Rc<Machine>>,
+    redis: OnceCell<Rc<Machine>>,
+}
+
+impl Interpreter {
+    /// An interpreter with limits of one's own.
+    pub fn new(limits: Limits) -> Self {
+        Self(Rc::new(Machines { limits, valkey: OnceCell::new(), redis: OnceCell::new() }))
+    }
+
+    /// Bytes that Lua holds, garbage included.
+    pub fn memory(&self) -> usize {
+        [&self.0.valkey, &self.0.redis]
+            .into_iter()
+            .filter_map(OnceCell::get)
+            .map(|machine| machine.memory())
+            .sum()
+    }
+
+    fn machine(&self, dialect: Dialect) -> &Rc<Machine> {
+        let cell = match dialect {
+            Dialect::Valkey8 => &self.0.valkey,
+            Dialect::Redis7 => &self.0.redis,
+        };
+        cell.get_or_init(|| Rc::new(Machine::new(dialect, self.0.limits)))
+    }
+
+    /// Runs a library's main chunk, its `#!` line taken off but not the end of that line, and returns what it
+    /// registered. A text that was loaded before is not compiled again, but run again: its upvalues are new.
+    ///
+    /// # Errors
+    /// The text does not compile, or fails, or takes too long: in a server's words.
+    pub fn load(&self, dialect: Dialect, code: &[u8]) -> Result<Vec<Function>, ErrorReply> {
+        let machine = self.machine(dialect);
+        let main = machine
+            .chunk(code, c"@user_function")
+            .map_err(|text| one_line(format!("ERR Error compiling function: {text}")))?;
+        let registered = machine.load(main).map_err(|failure| match failure {
+            Failure::Error { text, .. } => one_line(format!("ERR Error registering functions: {text}")),
+            Failure::Memory => ErrorReply::new("ERR Error registering functions: not enough memory"),
+        })?;
+        let callback = |reference| Callback { machine: Rc::clone(machine), reference: Some(reference) };
+        Ok(registered
+            .into_iter()
+            .map(|function| Function {
+                name: function.name,
+                description: function.description,
+                flags: function.flags,
+                callback: callback(function.callback),
+            })
+            .collect())
+    }
+
+    /// Compiles a script for `EVAL`.
+    ///
+    /// # Errors
+    /// What the compiler says.
+    pub fn script(&self, dialect: Dialect, code: &[u8]) -> Result<Script, ErrorReply> {
+        const NAME: &CStr = c"@user_script";
+        let machine = self.machine(dialect);
+        let chunk = machine
+            .chunk(code, NAME)
+            .map_err(|text| one_line(format!("ERR Error compiling script (new function): {text}")))?;
+        Ok(Script { machine: Rc::clone(machine), chunk })
+    }
+}
+
+impl Default for Interpreter {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
+impl fmt::Debug for Interpreter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Interpreter").field("limits", &self.0.limits).field("memory", &self.memory()).finish()
+    }
+}
+
+/// A function that a library registered.
+#[derive(Debug)]
+pub struct Function {
+    /// Its name, as it was given.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// What it declared about itself.
+    pub flags: FunctionFlags,
+    /// The function itself.
+    pub callback: Callback,
+}
+
+/// What a script is called with.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// What errors call it: the function's name, or the script's hash.
+    pub name: &'a str,
+    /// Its keys.
+    pub keys: &'a [&'a [u8]],
+    /// Its other arguments.
+    pub args: &'a [&'a [u8]],
+}
+
+/// A Lua function, kept alive until this is dropped.
+pub struct Callback {
+    machine: Rc<Machine>,
+    reference: Option<Ref>,
+}
+
+impl Callback {
+    /// Calls the function.
+    pub fn call(&self, input: Input<'_>, memento: &mut Memento, host: &mut dyn Host) -> Reply {
+        let function = self.reference.unwrap_or_default();
+        let outcome = self.machine.call(Entry::Function, function, input.keys, input.args, memento, host);
+        outcome.unwrap_or_else(|failure| error_reply(failure, input.name))
+    }
+}
+
+impl Drop for Callback {
+    fn drop(&mut self) {
+        if let Some(reference) = self.reference.take() {
+            self.machine.forget(reference);
+        }
+    }
+}
+
+impl fmt::Debug for Callback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Callback")
+    }
+}
+
+/// A compiled script, to be run at once: the interpreter may forget it when many others follow.
+pub struct Script {
+    machine: Rc<Machine>,
+    chunk: Ref,
+}
+
+impl Script {
+    /// Runs the script.
+    pub fn call(&self, input: Input<'_>, memento: &mut Memento, host: &mut dyn Host) -> Reply {
+        let outcome = self.machine.call(Entry::Script, self.chunk, input.keys, input.args, memento, host);
+        outcome.unwrap_or_else(|failure| error_reply(failure, input.name))
+    }
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Script")
+    }
+}
+
+/// The error that a client sees.
+fn error_reply(failure: Failure, name: &str) -> Reply {
+    Reply::Error(one_line(match failure {
+        Failure::Error { text, place: None } => text,
+        Failure::Error { text, place: Some((source, line)) } => {
+            format!("{text} script: {name}, on {source}:{line}.")
+        }
+        Failure::Memory => format!("ERR Error running script (call to {name}): not enough memory"),
+    }))
+}
+
+/// Errors are one line on the wire.
+fn one_line(text: String) -> ErrorReply {
+    ErrorReply::from(text.replace(['\r', '\n'], " "))
+}
+
+/// The SHA-1 of a text, in hexadecimal.
+pub fn sha1_hex(text: &[u8]) -> [u8; 40] {
+    sha1_hex_of(&[text])
+}
+
+fn sha1_hex_of(parts: &[&[u8]]) -> [u8; 40] {
+    let mut hash = Sha1::new();
+    for part in parts {
+        hash.update(part);
+    }
+    let mut text = [0; 40];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(hash.finalize()) {
+        let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+    text
+}

@@ -1,6 +1,216 @@
 //! Functions: FUNCTION, FCALL, FCALL_RO.
 
-use super::Command;
+use super::{Command, Flags, Keys, scripts};
+use crate::{
+    engine::{CommandResult, Context, ErrorReply, Reply, functions::Library, wrong_arity},
+    lua::{FunctionFlags, Input},
+};
 
 /// The family.
-pub const COMMANDS: &[Command] = &[];
+pub const COMMANDS: &[Command] = &[
+    Command { name: "FUNCTION", arity: -2, flags: Flags::NOSCRIPT, keys: Keys::None, run: function },
+    Command { name: "FCALL", arity: -3, flags: Flags::NOSCRIPT, keys: Keys::Counted(2), run: fcall },
+    Command {
+        name: "FCALL_RO",
+        arity: -3,
+        flags: Flags::NOSCRIPT.and(Flags::READONLY),
+        keys: Keys::Counted(2),
+        run: fcall_ro,
+    },
+];
+
+fn fcall(cx: &mut Context<'_>) -> CommandResult {
+    call(cx, false)
+}
+
+fn fcall_ro(cx: &mut Context<'_>) -> CommandResult {
+    call(cx, true)
+}
+
+fn call(cx: &mut Context<'_>, read_only: bool) -> CommandResult {
+    let function = cx.engine.functions.find(cx.arg(1)).ok_or(ErrorReply::new("ERR Function not found"))?;
+    let bad_count = ErrorReply::new("ERR Bad number of keys provided");
+    let (keys, args) = scripts::keys_and_args(cx, bad_count)?;
+    let no_writes = function.flags.has(FunctionFlags::NO_WRITES);
+    if read_only && !no_writes {
+        return Err(scripts::WRITES_IN_READ_ONLY);
+    }
+    let mut memento = cx.engine.functions.memento;
+    let input = Input { name: &function.name, keys, args };
+    let reply = scripts::with_host(cx, no_writes, |host| function.callback.call(input, &mut memento, host));
+    cx.engine.functions.memento = memento;
+    Ok(reply)
+}
+
+fn function(cx: &mut Context<'_>) -> CommandResult {
+    let subcommand = cx.arg(1).to_ascii_uppercase();
+    let given = cx.args.len();
+    let exactly = |count: usize, name: &str| {
+        if given == count { Ok(()) } else { Err(wrong_arity(&format!("function|{name}"))) }
+    };
+    match &subcommand[..] {
+        b"LOAD" if given < 3 => Err(wrong_arity("function|load")),
+        b"LOAD" => load(cx),
+        b"LIST" => list(cx),
+        b"DELETE" => {
+            exactly(3, "delete")?;
+            let name = String::from_utf8_lossy(cx.arg(2)).into_owned();
+            if !cx.engine.functions.delete(&name) {
+                return Err(ErrorReply::new("ERR Library not found"));
+            }
+            cx.propagate();
+            Ok(Reply::OK)
+        }
+        b"FLUSH" => flush(cx),
+        b"STATS" => {
+            exactly(2, "stats")?;
+            Ok(stats(cx))
+        }
+        b"KILL" => {
+            exactly(2, "kill")?;
+            Err(scripts::NOT_BUSY)
+        }
+        b"HELP" => {
+            exactly(2, "help")?;
+            Ok(Reply::Array(HELP.lines().map(|line| Reply::Status(line.into())).collect()))
+        }
+        b"DUMP" | b"RESTORE" => {
+            Err(ErrorReply::new("ERR FUNCTION DUMP and RESTORE are not supported by the simulation"))
+        }
+        _ => {
+            let name = String::from_utf8_lossy(cx.arg(1));
+            Err(format!("ERR unknown subcommand '{name}'. Try FUNCTION HELP.").into())
+        }
+    }
+}
+
+fn load(cx: &mut Context<'_>) -> CommandResult {
+    let mut replace = false;
+    for option in &cx.args[2..cx.args.len() - 1] {
+        if !option.eq_ignore_ascii_case(b"REPLACE") {
+            let option = String::from_utf8_lossy(option);
+            return Err(format!("ERR Unknown option given: {option}").into());
+        }
+        replace = true;
+    }
+    let code = cx.arg(cx.args.len() - 1);
+    let (dialect, interpreter) = (cx.engine.dialect, cx.engine.interpreter.clone());
+    let name = cx.engine.functions.load(code, replace, dialect, &interpreter)?;
+    cx.propagate();
+    Ok(Reply::bulk(name))
+}
+
+fn flush(cx: &mut Context<'_>) -> CommandResult {
+    match &cx.args[2..] {
+        [] => {}
+        [mode] if mode.eq_ignore_ascii_case(b"SYNC") || mode.eq_ignore_ascii_case(b"ASYNC") => {}
+        [_] => return Err(ErrorReply::new("ERR FUNCTION FLUSH only supports SYNC|ASYNC option")),
+        _ => {
+            return Err(ErrorReply::new(
+                "ERR unknown subcommand or wrong number of arguments for 'FLUSH'. Try FUNCTION HELP.",
+            ));
+        }
+    }
+    cx.engine.functions.clear();
+    cx.propagate();
+    Ok(Reply::OK)
+}
+
+fn list(cx: &mut Context<'_>) -> CommandResult {
+    let (mut with_code, mut pattern) = (false, None);
+    let mut options = cx.args[2..].iter();
+    while let Some(option) = options.next() {
+        if !with_code && option.eq_ignore_ascii_case(b"WITHCODE") {
+            with_code = true;
+        } else if pattern.is_none() && option.eq_ignore_ascii_case(b"LIBRARYNAME") {
+            let given = options.next().ok_or(ErrorReply::new("ERR library name argument was not given"))?;
+            pattern = Some(given.to_ascii_lowercase());
+        } else {
+            return Err(format!("ERR Unknown argument {}", String::from_utf8_lossy(option)).into());
+        }
+    }
+    let wanted = |library: &&Library| {
+        pattern
+            .as_ref()
+            .is_none_or(|pattern| matches(pattern, &library.name.to_ascii_lowercase().into_bytes()))
+    };
+    let libraries = cx.engine.functions.libraries().filter(wanted);
+    Ok(Reply::Array(libraries.map(|library| describe(library, with_code)).collect()))
+}
+
+fn describe(library: &Library, with_code: bool) -> Reply {
+    let functions = library.functions.iter().map(|function| {
+        Reply::Map(vec![
+            (Reply::bulk("name"), Reply::bulk(&function.name)),
+            (Reply::bulk("description"), function.description.as_ref().map_or(Reply::Null, Reply::bulk)),
+            (
+                Reply::bulk("flags"),
+                Reply::Set(function.flags.names().map(|name| Reply::Status(name.into())).collect()),
+            ),
+        ])
+    });
+    let mut fields = vec![
+        (Reply::bulk("library_name"), Reply::bulk(&library.name)),
+        (Reply::bulk("engine"), Reply::bulk("LUA")),
+        (Reply::bulk("functions"), Reply::Array(functions.collect())),
+    ];
+    if with_code {
+        fields.push((Reply::bulk("library_code"), Reply::Bulk(library.code.clone())));
+    }
+    Reply::Map(fields)
+}
+
+fn stats(cx: &Context<'_>) -> Reply {
+    let functions = &cx.engine.functions;
+    let counts = Reply::Map(vec![
+        (Reply::bulk("libraries_count"), Reply::Int(functions.libraries().len() as i64)),
+        (Reply::bulk("functions_count"), Reply::Int(functions.function_count() as i64)),
+    ]);
+    Reply::Map(vec![
+        (Reply::bulk("running_script"), Reply::Null),
+        (Reply::bulk("engines"), Reply::Map(vec![(Reply::bulk("LUA"), counts)])),
+    ])
+}
+
+/// Whether a name fits a pattern of `*`, `?` and plain characters, which is all that library names need.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    match (pattern, name) {
+        ([], []) => true,
+        ([b'*', rest @ ..], _) => (0..=name.len()).any(|skipped| matches(rest, &name[skipped..])),
+        ([b'?', rest @ ..], [_, others @ ..]) => matches(rest, others),
+        ([first, rest @ ..], [other, others @ ..]) => first == other && matches(rest, others),
+        _ => false,
+    }
+}
+
+const HELP: &str = "\
+FUNCTION <subcommand> [<arg> [value] [opt] ...]. Subcommands are:
+LOAD [REPLACE] <FUNCTION CODE>
+    Create a new library with the given library name and code.
+DELETE <LIBRARY NAME>
+    Delete the given library.
+LIST [LIBRARYNAME PATTERN] [WITHCODE]
+    Return general information on all the libraries:
+    * Library name
+    * The engine used to run the Library
+    * Library description
+    * Functions list
+    * Library code (if WITHCODE is given)
+    It also possible to get only function that matches a pattern using LIBRARYNAME argument.
+STATS
+    Return information about the current function running:
+    * Function name
+    * Command used to run the function
+    * Duration in MS that the function is running
+    If no function is running, return nil
+    In addition, returns a list of available engines.
+KILL
+    Kill the current running function.
+FLUSH [ASYNC|SYNC]
+    Delete all the libraries.
+    When called without the optional mode argument, the behavior is determined by the
+    lazyfree-lazy-user-flush configuration directive. Valid modes are:
+    * ASYNC: Asynchronously flush the libraries.
+    * SYNC: Synchronously flush the libraries.
+HELP
+    Prints this help.";

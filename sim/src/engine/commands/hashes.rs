@@ -209,7 +209,7 @@ fn random_fields(cx: &mut Context<'_>) -> CommandResult {
     let key = cx.arg(1);
     if cx.args.len() == 2 {
         let len = cx.read::<Hash>(key)?.map_or(0, Hash::len);
-        let pick = cx.engine.random.below(len);
+        let pick = cx.engine.random.index(len);
         let field = cx.read::<Hash>(key)?.and_then(|hash| hash.get_index(pick));
         return Ok(Reply::bulk_or_null(field.map(|(field, _)| field)));
     }

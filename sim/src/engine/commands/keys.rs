@@ -275,7 +275,7 @@ fn move_key(cx: &mut Context<'_>, source: &[u8], target: &[u8]) {
 
 fn random_key(cx: &mut Context<'_>) -> CommandResult {
     while !cx.engine.db.is_empty() {
-        let position = cx.engine.random.below(cx.engine.db.len());
+        let position = cx.engine.random.index(cx.engine.db.len());
         let Some(key) = cx.engine.db.iter().nth(position).map(|(key, _)| key.clone()) else { break };
         if cx.exists(&key) {
             return Ok(Reply::Bulk(key));

@@ -15,6 +15,7 @@ mod lists;
 mod parse;
 mod pubsub;
 mod scan;
+mod scripts;
 mod server;
 mod sets;
 mod shape;
@@ -127,6 +128,7 @@ pub static FAMILIES: &[&[Command]] = &[
     stream_groups::COMMANDS,
     pubsub::COMMANDS,
     functions::COMMANDS,
+    scripts::COMMANDS,
     connection::COMMANDS,
     server::COMMANDS,
 ];

@@ -117,9 +117,9 @@ impl Sample {
     pub fn draw(self, cx: &mut Context<'_>, len: usize) -> Vec<usize> {
         match self {
             Sample::Distinct(count) if count >= len => (0..len).collect(),
-            Sample::Distinct(count) => cx.engine.random.distinct_below(count, len),
+            Sample::Distinct(count) => cx.engine.random.indexes(count, len),
             Sample::Repeating(_) if len == 0 => Vec::new(),
-            Sample::Repeating(count) => (0..count).map(|_| cx.engine.random.below(len)).collect(),
+            Sample::Repeating(count) => (0..count).map(|_| cx.engine.random.index(len)).collect(),
         }
     }
 }

@@ -127,7 +127,7 @@ fn pop(cx: &mut Context<'_>) -> CommandResult {
         cx.propagate_as(&[cx.engine.deletion(), key]);
         return Ok(all);
     }
-    let mut picks = cx.engine.random.distinct_below(count.unwrap_or(1), len);
+    let mut picks = cx.engine.random.indexes(count.unwrap_or(1), len);
     // From the back, so that no removal moves what is still to be removed.
     picks.sort_unstable_by(|a, b| b.cmp(a));
     let Some(set) = cx.write::<Set>(key)? else { return Ok(Reply::Null) };

@@ -220,7 +220,7 @@ fn compare(a: (f64, &[u8]), b: (f64, &[u8])) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::random::Random;
+    use crate::random::Random;
 
     /// The obvious sorted set: one vector, sorted whenever it is looked at.
     fn sorted(model: &IndexMap<Bytes, f64, FixedState>) -> Vec<(Bytes, f64)> {

@@ -333,7 +333,7 @@ fn random_members(cx: &mut Context<'_>) -> CommandResult {
     let key = cx.arg(1);
     if cx.args.len() == 2 {
         let len = cx.read::<SortedSet>(key)?.map_or(0, SortedSet::len);
-        let pick = cx.engine.random.below(len);
+        let pick = cx.engine.random.index(len);
         let member = cx.read::<SortedSet>(key)?.and_then(|zset| zset.at_slot(pick));
         return Ok(Reply::bulk_or_null(member.map(|(member, _)| member)));
     }

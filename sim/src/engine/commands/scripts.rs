@@ -1,0 +1,204 @@
+//! Scripts: EVAL, EVALSHA, their read-only forms, SCRIPT; and how any script calls commands.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::{Command, Flags, Keys};
+use crate::{
+    engine::{
+        CommandResult, Context, ErrorReply, Protocol, Reply, ScriptRules, functions::split_words,
+        number::parse_i64, wrong_arity,
+    },
+    lua::{FunctionFlags, Host, Input, sha1_hex},
+};
+
+/// The family.
+pub const COMMANDS: &[Command] = &[
+    Command { name: "EVAL", arity: -3, flags: Flags::NOSCRIPT, keys: Keys::Counted(2), run: eval },
+    Command { name: "EVALSHA", arity: -3, flags: Flags::NOSCRIPT, keys: Keys::Counted(2), run: evalsha },
+    Command {
+        name: "EVAL_RO",
+        arity: -3,
+        flags: Flags::NOSCRIPT.and(Flags::READONLY),
+        keys: Keys::Counted(2),
+        run: eval_ro,
+    },
+    Command {
+        name: "EVALSHA_RO",
+        arity: -3,
+        flags: Flags::NOSCRIPT.and(Flags::READONLY),
+        keys: Keys::Counted(2),
+        run: evalsha_ro,
+    },
+    Command { name: "SCRIPT", arity: -2, flags: Flags::NOSCRIPT, keys: Keys::None, run: script },
+];
+
+/// `FUNCTION KILL`, `SCRIPT KILL`: calls are over before anyone can ask.
+pub const NOT_BUSY: ErrorReply = ErrorReply::new("NOTBUSY No scripts in execution right now.");
+/// A read-only call of what may write.
+pub const WRITES_IN_READ_ONLY: ErrorReply =
+    ErrorReply::new("ERR Can not execute a script with write flag using *_ro command.");
+
+/// Splits the arguments behind the count of keys (argument 2) into keys and others.
+pub fn keys_and_args<'a>(
+    cx: &Context<'a>,
+    not_a_number: ErrorReply,
+) -> Result<(&'a [&'a [u8]], &'a [&'a [u8]]), ErrorReply> {
+    let count = parse_i64(cx.arg(2)).map_err(|_| not_a_number)?;
+    let rest = &cx.args[3..];
+    if count > rest.len() as i64 {
+        return Err(ErrorReply::new("ERR Number of keys can't be greater than number of args"));
+    }
+    let count =
+        usize::try_from(count).map_err(|_| ErrorReply::new("ERR Number of keys can't be negative"))?;
+    Ok(rest.split_at(count))
+}
+
+/// Runs commands for a script.
+struct ScriptHost<'c, 'a> {
+    cx: &'c mut Context<'a>,
+    rules: ScriptRules,
+}
+
+impl Host for ScriptHost<'_, '_> {
+    fn call(&mut self, args: &[&[u8]], protocol: Protocol) -> Reply {
+        // A script speaks a protocol of its own, whatever its client does.
+        let client = std::mem::replace(&mut self.cx.session.protocol, protocol);
+        let reply = self.cx.call_from_script(args, self.rules).into();
+        self.cx.session.protocol = client;
+        reply
+    }
+
+    fn knows(&self, command: &[u8]) -> bool {
+        super::find(command).is_some()
+    }
+}
+
+/// Has `run` call a script whose commands are executed in this context.
+pub fn with_host(cx: &mut Context<'_>, read_only: bool, run: impl FnOnce(&mut dyn Host) -> Reply) -> Reply {
+    run(&mut ScriptHost { cx, rules: ScriptRules { read_only } })
+}
+
+fn eval(cx: &mut Context<'_>) -> CommandResult {
+    let code = Bytes::copy_from_slice(cx.arg(1));
+    run(cx, &sha1_hex(&code), &code, false)
+}
+
+fn eval_ro(cx: &mut Context<'_>) -> CommandResult {
+    let code = Bytes::copy_from_slice(cx.arg(1));
+    run(cx, &sha1_hex(&code), &code, true)
+}
+
+fn evalsha(cx: &mut Context<'_>) -> CommandResult {
+    run_known(cx, false)
+}
+
+fn evalsha_ro(cx: &mut Context<'_>) -> CommandResult {
+    run_known(cx, true)
+}
+
+fn run_known(cx: &mut Context<'_>, read_only: bool) -> CommandResult {
+    let unknown = || ErrorReply::new("NOSCRIPT No matching script. Please use EVAL.");
+    let hash = <[u8; 40]>::try_from(cx.arg(1).to_ascii_lowercase()).map_err(|_| unknown())?;
+    let code = cx.engine.functions.scripts.get(&hash).cloned().ok_or_else(unknown)?;
+    run(cx, &hash, &code, read_only)
+}
+
+fn run(cx: &mut Context<'_>, hash: &[u8; 40], code: &Bytes, read_only: bool) -> CommandResult {
+    let (keys, args) = keys_and_args(cx, crate::engine::NOT_AN_INTEGER)?;
+    let header = ScriptHeader::parse(code)?;
+    let script = cx.engine.interpreter.script(cx.engine.dialect, header.body)?;
+    remember(cx, hash, code);
+    if read_only && header.flags.is_some_and(|flags| !flags.has(FunctionFlags::NO_WRITES)) {
+        return Err(WRITES_IN_READ_ONLY);
+    }
+    let no_writes = read_only || header.flags.is_some_and(|flags| flags.has(FunctionFlags::NO_WRITES));
+    let mut memento = cx.engine.functions.memento;
+    let functions_random = memento;
+    memento.reset_random();
+    let name = String::from_utf8_lossy(hash);
+    let input = Input { name: &name, keys, args };
+    let reply = with_host(cx, no_writes, |host| script.call(input, &mut memento, host));
+    cx.engine.functions.memento = memento.with_random_of(functions_random);
+    Ok(reply)
+}
+
+fn remember(cx: &mut Context<'_>, hash: &[u8; 40], code: &Bytes) {
+    if !cx.engine.functions.scripts.contains_key(hash) {
+        Rc::make_mut(&mut cx.engine.functions.scripts).insert(*hash, code.clone());
+    }
+}
+
+/// A script's optional first line: `#!lua flags=no-writes`.
+struct ScriptHeader<'a> {
+    /// What it declares; `None` without such a line.
+    flags: Option<FunctionFlags>,
+    body: &'a [u8],
+}
+
+impl<'a> ScriptHeader<'a> {
+    fn parse(code: &'a [u8]) -> Result<Self, ErrorReply> {
+        if !code.starts_with(b"#!") {
+            return Ok(Self { flags: None, body: code });
+        }
+        let invalid = || ErrorReply::new("ERR Invalid script shebang");
+        let end = code.iter().position(|&b| b == b'\n').ok_or_else(invalid)?;
+        let words = split_words(&code[..end]).ok_or_else(invalid)?;
+        let (engine, options) = words.split_first().ok_or_else(invalid)?;
+        if engine != "#!lua" {
+            return Err(format!("ERR Unexpected engine in script shebang: {}", &engine[2..]).into());
+        }
+        let mut flags = FunctionFlags::default();
+        for option in options {
+            let Some(names) = option.strip_prefix("flags=") else {
+                return Err(format!("ERR Unknown lua shebang option: {option}").into());
+            };
+            for name in names.split(',').filter(|name| !name.is_empty()) {
+                let flag = FunctionFlags::named(name.as_bytes()).ok_or_else(|| {
+                    ErrorReply::from(format!("ERR Unexpected flag in script shebang: {name}"))
+                })?;
+                flags = flags.and(flag);
+            }
+        }
+        Ok(Self { flags: Some(flags), body: &code[end..] })
+    }
+}
+
+fn script(cx: &mut Context<'_>) -> CommandResult {
+    let subcommand = cx.arg(1).to_ascii_uppercase();
+    match (&subcommand[..], &cx.args[2..]) {
+        (b"LOAD", [code]) => {
+            let header = ScriptHeader::parse(code)?;
+            cx.engine.interpreter.script(cx.engine.dialect, header.body)?;
+            let hash = sha1_hex(code);
+            remember(cx, &hash, &Bytes::copy_from_slice(code));
+            Ok(Reply::bulk(hash))
+        }
+        (b"EXISTS", hashes) if !hashes.is_empty() => {
+            let scripts = &cx.engine.functions.scripts;
+            let known = |hash: &&[u8]| {
+                <[u8; 40]>::try_from(hash.to_ascii_lowercase()).is_ok_and(|hash| scripts.contains_key(&hash))
+            };
+            Ok(Reply::Array(hashes.iter().map(|hash| Reply::Int(i64::from(known(hash)))).collect()))
+        }
+        (b"FLUSH", options) => {
+            let known =
+                |mode: &[u8]| mode.eq_ignore_ascii_case(b"SYNC") || mode.eq_ignore_ascii_case(b"ASYNC");
+            if options.len() > 1 || !options.iter().all(|mode| known(mode)) {
+                return Err(ErrorReply::new("ERR SCRIPT FLUSH only support SYNC|ASYNC option"));
+            }
+            cx.engine.functions.scripts = Rc::default();
+            Ok(Reply::OK)
+        }
+        (b"KILL", []) => Err(NOT_BUSY),
+        (b"LOAD" | b"EXISTS" | b"KILL", _) => {
+            let name = String::from_utf8_lossy(&subcommand).to_lowercase();
+            Err(wrong_arity(&format!("script|{name}")))
+        }
+        _ => {
+            let name = String::from_utf8_lossy(cx.arg(1));
+            Err(format!("ERR unknown subcommand '{name}'. Try SCRIPT HELP.").into())
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Replies to Lua values and back, by Valkey's rules.
+
+use std::{io::Write, os::raw::c_int};
+
+use bytes::Bytes;
+
+use super::{
+    raw::{Kind, Lua, Outcome, Ref},
+    redis,
+};
+use crate::engine::{Dialect, ErrorReply, Protocol, Reply, number::format_double};
+
+/// Writes a Lua number as an argument of a command: exact if it is integral, else as the dialect prints scores.
+pub fn write_number(out: &mut Vec<u8>, value: f64, dialect: Dialect) {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let whole = value == value.trunc();
+    let small = value.abs() < EXACT && (value != 0.0 || value.is_sign_positive());
+    let fits_i64 = value.abs() < 9.2e18 && dialect == Dialect::Valkey8;
+    let _ = if whole && (small || fits_i64) {
+        write!(out, "{}", value as i64)
+    } else if dialect == Dialect::Redis7 {
+        super::number::write_general(out, value, 17);
+        Ok(())
+    } else {
+        out.write_all(format_double(value, dialect).as_bytes())
+    };
+}
+
+/// Pushes a reply. The frames of this function own nothing; the reply lives in the [`State`](super::state::State).
+pub fn push_reply(lua: Lua<'_>, reply: &Reply) -> Result<(), super::raw::Raised> {
+    if !lua.reserve(8) {
+        return Err(redis::error_table(lua, b"ERR reached lua stack limit"));
+    }
+    let resp3 = lua.with(|state| state.protocol) == Protocol::Resp3;
+    match reply {
+        Reply::Int(value) => lua.push_number(*value as f64),
+        Reply::Bulk(bytes) => lua.push_bytes(bytes),
+        Reply::Status(text) => push_single(lua, lua.with(|state| state.refs.ok), text.as_bytes()),
+        Reply::Error(error) => push_single(lua, lua.with(|state| state.refs.err), error.0.as_bytes()),
+        Reply::Null | Reply::NullArray if resp3 => lua.push_nil(),
+        // Nothing blocks within a script, and SUBSCRIBE is not for scripts: no reply is no value.
+        Reply::Null | Reply::NullArray | Reply::Nothing => lua.push_bool(false),
+        Reply::Array(items) | Reply::Push(items) => push_items(lua, items)?,
+        Reply::Set(items) if resp3 => push_members(lua, items)?,
+        Reply::Set(items) => push_items(lua, items)?,
+        Reply::Map(pairs) if resp3 => push_map(lua, pairs)?,
+        Reply::Map(pairs) => push_pairs(lua, pairs)?,
+        Reply::Bool(value) if resp3 => lua.push_bool(*value),
+        Reply::Bool(value) => lua.push_number(f64::from(u8::from(*value))),
+        Reply::Double(value) if resp3 => {
+            lua.push_table(0, 1);
+            lua.push_number(*value);
+            lua.set_raw_field(-2, "double");
+        }
+        Reply::Double(value) => {
+            lua.with(|state| {
+                let text = format_double(*value, state.dialect);
+                state.scratch.clear();
+                state.scratch.extend_from_slice(text.as_bytes());
+            });
+            lua.push_scratch();
+        }
+        Reply::BigNumber(digits) if resp3 => {
+            lua.push_table(0, 1);
+            lua.push_bytes(digits.as_bytes());
+            lua.set_raw_field(-2, "big_number");
+        }
+        Reply::BigNumber(digits) => lua.push_bytes(digits.as_bytes()),
+        Reply::Verbatim(format, text) if resp3 => {
+            lua.push_table(0, 1);
+            lua.push_table(0, 2);
+            lua.push_bytes(text);
+            lua.set_raw_field(-2, "string");
+            lua.push_bytes(format);
+            lua.set_raw_field(-2, "format");
+            lua.set_raw_field(-2, "verbatim_string");
+        }
+        Reply::Verbatim(_, text) => lua.push_bytes(text),
+    }
+    Ok(())
+}
+
+/// `{ok = …}` or `{err = …}`.
+fn push_single(lua: Lua<'_>, key: Ref, text: &[u8]) {
+    lua.push_table(0, 1);
+    lua.push_ref(key);
+    lua.push_bytes(text);
+    lua.raw_set(-3);
+}
+
+fn push_items(lua: Lua<'_>, items: &[Reply]) -> Result<(), super::raw::Raised> {
+    lua.push_table(items.len(), 0);
+    for (position, item) in items.iter().enumerate() {
+        push_reply(lua, item)?;
+        lua.raw_seti(-2, position as c_int + 1);
+    }
+    Ok(())
+}
+
+/// A map as RESP2 has it: keys and values in turn.
+fn push_pairs(lua: Lua<'_>, pairs: &[(Reply, Reply)]) -> Result<(), super::raw::Raised> {
+    lua.push_table(pairs.len() * 2, 0);
+    for (position, (key, value)) in pairs.iter().enumerate() {
+        push_reply(lua, key)?;
+        lua.raw_seti(-2, position as c_int * 2 + 1);
+        push_reply(lua, value)?;
+        lua.raw_seti(-2, position as c_int * 2 + 2);
+    }
+    Ok(())
+}
+
+/// `{map = {key = value}}`.
+fn push_map(lua: Lua<'_>, pairs: &[(Reply, Reply)]) -> Result<(), super::raw::Raised> {
+    lua.push_table(0, 1);
+    lua.push_table(0, pairs.len());
+    for (key, value) in pairs {
+        push_reply(lua, key)?;
+        push_reply(lua, value)?;
+        lua.raw_set(-3);
+    }
+    lua.set_raw_field(-2, "map");
+    Ok(())
+}
+
+/// `{set = {member = true}}`.
+fn push_members(lua: Lua<'_>, members: &[Reply]) -> Result<(), super::raw::Raised> {
+    lua.push_table(0, 1);
+    lua.push_table(0, members.len());
+    for member in members {
+        push_reply(lua, member)?;
+        lua.push_bool(true);
+        lua.raw_set(-3);
+    }
+    lua.set_raw_field(-2, "set");
+    Ok(())
+}
+
+/// How deep a script's reply may nest; a real server ends where Lua's stack does.
+const MAX_DEPTH: usize = 1000;
+
+/// A reply under construction: it owns what the frames that read Lua's values must not.
+#[derive(Debug, Default)]
+pub struct Builder {
+    open: Vec<(Shape, Vec<Reply>)>,
+    done: Option<Reply>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Shape {
+    Array,
+    Map,
+    Set,
+}
+
+impl Builder {
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.open.clear();
+        self.done = None;
+    }
+
+    /// Takes the finished reply; null when there is none.
+    pub fn finish(&mut self) -> Reply {
+        self.open.clear();
+        self.done.take().unwrap_or(Reply::Null)
+    }
+
+    /// How many tables are open.
+    fn depth(&self) -> usize {
+        self.open.len()
+    }
+
+    fn add(&mut self, reply: Reply) {
+        match self.open.last_mut() {
+            Some((_, items)) => items.push(reply),
+            None => self.done = Some(reply),
+        }
+    }
+
+    fn open(&mut self, shape: Shape) {
+        self.open.push((shape, Vec::new()));
+    }
+
+    fn close(&mut self) {
+        let Some((shape, items)) = self.open.pop() else { return };
+        self.add(match shape {
+            Shape::Array => Reply::Array(items),
+            Shape::Set => Reply::Set(items),
+            Shape::Map => {
+                let mut items = items.into_iter();
+                let mut pairs = Vec::with_capacity(items.len() / 2);
+                while let (Some(key), Some(value)) = (items.next(), items.next()) {
+                    pairs.push((key, value));
+                }
+                Reply::Map(pairs)
+            }
+        });
+    }
+}
+
+/// One line of text: what may be in a status or error.
+fn line(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).replace(['\r', '\n'], " ")
+}
+
+/// Takes the value on top of the stack as (part of) the script's reply, and pops it.
+pub fn read_reply(lua: Lua<'_>) -> Outcome {
+    let add = |make: &dyn Fn() -> Reply| lua.with(|state| state.builder.add(make()));
+    match lua.kind(-1) {
+        Kind::String => {
+            let bytes = lua.bytes(-1).unwrap_or_default();
+            add(&|| Reply::Bulk(Bytes::copy_from_slice(bytes)));
+        }
+        Kind::Number => {
+            let value = truncate(lua.number(-1));
+            add(&|| Reply::Int(value));
+        }
+        Kind::Boolean => {
+            let value = lua.truth(-1);
+            let resp3 = lua.with(|state| state.protocol) == Protocol::Resp3;
+            add(&|| match (resp3, value) {
+                (true, value) => Reply::Bool(value),
+                (false, true) => Reply::Int(1),
+                (false, false) => Reply::Null,
+            });
+        }
+        Kind::Table if !lua.reserve(6) || lua.with(|state| state.builder.depth()) >= MAX_DEPTH => {
+            add(&|| Reply::Error(ErrorReply::new("ERR reached lua stack limit")));
+        }
+        Kind::Table => {
+            read_table(lua)?;
+        }
+        _ => add(&|| Reply::Null),
+    }
+    lua.pop(1);
+    Ok(0)
+}
+
+/// As C casts a double on x86-64: toward zero, and to the smallest integer when it does not fit.
+fn truncate(value: f64) -> i64 {
+    if value > -9.3e18 && value < 9.223_372_036_854_775_8e18 { value as i64 } else { i64::MIN }
+}
+
+/// Reads the table on top of the stack, and leaves it there.
+fn read_table(lua: Lua<'_>) -> Outcome {
+    let table = lua.top();
+    let refs = lua.with(|state| state.refs);
+    let field = |name: Ref| {
+        lua.push_ref(name);
+        lua.raw_get(table);
+        lua.kind(-1)
+    };
+    let add = |make: &dyn Fn() -> Reply| lua.with(|state| state.builder.add(make()));
+    let text = || lua.bytes(-1).unwrap_or_default();
+    if field(refs.err) == Kind::String {
+        add(&|| Reply::Error(ErrorReply::from(line(text()))));
+    } else if field(refs.ok) == Kind::String {
+        add(&|| Reply::Status(line(text()).into()));
+    } else if field(refs.double) == Kind::Number {
+        let value = lua.number(-1);
+        add(&|| Reply::Double(value));
+    } else if field(refs.map) == Kind::Table {
+        lua.with(|state| state.builder.open(Shape::Map));
+        read_entries(lua, true)?;
+    } else if field(refs.set) == Kind::Table {
+        lua.with(|state| state.builder.open(Shape::Set));
+        read_entries(lua, false)?;
+    } else if field(refs.big_number) == Kind::String {
+        add(&|| Reply::BigNumber(line(text())));
+    } else if field(refs.verbatim_string) == Kind::Table {
+        read_verbatim(lua);
+    } else {
+        lua.set_top(table);
+        lua.with(|state| state.builder.open(Shape::Array));
+        for position in 1.. {
+            lua.raw_geti(table, position);
+            if lua.kind(-1) == Kind::Nil {
+                break;
+            }
+            read_reply(lua)?;
+        }
+        lua.with(|state| state.builder.close());
+    }
+    lua.set_top(table);
+    Ok(0)
+}
+
+/// Reads the keys, and with them the values, of the table on top.
+fn read_entries(lua: Lua<'_>, values: bool) -> Outcome {
+    let table = lua.top();
+    lua.push_nil();
+    while lua.next(table) {
+        lua.push_copy(-2);
+        read_reply(lua)?;
+        if values {
+            read_reply(lua)?;
+        } else {
+            lua.pop(1);
+        }
+    }
+    lua.with(|state| state.builder.close());
+    Ok(0)
+}
+
+/// Reads the `{format = …, string = …}` on top.
+fn read_verbatim(lua: Lua<'_>) {
+    let table = lua.top();
+    lua.raw_field(table, "format");
+    lua.raw_field(table, "string");
+    let (format, text) = (lua.bytes(-2).unwrap_or_default(), lua.bytes(-1).unwrap_or_default());
+    lua.with(|state| {
+        let mut three = *b"txt";
+        for (slot, byte) in three.iter_mut().zip(format) {
+            *slot = *byte;
+        }
+        state.builder.add(Reply::Verbatim(three, Bytes::copy_from_slice(text)));
+    });
+}

@@ -1,0 +1,238 @@
+//! `redis.*` (on Valkey also `server.*`): the boundary between scripts and the server.
+
+use std::os::raw::c_int;
+
+use super::{
+    convert,
+    raw::{Kind, Lua, Native, Outcome, Raised, native},
+};
+use crate::engine::{Dialect, Protocol, Reply};
+
+/// What functions and scripts find in the table.
+pub const RUNNING: &[(&str, Native)] = &[
+    ("call", native!(call)),
+    ("pcall", native!(pcall)),
+    ("error_reply", native!(error_reply)),
+    ("status_reply", native!(status_reply)),
+    ("sha1hex", native!(sha1hex)),
+    ("setresp", native!(setresp)),
+    ("set_repl", native!(set_repl)),
+    ("acl_check_cmd", native!(acl_check_cmd)),
+    ("log", native!(log)),
+];
+
+/// What a library finds in it while it loads.
+pub const LOADING: &[(&str, Native)] =
+    &[("register_function", native!(super::registration::register_function)), ("log", native!(log))];
+
+/// The numbers in the table.
+pub const NUMBERS: &[(&str, u32)] =
+    &[("LOG_DEBUG", 0), ("LOG_VERBOSE", 1), ("LOG_NOTICE", 2), ("LOG_WARNING", 3)];
+
+/// The numbers in the table once a library has loaded.
+pub const REPLICATION: &[(&str, u32)] =
+    &[("REPL_NONE", 0), ("REPL_AOF", 1), ("REPL_SLAVE", 2), ("REPL_REPLICA", 2), ("REPL_ALL", 3)];
+
+/// The versions a server of this dialect claims, as strings and as numbers.
+pub fn versions(dialect: Dialect) -> &'static [(&'static str, &'static str, u32)] {
+    match dialect {
+        Dialect::Redis7 => &[("REDIS_VERSION", "7.0.15", 0x0007_000f)],
+        Dialect::Valkey8 => {
+            &[("REDIS_VERSION", "7.2.4", 0x0007_0204), ("VALKEY_VERSION", "8.0.1", 0x0008_0001)]
+        }
+    }
+}
+
+/// What the table is called in error texts.
+pub fn table_name(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Redis7 => "redis",
+        Dialect::Valkey8 => "server",
+    }
+}
+
+/// Pushes `{err = text}` as an error to raise.
+pub fn error_table(lua: Lua<'_>, text: &[u8]) -> Raised {
+    lua.push_table(0, 3);
+    lua.push_ref(lua.with(|state| state.refs.err));
+    lua.push_bytes(text);
+    lua.raw_set(-3);
+    Raised
+}
+
+/// As [`error_table`], with a formatted text.
+pub fn error_table_fmt(lua: Lua<'_>, text: std::fmt::Arguments<'_>) -> Raised {
+    lua.push_table(0, 3);
+    lua.push_ref(lua.with(|state| state.refs.err));
+    lua.push_fmt(text);
+    lua.raw_set(-3);
+    Raised
+}
+
+fn call(lua: Lua<'_>) -> Outcome {
+    let failed = command(lua)?;
+    if failed { Err(Raised) } else { Ok(1) }
+}
+
+fn pcall(lua: Lua<'_>) -> Outcome {
+    command(lua)?;
+    Ok(1)
+}
+
+/// Runs the command in the arguments and pushes its reply; true when that is an error.
+fn command(lua: Lua<'_>) -> Result<bool, Raised> {
+    let count = lua.top();
+    if let Some(problem) = gather(lua, count) {
+        error_table(lua, problem);
+        return Ok(true);
+    }
+    if !lua.with(|state| state.send()) {
+        return Err(error_table(lua, b"ERR the simulated server panicked"));
+    }
+    // SAFETY: the reply stays where it is until the next command, and nothing changes it while it is pushed.
+    let reply: &Reply = unsafe { &(*lua.state()).reply };
+    convert::push_reply(lua, reply)?;
+    Ok(matches!(reply, Reply::Error(_)))
+}
+
+/// Points the state's argument list at the arguments on the stack; what is wrong with them, if anything is.
+fn gather(lua: Lua<'_>, count: c_int) -> Option<&'static [u8]> {
+    let dialect = lua.with(|state| state.dialect);
+    if count == 0 {
+        return Some(match dialect {
+            Dialect::Redis7 => b"ERR Please specify at least one argument for this redis lib call",
+            Dialect::Valkey8 => b"ERR Please specify at least one argument for this call",
+        });
+    }
+    let state = lua.state();
+    // SAFETY: nobody else holds a reference to the state, and nothing below runs Lua code.
+    let state = unsafe { &mut *state };
+    state.begin_command(count as usize);
+    for index in 1..=count {
+        if let Some(bytes) = lua.bytes(index) {
+            // SAFETY: the argument is on the stack until the native function returns, after `send`.
+            unsafe { state.add_argument(bytes) };
+        } else if lua.kind(index) == Kind::Number {
+            state.add_number(lua.number(index));
+        } else {
+            return Some(match dialect {
+                Dialect::Redis7 => b"ERR Lua redis lib command arguments must be strings or integers",
+                Dialect::Valkey8 => b"ERR Command arguments must be strings or integers",
+            });
+        }
+    }
+    None
+}
+
+fn error_reply(lua: Lua<'_>) -> Outcome {
+    let (1, Some(text)) = (lua.top(), lua.bytes(1)) else {
+        error_table(lua, b"ERR wrong number or type of arguments");
+        return Ok(1);
+    };
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let end = text.iter().rposition(|b| !matches!(b, b'\r' | b'\n')).map_or(0, |last| last + 1);
+    let text = &text[..end];
+    lua.push_table(0, 1);
+    lua.push_ref(lua.with(|state| state.refs.err));
+    lua.with(|state| {
+        state.scratch.clear();
+        if !text.contains(&b' ') {
+            state.scratch.extend_from_slice(b"ERR ");
+        }
+        state.scratch.extend_from_slice(text);
+    });
+    lua.push_scratch();
+    lua.raw_set(-3);
+    Ok(1)
+}
+
+fn status_reply(lua: Lua<'_>) -> Outcome {
+    if lua.top() != 1 || lua.kind(1) != Kind::String {
+        error_table(lua, b"ERR wrong number or type of arguments");
+        return Ok(1);
+    }
+    lua.push_table(0, 1);
+    lua.push_ref(lua.with(|state| state.refs.ok));
+    lua.push_copy(1);
+    lua.raw_set(-3);
+    Ok(1)
+}
+
+fn sha1hex(lua: Lua<'_>) -> Outcome {
+    if lua.top() != 1 {
+        return Err(error_table(lua, b"ERR wrong number of arguments"));
+    }
+    let text = lua.text(1).unwrap_or_default();
+    lua.push_bytes(&super::sha1_hex(text));
+    Ok(1)
+}
+
+fn setresp(lua: Lua<'_>) -> Outcome {
+    let table = table_name(lua.with(|state| state.dialect));
+    if lua.top() != 1 {
+        return Err(error_table_fmt(lua, format_args!("ERR {table}.setresp() requires one argument.")));
+    }
+    let protocol = match lua.number(1) {
+        2.0 => Protocol::Resp2,
+        3.0 => Protocol::Resp3,
+        _ => return Err(error_table(lua, b"ERR RESP version must be 2 or 3.")),
+    };
+    lua.with(|state| state.protocol = protocol);
+    Ok(0)
+}
+
+/// Accepted, and without consequence: effects are the truth of the simulation.
+fn set_repl(lua: Lua<'_>) -> Outcome {
+    let table = table_name(lua.with(|state| state.dialect));
+    if lua.top() != 1 {
+        return Err(error_table_fmt(lua, format_args!("ERR {table}.set_repl() requires one argument.")));
+    }
+    if !(0.0..=3.0).contains(&lua.number(1)) {
+        let text = b"ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.";
+        return Err(error_table(lua, text));
+    }
+    Ok(0)
+}
+
+/// There are no ACL rules: every command that exists may be run.
+fn acl_check_cmd(lua: Lua<'_>) -> Outcome {
+    let table = table_name(lua.with(|state| state.dialect));
+    if lua.top() == 0 {
+        let text = format_args!("ERR Please specify at least one argument for this {table} lib call");
+        return Err(error_table_fmt(lua, text));
+    }
+    let known = lua.bytes(1).is_some_and(|name| lua.with(|state| state.knows(name)));
+    if !known {
+        let text = format_args!("ERR Invalid command passed to {table}.acl_check_cmd()");
+        return Err(error_table_fmt(lua, text));
+    }
+    lua.push_bool(true);
+    Ok(1)
+}
+
+fn log(lua: Lua<'_>) -> Outcome {
+    let table = table_name(lua.with(|state| state.dialect));
+    let count = lua.top();
+    if count < 2 {
+        return Err(error_table_fmt(lua, format_args!("ERR {table}.log() requires two arguments or more.")));
+    }
+    if !lua.is_number(1) {
+        return Err(error_table(lua, b"ERR First argument must be a number (log level)."));
+    }
+    let level = lua.number(1);
+    if !(0.0..=3.0).contains(&level) {
+        return Err(error_table(lua, b"ERR Invalid debug level."));
+    }
+    lua.with(|state| state.scratch.clear());
+    for index in 2..=count {
+        let text = lua.text(index).unwrap_or_default();
+        lua.with(|state| {
+            if index > 2 {
+                state.scratch.push(b' ');
+            }
+            state.scratch.extend_from_slice(text);
+        });
+    }
+    lua.with(|state| state.log(level as u8));
+    Ok(0)
+}

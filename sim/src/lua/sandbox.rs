@@ -1,0 +1,660 @@
+//! What scripts can see and what they cannot change.
+//!
+//! Plain Lua 5.1 has no read-only tables, which Valkey patches in. Here a protected table is an empty proxy whose
+//! metatable reads from the real table and refuses writes; `pairs`, `next`, `rawget`, `rawset`, `getmetatable`,
+//! `setmetatable`, `table.insert` and `table.foreach` know proxies. The real tables never reach a script.
+//!
+//! What a real server shows and this does not: addresses in `tostring` (they differ between processes), the memory
+//! use in `collectgarbage`, and the metatable of `_G` (`getmetatable(_G)` is nil here).
+
+use std::{ffi::CStr, os::raw::c_int};
+
+use mlua_sys as ffi;
+
+use super::{
+    bit, cjson, convert, random,
+    raw::{ALL_RESULTS, GLOBALS, Kind, Lua, Native, Outcome, REGISTRY, Raised, Ref, native},
+    redis,
+};
+use crate::engine::Dialect;
+
+/// The registry slot through which a value is handed from outside protection to inside.
+pub const PARCEL: c_int = 1_000_001;
+
+/// What the sandbox keeps in the registry. Names of fields are kept because reading them must not allocate.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Refs {
+    pub ok: Ref,
+    pub err: Ref,
+    pub source: Ref,
+    pub line: Ref,
+    pub double: Ref,
+    pub map: Ref,
+    pub set: Ref,
+    pub big_number: Ref,
+    pub verbatim_string: Ref,
+    pub error_handler: Ref,
+    /// The proxy that is every function's environment.
+    globals: Ref,
+    /// What it shows while functions run, and while a library loads.
+    running: Ref,
+    loading: Ref,
+    enter_load: Ref,
+    enter_function: Ref,
+    enter_script: Ref,
+}
+
+/// The ways into Lua.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A library's main chunk.
+    Load,
+    /// `FCALL`: keys and arguments are parameters.
+    Function,
+    /// `EVAL`: they are the globals `KEYS` and `ARGV`.
+    Script,
+}
+
+impl Refs {
+    /// The native function behind an entry.
+    pub fn entry(&self, entry: Entry) -> Ref {
+        match entry {
+            Entry::Load => self.enter_load,
+            Entry::Function => self.enter_function,
+            Entry::Script => self.enter_script,
+        }
+    }
+}
+
+/// The globals that a real server leaves of Lua's own.
+const BASE: &[&str] = &[
+    "_VERSION",
+    "assert",
+    "error",
+    "ipairs",
+    "next",
+    "pairs",
+    "pcall",
+    "rawequal",
+    "rawget",
+    "rawset",
+    "select",
+    "setmetatable",
+    "tonumber",
+    "tostring",
+    "type",
+    "unpack",
+    "xpcall",
+    "getmetatable",
+    "load",
+    "loadstring",
+    "collectgarbage",
+    "gcinfo",
+    "coroutine",
+    "math",
+    "string",
+    "table",
+];
+
+/// Replacements among the globals, by reason: see the module's documentation.
+const GLOBAL_REPLACEMENTS: &[(&str, Native)] = &[
+    ("pcall", native!(pcall)),
+    ("tostring", native!(tostring)),
+    ("getmetatable", native!(getmetatable)),
+    ("load", native!(load)),
+    ("loadstring", native!(loadstring)),
+    ("collectgarbage", native!(collectgarbage)),
+    ("gcinfo", native!(gcinfo)),
+];
+
+/// Fills an empty state.
+pub fn set_up(lua: Lua<'_>) -> Outcome {
+    open_libraries(lua);
+    lua.push_table(0, 64);
+    let globals = lua.top();
+    for name in BASE {
+        lua.raw_field(GLOBALS, name);
+        lua.set_raw_field(globals, name);
+    }
+    replace_base(lua, globals);
+    add_libraries(lua, globals);
+    protect_tables(lua, globals);
+    add_api(lua, globals);
+    set_missing(lua, globals);
+    let mut refs = Refs { running: keep(lua, globals), ..Refs::default() };
+    refs.loading = loading_globals(lua);
+    protect(lua, globals);
+    lua.push_copy(-1);
+    lua.set_raw_field(globals, "_G");
+    lua.push_copy(-1);
+    lua.replace(GLOBALS);
+    refs.globals = lua.keep();
+    keep_names(lua, &mut refs);
+    let native = |function| {
+        lua.push_native(function, 0);
+        lua.keep()
+    };
+    refs.error_handler = native(native!(error_handler));
+    refs.enter_load = native(native!(enter_load));
+    refs.enter_function = native(native!(enter_function));
+    refs.enter_script = native(native!(enter_script));
+    lua.with(|state| state.refs = refs);
+    // The slot exists from now on: filling it allocates nothing.
+    lua.push_bool(true);
+    lua.raw_seti(REGISTRY, PARCEL);
+    Ok(0)
+}
+
+fn open_libraries(lua: Lua<'_>) {
+    let libraries: [(Native, &CStr); 4] = [
+        (ffi::luaopen_base, c""),
+        (ffi::luaopen_table, c"table"),
+        (ffi::luaopen_string, c"string"),
+        (ffi::luaopen_math, c"math"),
+    ];
+    for (open, name) in libraries {
+        lua.open(open, name);
+    }
+}
+
+/// Replaces what must know proxies, what reveals the process, and what a server replaces.
+fn replace_base(lua: Lua<'_>, globals: c_int) {
+    for &(name, function) in GLOBAL_REPLACEMENTS {
+        lua.push_native(function, 0);
+        lua.set_raw_field(globals, name);
+    }
+    for (name, wrapper) in [
+        ("rawset", native!(guarded)),
+        ("setmetatable", native!(guarded)),
+        ("next", native!(see_through)),
+        ("rawget", native!(see_through)),
+    ] {
+        wrap(lua, globals, name, wrapper);
+    }
+    // `pairs` keeps Lua's own `next` for ordinary tables and the one above for proxies.
+    lua.raw_field(GLOBALS, "next");
+    lua.raw_field(globals, "next");
+    lua.push_native(native!(pairs), 2);
+    lua.set_raw_field(globals, "pairs");
+    lua.raw_field(globals, "table");
+    wrap(lua, -1, "insert", native!(guarded));
+    wrap(lua, -1, "foreach", native!(see_through));
+    lua.raw_field(globals, "string");
+    wrap(lua, -1, "rep", native!(string_rep));
+    lua.raw_field(globals, "math");
+    for &(name, function) in random::FUNCTIONS {
+        lua.push_native(function, 0);
+        lua.set_raw_field(-2, name);
+    }
+    lua.set_top(globals);
+}
+
+/// Puts a native function in another's place and gives it the other as its upvalue.
+fn wrap(lua: Lua<'_>, table: c_int, name: &str, wrapper: Native) {
+    let table = lua.absolute(table);
+    lua.raw_field(table, name);
+    lua.push_native(wrapper, 1);
+    lua.set_raw_field(table, name);
+}
+
+/// The libraries that a server adds to Lua's.
+fn add_libraries(lua: Lua<'_>, globals: c_int) {
+    for (name, functions) in [("bit", bit::FUNCTIONS), ("cjson", cjson::FUNCTIONS)] {
+        push_functions(lua, functions);
+        lua.set_raw_field(globals, name);
+    }
+    lua.raw_field(globals, "cjson");
+    cjson::add_constants(lua);
+    lua.pop(1);
+    if lua.with(|state| state.dialect) == Dialect::Valkey8 {
+        push_functions(lua, &[("clock", native!(os_clock))]);
+        lua.set_raw_field(globals, "os");
+    }
+}
+
+fn push_functions(lua: Lua<'_>, functions: &[(&str, Native)]) {
+    lua.push_table(0, functions.len());
+    for &(name, function) in functions {
+        lua.push_native(function, 0);
+        lua.set_raw_field(-2, name);
+    }
+}
+
+/// Replaces every table among the globals by its proxy, and lets methods of strings find the real one.
+fn protect_tables(lua: Lua<'_>, globals: c_int) {
+    for name in ["string", "table", "math", "coroutine", "bit", "cjson", "os"] {
+        lua.raw_field(globals, name);
+        if lua.kind(-1) == Kind::Table {
+            let table = lua.top();
+            protect(lua, table);
+            lua.set_raw_field(globals, name);
+        }
+        lua.set_top(globals);
+    }
+}
+
+/// Adds `redis` and, on Valkey, `server`.
+fn add_api(lua: Lua<'_>, globals: c_int) {
+    push_functions(lua, redis::RUNNING);
+    add_numbers(lua, redis::REPLICATION);
+    publish_api(lua, globals);
+}
+
+/// Pushes what a library sees while it loads, and keeps it.
+fn loading_globals(lua: Lua<'_>) -> Ref {
+    lua.push_table(0, 2);
+    let globals = lua.top();
+    push_functions(lua, redis::LOADING);
+    set_missing(lua, globals + 1);
+    publish_api(lua, globals);
+    set_missing(lua, globals);
+    lua.keep()
+}
+
+fn add_numbers(lua: Lua<'_>, numbers: &[(&str, u32)]) {
+    for &(name, value) in numbers {
+        lua.push_number(f64::from(value));
+        lua.set_raw_field(-2, name);
+    }
+}
+
+/// Completes the API's table on top of the stack and puts it among the globals under its names.
+fn publish_api(lua: Lua<'_>, globals: c_int) {
+    let dialect = lua.with(|state| state.dialect);
+    add_numbers(lua, redis::NUMBERS);
+    for &(name, text, number) in redis::versions(dialect) {
+        lua.push_bytes(text.as_bytes());
+        lua.set_raw_field(-2, name);
+        lua.push_fmt(format_args!("{name}_NUM"));
+        lua.push_number(f64::from(number));
+        lua.raw_set(-3);
+    }
+    let table = lua.top();
+    if dialect == Dialect::Valkey8 {
+        lua.push_bytes(b"valkey");
+        lua.set_raw_field(table, "SERVER_NAME");
+    }
+    protect(lua, table);
+    if dialect == Dialect::Valkey8 {
+        lua.push_copy(-1);
+        lua.set_raw_field(globals, "server");
+    }
+    lua.set_raw_field(globals, "redis");
+    lua.set_top(table - 1);
+}
+
+fn keep(lua: Lua<'_>, index: c_int) -> Ref {
+    lua.push_copy(index);
+    lua.keep()
+}
+
+fn keep_names(lua: Lua<'_>, refs: &mut Refs) {
+    for (slot, name) in [
+        (&mut refs.ok, "ok"),
+        (&mut refs.err, "err"),
+        (&mut refs.source, "source"),
+        (&mut refs.line, "line"),
+        (&mut refs.double, "double"),
+        (&mut refs.map, "map"),
+        (&mut refs.set, "set"),
+        (&mut refs.big_number, "big_number"),
+        (&mut refs.verbatim_string, "verbatim_string"),
+    ] {
+        lua.push_bytes(name.as_bytes());
+        *slot = lua.keep();
+    }
+}
+
+/// Its address marks the metatable of a proxy; no script can make a pointer.
+static MARK: u8 = 0;
+
+fn mark() -> *const () {
+    (&raw const MARK).cast()
+}
+
+/// Pushes a read-only proxy of the table at an index. Its metatable holds the table at 1 and the mark at 2.
+fn protect(lua: Lua<'_>, table: c_int) {
+    lua.push_table(0, 0);
+    lua.push_table(2, 2);
+    lua.push_copy(table);
+    lua.set_raw_field(-2, "__index");
+    lua.push_native(native!(refuse_write), 0);
+    lua.set_raw_field(-2, "__newindex");
+    lua.push_copy(table);
+    lua.raw_seti(-2, 1);
+    lua.push_pointer(mark());
+    lua.raw_seti(-2, 2);
+    lua.set_metatable(-2);
+}
+
+/// Pushes the table behind a proxy; false, and nothing pushed, for every other value.
+fn push_behind(lua: Lua<'_>, index: c_int) -> bool {
+    if !lua.push_metatable(index) {
+        return false;
+    }
+    lua.raw_geti(-1, 2);
+    let is_proxy = lua.kind(-1) == Kind::LightUserdata && lua.pointer(-1) == mark();
+    lua.pop(1);
+    if is_proxy {
+        lua.raw_geti(-1, 1);
+        lua.remove(-2);
+    } else {
+        lua.pop(1);
+    }
+    is_proxy
+}
+
+/// Makes reading an absent field of a table an error.
+fn set_missing(lua: Lua<'_>, table: c_int) {
+    lua.push_table(0, 1);
+    lua.push_native(native!(missing), 0);
+    lua.set_raw_field(-2, "__index");
+    lua.set_metatable(table);
+}
+
+fn missing(lua: Lua<'_>) -> Outcome {
+    lua.push_where(1);
+    lua.push_bytes(b"Script attempted to access nonexistent global variable '");
+    lua.push_copy(2);
+    if lua.text(-1).is_none() {
+        lua.push_bytes(lua.type_name(2).as_bytes());
+        lua.replace(-2);
+    }
+    lua.push_bytes(b"'");
+    lua.concat(4);
+    Err(Raised)
+}
+
+const READ_ONLY: &str = "Attempt to modify a readonly table";
+
+fn refuse_write(lua: Lua<'_>) -> Outcome {
+    Err(lua.error_here(format_args!("{READ_ONLY}")))
+}
+
+/// Lua's own function in the upvalue, for anything but a proxy.
+fn guarded(lua: Lua<'_>) -> Outcome {
+    if lua.kind(1) == Kind::Table && push_behind(lua, 1) {
+        return Err(lua.error_bare(READ_ONLY.as_bytes()));
+    }
+    lua.tail_call(lua.upvalue(1))
+}
+
+/// Lua's own function in the upvalue, with the table behind a proxy in the proxy's place.
+fn see_through(lua: Lua<'_>) -> Outcome {
+    if lua.kind(1) == Kind::Table && push_behind(lua, 1) {
+        lua.replace(1);
+    }
+    lua.tail_call(lua.upvalue(1))
+}
+
+fn pairs(lua: Lua<'_>) -> Outcome {
+    lua.check_table(1);
+    let proxy = push_behind(lua, 1);
+    lua.push_copy(lua.upvalue(if proxy { 2 } else { 1 }));
+    lua.push_copy(1);
+    lua.push_nil();
+    Ok(3)
+}
+
+/// As Lua's, but shows no metatable of a protected table, and a protected one of strings.
+fn getmetatable(lua: Lua<'_>) -> Outcome {
+    lua.check_any(1);
+    if lua.kind(1) == Kind::Table && push_behind(lua, 1) {
+        lua.push_nil();
+        return Ok(1);
+    }
+    if lua.kind(1) == Kind::String {
+        // `{__index = string}`, made anew each time: the real one is out of reach.
+        lua.push_table(0, 1);
+        lua.push_ref(lua.with(|state| state.refs.running));
+        lua.raw_field(-1, "string");
+        lua.set_raw_field(-3, "__index");
+        lua.pop(1);
+        let table = lua.top();
+        protect(lua, table);
+        return Ok(1);
+    }
+    if !lua.push_metatable(1) {
+        lua.push_nil();
+        return Ok(1);
+    }
+    lua.raw_field(-1, "__metatable");
+    if lua.kind(-1) == Kind::Nil {
+        lua.pop(1);
+    }
+    Ok(1)
+}
+
+/// As Valkey's: an error raised by the server reaches the script as its text, not as a table.
+fn pcall(lua: Lua<'_>) -> Outcome {
+    lua.check_any(1);
+    let arguments = lua.top() - 1;
+    if lua.protected_call(arguments, ALL_RESULTS, 0) {
+        lua.push_bool(true);
+        lua.insert(1);
+        return Ok(lua.top());
+    }
+    if lua.kind(-1) == Kind::Table {
+        lua.raw_field(-1, "err");
+        if matches!(lua.kind(-1), Kind::String | Kind::Number) {
+            lua.replace(-2);
+        } else {
+            lua.pop(1);
+        }
+    }
+    lua.push_bool(false);
+    lua.insert(-2);
+    Ok(2)
+}
+
+/// As Lua's, but tables and functions all print alike: their addresses differ from process to process.
+fn tostring(lua: Lua<'_>) -> Outcome {
+    lua.check_any(1);
+    match lua.kind(1) {
+        Kind::String => lua.push_copy(1),
+        Kind::Number => {
+            lua.push_copy(1);
+            lua.text(-1);
+        }
+        Kind::Boolean => lua.push_bytes(if lua.truth(1) { b"true" } else { b"false" }),
+        Kind::Nil | Kind::None => lua.push_bytes(b"nil"),
+        Kind::LightUserdata => lua.push_bytes(b"userdata: (nil)"),
+        _ => {
+            if lua.push_metatable(1) {
+                lua.raw_field(-1, "__tostring");
+                if lua.kind(-1) != Kind::Nil {
+                    lua.push_copy(1);
+                    lua.call(1, 1);
+                    return Ok(1);
+                }
+            }
+            lua.push_fmt(format_args!("{}: 0x7f0000000000", lua.type_name(1)));
+        }
+    }
+    Ok(1)
+}
+
+/// `load(function [, name])`: compiles what the function returns piece by piece.
+fn load(lua: Lua<'_>) -> Outcome {
+    if lua.kind(1) != Kind::Function {
+        return Err(lua.bad_argument(1, c"function expected"));
+    }
+    lua.set_top(2);
+    lua.push_bytes(b"");
+    loop {
+        lua.push_copy(1);
+        lua.call(0, 1);
+        match lua.kind(-1) {
+            Kind::Nil => break,
+            Kind::String if lua.length(-1) == 0 => break,
+            Kind::String => lua.concat(2),
+            _ => {
+                lua.push_nil();
+                lua.push_bytes(b"reader function must return a string");
+                return Ok(2);
+            }
+        }
+    }
+    lua.pop(1);
+    if lua.kind(2) == Kind::Nil {
+        lua.push_bytes(b"=(load)");
+        lua.replace(2);
+    }
+    compile(lua, 3, 2)
+}
+
+/// `loadstring(text [, name])`.
+fn loadstring(lua: Lua<'_>) -> Outcome {
+    lua.check_bytes(1);
+    lua.set_top(2);
+    if lua.kind(2) == Kind::Nil {
+        lua.push_copy(1);
+        lua.replace(2);
+    }
+    compile(lua, 1, 2)
+}
+
+/// Compiles the text at one index under the name at another: the function, or nil and the message.
+fn compile(lua: Lua<'_>, text: c_int, name: c_int) -> Outcome {
+    lua.check_bytes(name);
+    let source = lua.bytes(text).unwrap_or_default();
+    if lua.compile_named(source, name) {
+        return Ok(1);
+    }
+    lua.push_nil();
+    lua.insert(-2);
+    Ok(2)
+}
+
+/// Accepts what Lua's accepts; the garbage is nobody's business.
+fn collectgarbage(lua: Lua<'_>) -> Outcome {
+    let option = if lua.top() == 0 { b"collect" } else { lua.check_bytes(1) };
+    match option {
+        b"collect" | b"stop" | b"restart" | b"count" | b"setpause" | b"setstepmul" => lua.push_number(0.0),
+        b"step" => lua.push_bool(false),
+        _ => {
+            lua.push_fmt(format_args!("invalid option '{}'", Lossy(option)));
+            return Err(lua.bad_argument_on_top(1));
+        }
+    }
+    Ok(1)
+}
+
+/// Bytes printed as text.
+pub struct Lossy<'a>(pub &'a [u8]);
+
+impl std::fmt::Display for Lossy<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            f.write_str(chunk.valid())?;
+        }
+        Ok(())
+    }
+}
+
+fn gcinfo(lua: Lua<'_>) -> Outcome {
+    lua.push_number(0.0);
+    Ok(1)
+}
+
+/// Time stands still within a call.
+fn os_clock(lua: Lua<'_>) -> Outcome {
+    lua.push_number(0.0);
+    Ok(1)
+}
+
+/// As Lua's, which would count to the end even when there is nothing to repeat.
+fn string_rep(lua: Lua<'_>) -> Outcome {
+    if lua.check_bytes(1).is_empty() {
+        lua.check_integer(2);
+        lua.push_bytes(b"");
+        return Ok(1);
+    }
+    lua.tail_call(lua.upvalue(1))
+}
+
+/// Valkey's: makes every error a table with its place.
+fn error_handler(lua: Lua<'_>) -> Outcome {
+    let place = lua.error_place();
+    lua.set_top(1);
+    if lua.kind(1) != Kind::Table {
+        lua.push_table(0, 3);
+        lua.push_bytes(b"ERR ");
+        lua.push_native(native!(tostring), 0);
+        lua.push_copy(1);
+        lua.call(1, 1);
+        lua.concat(2);
+        lua.set_raw_field(2, "err");
+        lua.replace(1);
+    }
+    if let Some((source, line)) = place {
+        lua.push_bytes(source);
+        lua.set_raw_field(1, "source");
+        lua.push_number(f64::from(line));
+        lua.set_raw_field(1, "line");
+    }
+    Ok(1)
+}
+
+/// Decides what the environment shows.
+fn show(lua: Lua<'_>, globals: Ref) {
+    lua.push_ref(lua.with(|state| state.refs.globals));
+    lua.push_metatable(-1);
+    lua.push_ref(globals);
+    lua.push_copy(-1);
+    lua.raw_seti(-3, 1);
+    lua.set_raw_field(-2, "__index");
+    lua.pop(2);
+}
+
+/// Runs a library's main chunk while only the API for loading is visible.
+fn enter_load(lua: Lua<'_>) -> Outcome {
+    let (refs, main) = lua.with(|state| (state.refs, state.function()));
+    show(lua, refs.loading);
+    lua.push_ref(main);
+    let done = lua.protected_call(0, 0, 0);
+    show(lua, refs.running);
+    if done { Ok(0) } else { Err(Raised) }
+}
+
+fn push_list(lua: Lua<'_>, keys: bool) {
+    // SAFETY: the list is borrowed for as long as the call is in progress.
+    let list = unsafe { &*lua.with(|state| state.call_arguments(keys)) };
+    lua.push_table(list.len(), 0);
+    for (position, item) in list.iter().enumerate() {
+        lua.push_bytes(item);
+        lua.raw_seti(-2, position as c_int + 1);
+    }
+}
+
+fn enter_function(lua: Lua<'_>) -> Outcome {
+    lua.push_ref(lua.with(|state| state.function()));
+    push_list(lua, true);
+    push_list(lua, false);
+    lua.call(2, 1);
+    convert::read_reply(lua)
+}
+
+fn enter_script(lua: Lua<'_>) -> Outcome {
+    let refs = lua.with(|state| state.refs);
+    lua.push_ref(refs.running);
+    push_list(lua, true);
+    lua.set_raw_field(1, "KEYS");
+    push_list(lua, false);
+    lua.set_raw_field(1, "ARGV");
+    lua.push_ref(lua.with(|state| state.function()));
+    lua.call(0, 1);
+    convert::read_reply(lua)?;
+    Ok(0)
+}
+
+/// Takes `KEYS` and `ARGV` away again, so that functions do not see them.
+pub fn forget_script(lua: Lua<'_>) -> Outcome {
+    lua.push_ref(lua.with(|state| state.refs.running));
+    let globals = lua.top();
+    for name in ["KEYS", "ARGV"] {
+        lua.push_nil();
+        lua.set_raw_field(globals, name);
+    }
+    Ok(0)
+}

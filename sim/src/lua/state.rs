@@ -1,0 +1,484 @@
+//! One Lua state and what belongs to it: memory under a limit, the instruction budget, the call in progress.
+
+use std::{
+    alloc::Layout,
+    any::Any,
+    cell::RefCell,
+    ffi::CStr,
+    os::raw::{c_int, c_void},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    ptr::{self, NonNull},
+};
+
+use mlua_sys as ffi;
+
+use super::{
+    Host, Limits, Memento,
+    convert::Builder,
+    raw::{Kind, Lua, Native, Outcome, REGISTRY, Raised, Ref, lua_State, native},
+    registration::Registered,
+    sandbox::{self, Entry, Refs},
+};
+use crate::engine::{Dialect, Protocol, Reply};
+
+/// Everything that belongs to a Lua state. It never moves:
+/// Lua holds its address (see [`Lua::state`]).
+pub struct State {
+    memory_used: usize,
+    memory_limit: usize,
+    limits: Limits,
+    instructions_left: u64,
+    /// The server it plays.
+    pub dialect: Dialect,
+    /// What the sandbox keeps in the registry.
+    pub refs: Refs,
+    /// A buffer for whoever needs one between two calls of Lua.
+    pub scratch: Vec<u8>,
+    /// The text that cjson is writing or the string that it is reading.
+    pub output: Vec<u8>,
+    /// What survives from one call to the next and belongs to the server, not to the interpreter.
+    pub memento: Memento,
+    /// What replies to the running script look like.
+    pub protocol: Protocol,
+    /// The last command's reply, alive while it is handed to Lua.
+    pub reply: Reply,
+    /// The script's result, while it is put together.
+    pub builder: Builder,
+    /// The functions registered so far, while a library loads.
+    pub loading: Option<Vec<Registered>>,
+    /// Whether a script (`EVAL`) runs, not a function.
+    pub is_script: bool,
+    host: Option<NonNull<dyn Host>>,
+    panic: Option<Box<dyn Any + Send>>,
+    call: CallPointers,
+    arguments: Vec<&'static [u8]>,
+    numbers: Vec<Vec<u8>>,
+}
+
+/// The function in progress and its arguments, as pointers: valid from the beginning of [`State::call`] to its end.
+#[derive(Clone, Copy, Debug)]
+struct CallPointers {
+    function: Ref,
+    keys: *const [&'static [u8]],
+    args: *const [&'static [u8]],
+}
+
+const NO_CALL: CallPointers = CallPointers {
+    function: Ref(0),
+    keys: ptr::slice_from_raw_parts(ptr::null(), 0),
+    args: ptr::slice_from_raw_parts(ptr::null(), 0),
+};
+
+/// Instructions between two looks at the budget: as often as a real server looks at its clock.
+const HOOK_INTERVAL: u64 = 100_000;
+
+/// How a protected run of Lua code ended.
+#[derive(Debug)]
+pub enum Failure {
+    /// An error with its text and, when it is known, the place: source name and line.
+    Error {
+        /// The text, its code first.
+        text: String,
+        /// Where it was raised.
+        place: Option<(String, i64)>,
+    },
+    /// The memory limit was reached.
+    Memory,
+}
+
+/// The owner of a Lua state. Lua's callbacks reach the [`State`] by pointer, so nothing here holds a reference to
+/// it while Lua runs.
+#[derive(Debug)]
+pub struct Machine {
+    state: NonNull<State>,
+    raw: *mut lua_State,
+    /// Compiled chunks by the hash of their text, the most recently used last.
+    chunks: RefCell<Vec<([u8; 40], Ref)>>,
+}
+
+/// How many compiled chunks are kept. A seed loads one library, perhaps a few.
+const CHUNKS: usize = 64;
+
+impl Machine {
+    /// A Lua state with the sandbox in it.
+    pub fn new(dialect: Dialect, limits: Limits) -> Self {
+        let state = NonNull::from(Box::leak(Box::new(State::new(dialect, limits))));
+        // SAFETY: the allocator keeps to Lua's contract, and the `State` lives until `drop` has closed Lua's.
+        let raw = unsafe { ffi::lua_newstate(allocate, state.as_ptr().cast()) };
+        assert!(!raw.is_null(), "no memory for a Lua state");
+        let machine = Self { state, raw, chunks: RefCell::default() };
+        assert!(machine.protect(native!(sandbox::set_up)), "the sandbox is built without errors");
+        machine.with(|state| state.memory_limit = limits.memory_bytes);
+        machine
+    }
+
+    /// Works on the [`State`] between two uses of Lua.
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        // SAFETY: the state lives as long as `self`, which stays on its thread; no other reference is live.
+        work(unsafe { &mut *self.state.as_ptr() })
+    }
+
+    /// Bytes that Lua holds.
+    pub fn memory(&self) -> usize {
+        self.with(|state| state.memory_used)
+    }
+
+    /// A view for use between calls: only methods that neither allocate nor raise.
+    fn lua(&self) -> Lua<'_> {
+        // SAFETY: the state lives as long as `self`.
+        unsafe { Lua::new(self.raw) }
+    }
+
+    /// Runs a native function under protection, from a clean stack. False on error; the error is dropped.
+    fn protect(&self, function: Native) -> bool {
+        // SAFETY: `lua_cpcall` catches everything, the allocation of the function included.
+        unsafe {
+            let done = ffi::lua_cpcall(self.raw, function, ptr::null_mut()) == ffi::LUA_OK;
+            ffi::lua_settop(self.raw, 0);
+            done
+        }
+    }
+
+    /// The compiled chunk of a source text: from the cache, or compiled now. Running it again makes new upvalues.
+    pub fn chunk(&self, source: &[u8], name: &'static CStr) -> Result<Ref, String> {
+        let hash = super::sha1_hex_of(&[name.to_bytes(), source]);
+        let mut chunks = self.chunks.borrow_mut();
+        if let Some(position) = chunks.iter().position(|(known, _)| *known == hash) {
+            chunks[position..].rotate_left(1);
+            return Ok(chunks[chunks.len() - 1].1);
+        }
+        let reference = self.compile(source, name)?;
+        if chunks.len() == CHUNKS {
+            self.forget(chunks.remove(0).1);
+        }
+        chunks.push((hash, reference));
+        Ok(reference)
+    }
+
+    /// Compiles source text into the registry.
+    fn compile(&self, source: &[u8], name: &'static CStr) -> Result<Ref, String> {
+        let lua = self.lua();
+        if !lua.compile(source, name) {
+            let text = lua.bytes(-1).map(|text| String::from_utf8_lossy(text).into_owned());
+            lua.set_top(0);
+            return Err(text.unwrap_or_default());
+        }
+        // The chunk is handed over through a slot of the registry that exists, since keeping it may raise.
+        lua.raw_seti(REGISTRY, sandbox::PARCEL);
+        if !self.protect(native!(keep_parcel)) {
+            return Err("not enough memory".to_owned());
+        }
+        lua.raw_geti(REGISTRY, sandbox::PARCEL);
+        let reference = Ref(lua.number(-1) as c_int);
+        lua.set_top(0);
+        Ok(reference)
+    }
+
+    /// Forgets a registry entry.
+    pub fn forget(&self, reference: Ref) {
+        self.lua().forget(reference);
+    }
+
+    /// Runs a library's main chunk and returns what it registered.
+    pub fn load(&self, main: Ref) -> Result<Vec<Registered>, Failure> {
+        self.with(|state| {
+            state.loading = Some(Vec::new());
+            state.is_script = false;
+            state.call.function = main;
+        });
+        let outcome = self.run(Entry::Load);
+        let registered = self.with(|state| state.loading.take()).unwrap_or_default();
+        if let Err(failure) = outcome {
+            for function in registered {
+                self.forget(function.callback);
+            }
+            return Err(failure);
+        }
+        Ok(registered)
+    }
+
+    /// Calls a function with keys and arguments; commands it calls go to `host`.
+    pub fn call(
+        &self,
+        entry: Entry,
+        function: Ref,
+        keys: &[&[u8]],
+        args: &[&[u8]],
+        memento: &mut Memento,
+        host: &mut dyn Host,
+    ) -> Result<Reply, Failure> {
+        if self.with(|state| state.host.is_some()) {
+            return Err(Failure::Error { text: "ERR a script is running already".to_owned(), place: None });
+        }
+        self.with(|state| {
+            // SAFETY: only lifetimes are changed; the pointers are forgotten below, before the borrows end.
+            unsafe {
+                let host: &mut (dyn Host + 'static) = std::mem::transmute(host);
+                state.host = Some(NonNull::from(host));
+                state.call = CallPointers {
+                    function,
+                    keys: std::mem::transmute::<*const [&[u8]], *const [&'static [u8]]>(keys),
+                    args: std::mem::transmute::<*const [&[u8]], *const [&'static [u8]]>(args),
+                };
+            }
+            state.protocol = Protocol::Resp2;
+            state.is_script = entry == Entry::Script;
+            state.memento = *memento;
+            state.builder.clear();
+        });
+        let outcome = self.run(entry);
+        if entry == Entry::Script {
+            self.protect(native!(sandbox::forget_script));
+        }
+        let (reply, panic) = self.with(|state| {
+            *memento = state.memento;
+            state.host = None;
+            state.call = NO_CALL;
+            state.reply = Reply::Null;
+            state.arguments.clear();
+            (state.builder.finish(), state.panic.take())
+        });
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+        outcome.map(|()| reply)
+    }
+
+    /// Runs one of the sandbox's entry functions with a fresh budget and Valkey's error handler.
+    fn run(&self, entry: Entry) -> Result<(), Failure> {
+        let (handler, function, interval) = self.with(|state| {
+            state.instructions_left = state.limits.instructions_per_call;
+            (state.refs.error_handler, state.refs.entry(entry), state.hook_interval())
+        });
+        // The stack is empty and has room for 20 values, so nothing here allocates.
+        let lua = self.lua();
+        lua.set_hook(on_instructions, interval);
+        lua.push_ref(handler);
+        lua.push_ref(function);
+        // SAFETY: catches what is raised. No reference to the `State` is live while Lua runs.
+        let status = unsafe { ffi::lua_pcall(self.raw, 0, 0, 1) };
+        let outcome = match status {
+            ffi::LUA_OK => Ok(()),
+            ffi::LUA_ERRMEM => Err(Failure::Memory),
+            _ => Err(self.failure()),
+        };
+        lua.set_top(0);
+        if matches!(outcome, Err(Failure::Memory)) {
+            self.with(|state| {
+                state.builder.clear();
+                state.scratch = Vec::new();
+                state.output = Vec::new();
+            });
+            lua.collect_garbage();
+        }
+        outcome
+    }
+
+    /// Reads the error on top of the stack, without allocating in Lua.
+    fn failure(&self) -> Failure {
+        let lua = self.lua();
+        let refs = self.with(|state| state.refs);
+        let text_of = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let unknown = || "ERR unknown error".to_owned();
+        if lua.kind(-1) != Kind::Table {
+            let text = lua.bytes(-1).map_or_else(unknown, |text| format!("ERR {}", text_of(text)));
+            return Failure::Error { text, place: None };
+        }
+        let table = lua.top();
+        for name in [refs.err, refs.source, refs.line] {
+            lua.push_ref(name);
+            lua.raw_get(table);
+        }
+        let text = lua.bytes(-3).map_or_else(unknown, text_of);
+        let place = lua.bytes(-2).map(|source| (text_of(source), lua.number(-1) as i64));
+        Failure::Error { text, place }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // SAFETY: nobody uses either after this; nothing in the sandbox has finalizers.
+        unsafe {
+            ffi::lua_close(self.raw);
+            drop(Box::from_raw(self.state.as_ptr()));
+        }
+    }
+}
+
+impl State {
+    fn new(dialect: Dialect, limits: Limits) -> Self {
+        Self {
+            memory_used: 0,
+            memory_limit: usize::MAX,
+            limits,
+            instructions_left: 0,
+            dialect,
+            refs: Refs::default(),
+            scratch: Vec::new(),
+            output: Vec::new(),
+            memento: Memento::default(),
+            protocol: Protocol::Resp2,
+            reply: Reply::Null,
+            builder: Builder::default(),
+            loading: None,
+            is_script: false,
+            host: None,
+            panic: None,
+            call: NO_CALL,
+            arguments: Vec::new(),
+            numbers: Vec::new(),
+        }
+    }
+
+    /// Instructions until the budget is looked at next.
+    fn hook_interval(&self) -> c_int {
+        HOOK_INTERVAL.min(self.instructions_left).max(1) as c_int
+    }
+
+    /// The keys or arguments of the call in progress.
+    pub fn call_arguments(&self, keys: bool) -> *const [&'static [u8]] {
+        if keys { self.call.keys } else { self.call.args }
+    }
+
+    /// The function in progress.
+    pub fn function(&self) -> Ref {
+        self.call.function
+    }
+
+    /// Forgets the arguments of the last command and prepares for the next.
+    pub fn begin_command(&mut self, count: usize) {
+        self.arguments.clear();
+        self.numbers.clear();
+        // Neither may move its contents while arguments point at them.
+        self.arguments.reserve(count);
+    }
+
+    /// Adds an argument to the command being put together.
+    ///
+    /// # Safety
+    /// The bytes stay where they are until [`State::send`] has returned.
+    pub unsafe fn add_argument(&mut self, bytes: &[u8]) {
+        // SAFETY: the arguments are used by `send` only.
+        self.arguments.push(unsafe { std::mem::transmute::<&[u8], &'static [u8]>(bytes) });
+    }
+
+    /// Adds a number as an argument, in the server's format.
+    pub fn add_number(&mut self, value: f64) {
+        let mut text = Vec::with_capacity(24);
+        super::convert::write_number(&mut text, value, self.dialect);
+        // SAFETY: the heap buffer of `text` does not move with the vector, and is not touched until the next command.
+        unsafe { self.add_argument(&*ptr::from_ref::<[u8]>(&text)) };
+        self.numbers.push(text);
+    }
+
+    /// Has the host run the command that was put together; its reply is in [`reply`](Self::reply) afterwards.
+    /// False when the host panicked: the call then ends, and the panic goes on outside Lua.
+    pub fn send(&mut self) -> bool {
+        let Some(mut host) = self.host else {
+            self.reply = Reply::Error(crate::engine::ErrorReply::new("ERR no command can be called now"));
+            return true;
+        };
+        let (arguments, protocol) = (&self.arguments, self.protocol);
+        // SAFETY: the host is borrowed for the whole of `State::call`, and nobody else uses it meanwhile.
+        let host = unsafe { host.as_mut() };
+        match catch_unwind(AssertUnwindSafe(|| host.call(arguments, protocol))) {
+            Ok(reply) => {
+                self.reply = reply;
+                true
+            }
+            Err(panic) => {
+                self.panic = Some(panic);
+                self.instructions_left = 0;
+                false
+            }
+        }
+    }
+
+    /// Whether a command of this name exists.
+    pub fn knows(&self, command: &[u8]) -> bool {
+        // SAFETY: as in `send`.
+        self.host.is_some_and(|host| unsafe { host.as_ref() }.knows(command))
+    }
+
+    /// Writes the line in the scratch buffer to the log.
+    pub fn log(&mut self, level: u8) {
+        tracing::debug!(level, text = %String::from_utf8_lossy(&self.scratch), "redis.log");
+    }
+}
+
+/// Replaces the value in the registry's parcel slot by its reference.
+fn keep_parcel(lua: Lua<'_>) -> Outcome {
+    lua.raw_geti(REGISTRY, sandbox::PARCEL);
+    let reference = lua.keep();
+    lua.push_number(f64::from(reference.0));
+    lua.raw_seti(REGISTRY, sandbox::PARCEL);
+    Ok(0)
+}
+
+/// Counts instructions, and kills a call that has used up its budget. Once killed, every further instruction
+/// raises again, so that no `pcall` saves the script.
+unsafe extern "C-unwind" fn on_instructions(raw: *mut lua_State, _: *mut ffi::lua_Debug) {
+    // SAFETY: Lua calls hooks with a live state, under protection; nothing here owns anything.
+    unsafe {
+        let lua = Lua::new(raw);
+        let count = ffi::lua_gethookcount(raw);
+        let (left, interval) = lua.with(|state| {
+            state.instructions_left = state.instructions_left.saturating_sub(count as u64);
+            (state.instructions_left, state.hook_interval())
+        });
+        if left > 0 {
+            // Shorter near the end; and a coroutine may still carry the hook of an earlier, killed call.
+            if interval != count {
+                lua.set_hook(on_instructions, interval);
+            }
+            return;
+        }
+        lua.set_hook(on_instructions, 1);
+        let Raised = killed(lua);
+        ffi::lua_error(raw);
+    }
+}
+
+/// What a real server says when someone kills the script at this moment.
+fn killed(lua: Lua<'_>) -> Raised {
+    let (loading, is_script) = lua.with(|state| (state.loading.is_some(), state.is_script));
+    let text: &[u8] = match (loading, is_script) {
+        (true, _) => b"ERR FUNCTION LOAD timeout",
+        (_, true) => b"ERR Error running script: Script killed by user with SCRIPT KILL.",
+        (_, false) => b"ERR Error running script: Script killed by user with FUNCTION KILL.",
+    };
+    super::redis::error_table(lua, text)
+}
+
+/// Every block is aligned for anything that Lua stores.
+const ALIGNMENT: usize = 16;
+
+/// Lua's allocator, with a limit; beyond it, Lua raises "not enough memory".
+unsafe extern "C" fn allocate(data: *mut c_void, block: *mut c_void, old: usize, new: usize) -> *mut c_void {
+    // SAFETY: Lua hands back the blocks it got with the sizes it asked for, and `data` is the live `State`; only
+    // two plain fields of it are touched, through the raw pointer.
+    unsafe {
+        let state = data.cast::<State>();
+        let layout = |size| Layout::from_size_align_unchecked(size, ALIGNMENT);
+        let used = &raw mut (*state).memory_used;
+        if new == 0 {
+            if !block.is_null() && old > 0 {
+                *used -= old;
+                std::alloc::dealloc(block.cast(), layout(old));
+            }
+            return ptr::null_mut();
+        }
+        if new > old && *used + (new - old) > (*state).memory_limit {
+            return ptr::null_mut();
+        }
+        let moved = if block.is_null() || old == 0 {
+            std::alloc::alloc(layout(new))
+        } else {
+            std::alloc::realloc(block.cast(), layout(old), new)
+        };
+        if !moved.is_null() {
+            *used = *used + new - old;
+        }
+        moved.cast()
+    }
+}

@@ -1,0 +1,18 @@
+//! FlowFabric's published function library loads, and says which version it is.
+
+mod common;
+
+use common::Server;
+use valkey_sim::engine::Reply;
+
+#[test]
+fn the_published_library_loads_and_registers_its_59_functions() {
+    let mut server = Server::default();
+    assert_eq!(
+        server.run(&[b"FUNCTION", b"LOAD", ff_script::LIBRARY_SOURCE.as_bytes()]),
+        Reply::bulk("flowfabric")
+    );
+    assert_eq!(server.engine.functions().function_count(), 59);
+    let version = server.run(&[b"FCALL", b"ff_version", b"0"]);
+    assert_eq!(version, Reply::bulk(ff_script::LIBRARY_VERSION));
+}
