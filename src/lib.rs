@@ -5,10 +5,14 @@ compile_error!("grantsim simulates time with madsim and needs `--cfg madsim` (se
 
 pub mod actor;
 pub mod digest;
+pub mod drive;
+pub mod finding;
 pub mod grant;
+pub mod hunt;
 pub mod library;
 pub mod node;
 pub mod plan;
 pub mod property;
 pub mod protocol;
+pub mod report;
 pub mod trace;

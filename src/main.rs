@@ -1,1 +1,444 @@
-fn main() {}
+//! The command line, and nothing else: arguments in, a report out, an exit code that says which.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, IsTerminal, Write},
+    num::NonZero,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use clap::{ArgAction, Args, Parser, Subcommand};
+use grantsim::{
+    drive::{self, RunError, Subject},
+    finding::Finding,
+    hunt::{Counts, Hunt, Progress, Report, Until},
+    library::{Library, Mutant},
+    plan::{
+        Plan,
+        file::{PlanFile, PlanFileError},
+        profile,
+        token::{Token, TokenError},
+    },
+    property::{self, Entry, reach},
+    report,
+    trace::Trace,
+};
+use indicatif::{ProgressBar, ProgressStyle};
+use valkey_sim::engine::Dialect;
+
+/// What the process says with its exit code. The README lists them.
+#[derive(Clone, Copy)]
+enum Exit {
+    AllHeld = 0,
+    BadInput = 2,
+    Broken = 10,
+    NotDeterministic = 12,
+    NotReached = 13,
+    Stale = 14,
+    Harness = 15,
+}
+
+/// Deterministic simulation and property testing of claim grants and leases kept in Valkey.
+#[derive(Parser)]
+#[command(version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run many seeds and check every property on each.
+    Hunt(HuntArgs),
+    /// Run one token or plan again and show what happened.
+    Replay(ReplayArgs),
+    /// List the properties.
+    Properties,
+    /// List the profiles.
+    Profiles,
+}
+
+#[derive(Args)]
+struct LibraryArgs {
+    /// The function library to test: a Lua file. The published FlowFabric library when absent.
+    #[arg(long, value_name = "FILE")]
+    library: Option<PathBuf>,
+    /// Break the library in a known way first, to see what a failure looks like.
+    #[arg(long, value_name = "NAME")]
+    mutant: Option<String>,
+    /// The server to simulate: valkey-8 or redis-7.
+    #[arg(long, value_name = "DIALECT")]
+    dialect: Option<Dialect>,
+    /// Judge by this property only; may be repeated.
+    #[arg(long = "property", value_name = "NAME")]
+    properties: Vec<String>,
+}
+
+#[derive(Args)]
+struct HuntArgs {
+    #[command(flatten)]
+    library: LibraryArgs,
+    /// How many seeds.
+    #[arg(long, default_value_t = 500, conflicts_with = "for")]
+    seeds: u64,
+    /// How long instead: 90s, 10m, 2h.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    r#for: Option<Duration>,
+    /// The first seed, in hex as in a token.
+    #[arg(long, value_name = "S", default_value = "0", value_parser = hex)]
+    start: u64,
+    /// The profile to draw plans from.
+    #[arg(long, default_value = profile::DEFAULT)]
+    profile: String,
+    /// How many runs at a time; all cores when absent.
+    #[arg(long)]
+    jobs: Option<NonZero<usize>>,
+    /// Take the K-th of N shares of the seeds.
+    #[arg(long, value_name = "K/N", default_value = "1/1", value_parser = shard)]
+    shard: (u64, u64),
+    /// Count known findings as violations.
+    #[arg(long)]
+    strict: bool,
+    /// Write the report as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct ReplayArgs {
+    /// A token, or a plan file.
+    #[arg(value_name = "TOKEN|PLAN.json")]
+    what: String,
+    #[command(flatten)]
+    library: LibraryArgs,
+    /// Write the trace as JSON lines.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Write the plan, to edit it or to keep it.
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// Print the whole run as a timeline.
+    #[arg(long)]
+    timeline: bool,
+    /// Show what engine, links and processes do as they do it, on standard error; twice for more.
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Hunt(args) => hunt(&args),
+        Command::Replay(args) => replay(&args),
+        Command::Properties => print(&properties()),
+        Command::Profiles => print(&profiles()),
+    };
+    let exit = result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        exit_of(&error)
+    });
+    ExitCode::from(exit as u8)
+}
+
+/// Which kind of wrong an error is.
+fn exit_of(error: &anyhow::Error) -> Exit {
+    let stale_token = matches!(error.downcast_ref(), Some(TokenError::Stale { .. }));
+    let stale_plan = matches!(error.downcast_ref(), Some(PlanFileError::Schema { .. }));
+    let harness = matches!(error.downcast_ref(), Some(RunError::Harness(_)));
+    match (stale_token || stale_plan, harness) {
+        (true, _) => Exit::Stale,
+        (_, true) => Exit::Harness,
+        _ => Exit::BadInput,
+    }
+}
+
+fn hunt(args: &HuntArgs) -> anyhow::Result<Exit> {
+    let hunt = Hunt {
+        subject: Subject::new(args.library.library()?)?,
+        first: Token::new(&args.profile, args.start)?,
+        until: args.r#for.map_or(Until::Seeds(args.seeds), Until::Elapsed),
+        jobs: args.jobs.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)),
+        shard: args.shard,
+        properties: args.library.properties()?,
+        dialect: args.library.dialect.map(|dialect| dialect.name().to_owned()),
+        strict: args.strict,
+    };
+    // Opened before the hunt: a path that cannot be written is better known now than in an hour.
+    let json = args.json.as_deref().map(create).transpose()?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let on_interrupt = Arc::clone(&stop);
+    ctrlc::set_handler(move || on_interrupt.store(true, Ordering::Relaxed))
+        .context("cannot listen for Ctrl-C")?;
+    let bar = Bar::new(&hunt);
+    let report = hunt.run(&stop, |progress| bar.show(progress));
+    bar.done();
+    let report = report.map_err(|(token, error)| {
+        anyhow::Error::new(error)
+            .context(format!("token {token} (replay: {})", args.library.replay_line(&token)))
+    })?;
+    if let Some(mut file) = json {
+        serde_json::to_writer_pretty(&mut file, &report)?;
+        file.write_all(b"\n").and_then(|()| file.flush()).context("cannot write the report")?;
+    }
+    show_report(&hunt, &report, args)
+}
+
+fn show_report(hunt: &Hunt, report: &Report, args: &HuntArgs) -> anyhow::Result<Exit> {
+    for found in &report.violations {
+        let token: Token = found.token.parse()?;
+        let mut plan = token.plan();
+        args.library.adjust(&mut plan);
+        let trace = drive::run(&plan, &hunt.subject)?;
+        if !property::judge(&trace.events, &hunt.properties).contains(&found.violation) {
+            eprintln!("error: {token} did not do again what it did; please report this with the library");
+            return Ok(Exit::NotDeterministic);
+        }
+        println!("{}", report::failure(&found.violation, &trace, &args.library.replay_line(&token)));
+    }
+    print!("{}", report::summary(report));
+    if !report.violations.is_empty() {
+        return Ok(Exit::Broken);
+    }
+    let is_long = report.seeds >= reach::REQUIRED_FROM_SEEDS && !report.interrupted;
+    if is_long && args.profile == profile::DEFAULT {
+        let missing = reach::missing(&report.reach);
+        for mark in &missing {
+            eprintln!(
+                "error: no run reached {} ({}): the hunt proves less than it claims",
+                mark.name, mark.about
+            );
+        }
+        if !missing.is_empty() {
+            return Ok(Exit::NotReached);
+        }
+    }
+    Ok(Exit::AllHeld)
+}
+
+fn replay(args: &ReplayArgs) -> anyhow::Result<Exit> {
+    if args.verbose > 0 {
+        show_tracing(args.verbose);
+    }
+    let (mut plan, token) = read_plan(&args.what)?;
+    args.library.adjust(&mut plan);
+    let subject = Subject::new(args.library.library()?)?;
+    let properties = args.library.properties()?;
+    if let Some(path) = &args.plan {
+        PlanFile { about: String::new(), library: Some(subject.reference()), plan: plan.clone() }
+            .write(path)?;
+    }
+    let mut trace = drive::run(&plan, &subject)?;
+    // Nothing is shown of the second run: it only has to be the same.
+    let again = tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || {
+        drive::run(&plan, &subject)
+    })?;
+    if let Some(at) = first_difference(&trace, &again) {
+        eprintln!(
+            "error: two runs differ from event {at} on; please report this with the token and the library"
+        );
+        return Ok(Exit::NotDeterministic);
+    }
+    trace.header.token = token.as_ref().map(Token::to_string);
+    if let Some(path) = &args.trace {
+        let mut file = create(path)?;
+        trace.write(&mut file).and_then(|()| file.flush()).with_context(|| format!("{}", path.display()))?;
+    }
+    let mut out = String::new();
+    if args.timeline {
+        out += &report::timeline(&trace);
+    }
+    let known = Finding::of(&subject.library);
+    let mut exit = Exit::AllHeld;
+    for violation in property::judge(&trace.events, &properties) {
+        match known.iter().find(|finding| finding.fingerprint == violation.fingerprint) {
+            Some(finding) => out += &format!("known finding {}: {}\n", finding.slug, violation.message),
+            None => {
+                let replay = token.as_ref().map_or_else(
+                    || format!("grantsim replay {}{}", args.what, args.library.flags()),
+                    |token| args.library.replay_line(token),
+                );
+                out += &report::failure(&violation, &trace, &replay);
+                exit = Exit::Broken;
+            }
+        }
+    }
+    out += &counts_line(&trace);
+    print(&out)?;
+    Ok(exit)
+}
+
+fn counts_line(trace: &Trace) -> String {
+    let counts = Counts::of(trace);
+    format!(
+        "{} events, {} grants, {} claims, {} grants expired, {:.3} s simulated, ended {}, trace {:.16}\n",
+        counts.events,
+        counts.grants,
+        counts.claims,
+        counts.expiries,
+        counts.sim_seconds,
+        serde_json::to_string(&trace.ended).unwrap_or_default().trim_matches('"'),
+        trace.digest()
+    )
+}
+
+fn first_difference(one: &Trace, other: &Trace) -> Option<usize> {
+    let differs = one.events.iter().zip(&other.events).position(|(a, b)| a != b);
+    differs.or_else(|| (one != other).then_some(one.events.len().min(other.events.len())))
+}
+
+/// The plan that a token or a file names.
+fn read_plan(what: &str) -> anyhow::Result<(Plan, Option<Token>)> {
+    let path = Path::new(what);
+    if path.exists() || what.ends_with(".json") {
+        return Ok((PlanFile::read(path)?.plan, None));
+    }
+    let token: Token = what.parse()?;
+    Ok((token.plan(), Some(token)))
+}
+
+impl LibraryArgs {
+    fn library(&self) -> anyhow::Result<Library> {
+        let library = self.library.as_deref().map_or_else(|| Ok(Library::published()), Library::from_file)?;
+        match &self.mutant {
+            None => Ok(library),
+            Some(name) => {
+                let mutant = Mutant::named(name);
+                let names: Vec<_> = Mutant::all().into_iter().map(|mutant| mutant.name).collect();
+                let mutant = mutant.with_context(|| {
+                    format!("no mutant is called {name:?}; there are {}", names.join(", "))
+                })?;
+                Ok(library.mutant(&mutant))
+            }
+        }
+    }
+
+    fn properties(&self) -> anyhow::Result<Vec<&'static Entry>> {
+        if self.properties.is_empty() {
+            return Ok(property::CATALOGUE.iter().collect());
+        }
+        Ok(self.properties.iter().map(|name| property::find(name)).collect::<Result<_, _>>()?)
+    }
+
+    fn adjust(&self, plan: &mut Plan) {
+        if let Some(dialect) = self.dialect {
+            dialect.name().clone_into(&mut plan.dialect);
+        }
+    }
+
+    fn flags(&self) -> String {
+        let library = self.library.iter().map(|path| format!(" --library {}", path.display()));
+        let mutant = self.mutant.iter().map(|name| format!(" --mutant {name}"));
+        let dialect = self.dialect.iter().map(|dialect| format!(" --dialect {dialect}"));
+        library.chain(mutant).chain(dialect).collect()
+    }
+
+    /// The line to copy that replays a token.
+    fn replay_line(&self, token: &Token) -> String {
+        format!("cargo run --release -- replay {token}{} --timeline", self.flags())
+    }
+}
+
+/// A progress bar on a terminal, a line now and then elsewhere.
+struct Bar {
+    bar: Option<ProgressBar>,
+    started: Instant,
+    said: std::cell::Cell<u64>,
+}
+
+impl Bar {
+    const SAY_EVERY: Duration = Duration::from_secs(10);
+
+    fn new(hunt: &Hunt) -> Self {
+        let bar = io::stderr().is_terminal().then(|| match hunt.until {
+            Until::Seeds(seeds) => ProgressBar::new(seeds / hunt.shard.1).with_style(
+                ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {msg}, {eta} left")
+                    .expect("a template"),
+            ),
+            Until::Elapsed(_) => ProgressBar::new_spinner(),
+        });
+        Self { bar, started: Instant::now(), said: std::cell::Cell::new(0) }
+    }
+
+    fn show(&self, progress: Progress) {
+        let violations = format!("{} new violations", progress.violations);
+        if let Some(bar) = &self.bar {
+            bar.set_position(progress.seeds);
+            bar.set_message(violations);
+            return;
+        }
+        let due = self.started.elapsed().as_secs() / Self::SAY_EVERY.as_secs();
+        if due > self.said.replace(due) {
+            eprintln!("{} seeds, {violations}", progress.seeds);
+        }
+    }
+
+    fn done(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn properties() -> String {
+    property::CATALOGUE.iter().map(|entry| format!("{:<14} {}\n", entry.name, entry.claim)).collect()
+}
+
+fn profiles() -> String {
+    profile::PROFILES.iter().map(|profile| format!("{:<8} {}\n", profile.name, profile.about)).collect()
+}
+
+/// Prints to standard output; that nobody reads it (`| head`) is no failure.
+fn print(text: &str) -> anyhow::Result<Exit> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write the report")
+        }
+        _ => Ok(Exit::AllHeld),
+    }
+}
+
+fn create(path: &Path) -> anyhow::Result<BufWriter<File>> {
+    Ok(BufWriter::new(File::create(path).with_context(|| format!("cannot write {}", path.display()))?))
+}
+
+fn show_tracing(verbose: u8) {
+    use tracing_subscriber::{filter::Targets, fmt, prelude::*};
+    let level = if verbose > 1 { tracing::Level::TRACE } else { tracing::Level::DEBUG };
+    let targets = Targets::new().with_target("grantsim", level).with_target("valkey_sim", level);
+    let lines = fmt::layer().without_time().with_writer(io::stderr).with_ansi(false).with_filter(targets);
+    tracing_subscriber::registry().with(lines).init();
+}
+
+fn hex(text: &str) -> Result<u64, String> {
+    u64::from_str_radix(text.trim_start_matches("0x"), 16)
+        .map_err(|_| format!("{text:?} is no hexadecimal number"))
+}
+
+fn shard(text: &str) -> Result<(u64, u64), String> {
+    let parsed =
+        text.split_once('/').and_then(|(k, n)| Some((k.parse::<u64>().ok()?, n.parse::<u64>().ok()?)));
+    parsed
+        .filter(|(k, n)| (1..=*n).contains(k))
+        .ok_or_else(|| format!("{text:?} is no share: say 1/4 to 4/4"))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no time: say 90s, 10m or 2h");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        _ => return Err(wrong()),
+    };
+    let count: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    Ok(Duration::from_secs(count.saturating_mul(seconds)))
+}

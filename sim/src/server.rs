@@ -139,16 +139,13 @@ impl Server {
         result
     }
 
-    /// Serves one stream until its client goes, quits or talks nonsense.
-    ///
-    /// # Errors
-    /// What the stream fails with.
-    pub async fn connection<S>(&self, stream: S) -> io::Result<()>
+    /// Serves one stream: a future that ends when its client goes, quits or talks nonsense, or with what the
+    /// stream fails with.
+    pub fn connection<S>(&self, stream: S) -> Connection<S>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let mut connection = Connection::open(self.clone(), stream);
-        poll_fn(|cx| connection.poll(cx)).await
+        Connection::open(self.clone(), stream)
     }
 
     /// Removes expired keys as Valkey's background cycle does: every 100 ms, as long as any are due. Never ends.
@@ -331,8 +328,9 @@ fn wake(waker: &mut Option<Waker>) {
     }
 }
 
-/// One connection as it sees itself.
-struct Connection<S> {
+/// One connection as it sees itself: a future, to be spawned by whoever accepted the stream.
+#[must_use = "a connection is served by polling it"]
+pub struct Connection<S> {
     server: Server,
     stream: S,
     id: u64,
@@ -349,6 +347,11 @@ struct Connection<S> {
 }
 
 impl<S> Connection<S> {
+    /// The session that it opened: what an [`Observer`] knows it by.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
     fn open(server: Server, stream: S) -> Self {
         let mut shared = server.shared.borrow_mut();
         let session = shared.engine.connect();
@@ -391,8 +394,10 @@ enum Step {
     Done,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Connection<S> {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             match self.step(cx)? {
                 Step::Progress => {}
@@ -401,7 +406,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Writes, then executes, then reads: replies go out before more work comes in.
     fn step(&mut self, cx: &mut Context<'_>) -> io::Result<Step> {
         let state = self.state(cx);

@@ -16,8 +16,8 @@ use crate::{
     node::Node,
     plan::Settings,
     protocol::{
-        BlockingReason, Command, GrantNotes, GrantRequest, IssueReclaimGrant, MarkLeaseExpired, Plain, PromoteDelayed,
-        UnblockExecution, blocked, core_fields, delayed_due, leases_due,
+        BlockingReason, Command, GrantNotes, GrantRequest, IssueReclaimGrant, MarkLeaseExpired, Plain,
+        PromoteDelayed, UnblockExecution, blocked, core_fields, delayed_due, leases_due,
     },
 };
 
@@ -126,14 +126,22 @@ impl Scanner {
                     out.call(call, |_| Then::Told);
                 }
                 Scan::Reclaim => {
-                    out.call(core_fields(&execution_id, &RECLAIM_FIELDS), |read| Then::Read(execution_id, read));
+                    out.call(core_fields(&execution_id, &RECLAIM_FIELDS), |read| {
+                        Then::Read(execution_id, read)
+                    });
                 }
             }
         }
     }
 
     /// Issues a reclaim grant to one of the workers that live, serve the lane and are able, in turn.
-    fn reclaim(&mut self, now: TimestampMs, execution_id: ExecutionId, fields: &[Option<String>], out: &mut Outbox<Then>) {
+    fn reclaim(
+        &mut self,
+        now: TimestampMs,
+        execution_id: ExecutionId,
+        fields: &[Option<String>],
+        out: &mut Outbox<Then>,
+    ) {
         let [Some(lane), Some(ownership), required] = fields else { return };
         if ownership != "lease_expired_reclaimable" && ownership != "lease_revoked" {
             return;

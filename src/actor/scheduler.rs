@@ -12,8 +12,8 @@ use crate::{
     grant::{ClaimGrant, Millis},
     node::Node,
     protocol::{
-        BlockExecution, BlockingReason, Command, GrantNotes, GrantRequest, IssueClaimGrant, Plain, core_field,
-        first_eligible, server_time,
+        BlockExecution, BlockingReason, Command, GrantNotes, GrantRequest, IssueClaimGrant, Plain,
+        core_field, first_eligible, server_time,
     },
 };
 
@@ -150,7 +150,9 @@ impl Actor for Scheduler {
 
     fn step(&mut self, _: TimestampMs, input: Input<Then>, out: &mut Outbox<Then>) {
         match input {
-            Input::Received { from, message: Message::Ask(ask) } => out.call(server_time(), |read| Then::Time(from, ask, read)),
+            Input::Received { from, message: Message::Ask(ask) } => {
+                out.call(server_time(), |read| Then::Time(from, ask, read))
+            }
             Input::Answered { then, answer: Ok(reply) } => self.answered(then, &reply, out),
             Input::Answered { then, answer: Err(_) } => give_up(then, out),
             Input::Started | Input::Due(_) | Input::Received { .. } => {}
@@ -175,5 +177,7 @@ fn no_grant(worker: Node, ask: &Ask, out: &mut Outbox<Then>) {
 
 /// 64-bit FNV-1a.
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -17,9 +17,9 @@ use crate::{
     node::Node,
     plan::{self, Ending, Work},
     protocol::{
-        CallError, CancelExecution, Claim, ClaimExecution, ClaimResumedExecution, Code, Command, CompleteExecution,
-        DelayExecution, FailExecution, Owned, Plain, ReclaimExecution, RenewLease, Request, core_field, payload,
-        total_attempt_count,
+        CallError, CancelExecution, Claim, ClaimExecution, ClaimResumedExecution, Code, Command,
+        CompleteExecution, DelayExecution, FailExecution, Owned, Plain, ReclaimExecution, RenewLease,
+        Request, core_field, payload, total_attempt_count,
     },
     trace::Lost,
 };
@@ -411,5 +411,6 @@ fn retry_policy_json(max_retries: u8) -> String {
     if max_retries == 0 {
         return String::new();
     }
-    serde_json::json!({ "max_retries": max_retries, "backoff": { "type": "fixed", "delay_ms": 200 } }).to_string()
+    serde_json::json!({ "max_retries": max_retries, "backoff": { "type": "fixed", "delay_ms": 200 } })
+        .to_string()
 }

@@ -9,6 +9,7 @@ mod expiry;
 mod fence;
 mod lane;
 mod one_lease;
+pub mod reach;
 
 use std::fmt;
 

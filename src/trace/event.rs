@@ -337,7 +337,9 @@ impl Summary {
     pub fn execution(&self) -> Option<Exec> {
         match self {
             Summary::Ask { .. } | Summary::NoGrant => None,
-            Summary::ClaimGrant { execution, .. } | Summary::ReclaimGrant { execution, .. } => Some(*execution),
+            Summary::ClaimGrant { execution, .. } | Summary::ReclaimGrant { execution, .. } => {
+                Some(*execution)
+            }
         }
     }
 }

@@ -60,8 +60,7 @@ impl PubSub {
             let push = vec![Reply::bulk("message"), channel.clone(), message.clone()];
             self.outbox.push((*id, Reply::Push(push)));
         }
-        for (pattern, ids) in self.patterns.iter().filter(|(pattern, _)| glob::matches(pattern, name))
-        {
+        for (pattern, ids) in self.patterns.iter().filter(|(pattern, _)| glob::matches(pattern, name)) {
             for id in ids {
                 let pattern = Reply::Bulk(pattern.clone());
                 let push = vec![Reply::bulk("pmessage"), pattern, channel.clone(), message.clone()];

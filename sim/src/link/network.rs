@@ -43,6 +43,8 @@ struct State {
     listeners: BTreeMap<HostId, Weak<RefCell<Backlog>>>,
     /// In the order in which they were made. The ends own them.
     connections: Vec<Weak<RefCell<Connection>>>,
+    /// Connections so far.
+    made: u64,
 }
 
 impl Network {
@@ -58,6 +60,7 @@ impl Network {
             paths: BTreeMap::new(),
             listeners: BTreeMap::new(),
             connections: Vec::new(),
+            made: 0,
         };
         Self { world: World::current(), state: Rc::new(RefCell::new(state)) }
     }
@@ -93,8 +96,12 @@ impl Network {
     pub fn connect(&self, from: HostId, to: HostId) -> impl Future<Output = io::Result<Stream>> + use<> {
         let network = self.clone();
         async move {
-            let (client, server) =
-                Stream::pair(network.world.clone(), network.path(from, to), network.path(to, from));
+            let (client, server) = Stream::pair(
+                network.next_connection(),
+                network.world.clone(),
+                network.path(from, to),
+                network.path(to, from),
+            );
             network.register(&client);
             client.greet();
             server.greeted().await?;
@@ -162,6 +169,12 @@ impl Network {
             Some(backlog) => backlog.borrow_mut().push(server),
             None => Err(server),
         }
+    }
+
+    fn next_connection(&self) -> u64 {
+        let made = &mut self.state.borrow_mut().made;
+        *made += 1;
+        *made
     }
 
     fn register(&self, stream: &Stream) {

@@ -33,6 +33,7 @@ impl Side {
 /// Two pipes, each named by the side that writes to it.
 #[derive(Debug)]
 pub(super) struct Connection {
+    id: u64,
     world: World,
     pipes: [Pipe; 2],
     /// The server's host knows of it.
@@ -102,9 +103,9 @@ pub struct Stream {
 
 impl Stream {
     /// Both ends of a connection that nobody knows of yet: the client's, the server's.
-    pub(super) fn pair(world: World, to_server: Rc<Path>, to_client: Rc<Path>) -> (Self, Self) {
+    pub(super) fn pair(id: u64, world: World, to_server: Rc<Path>, to_client: Rc<Path>) -> (Self, Self) {
         let pipes = [Pipe::new(to_server), Pipe::new(to_client)];
-        let connection = Rc::new(RefCell::new(Connection { world, pipes, offered: false }));
+        let connection = Rc::new(RefCell::new(Connection { id, world, pipes, offered: false }));
         (Self { connection: connection.clone(), side: Side::Client }, Self { connection, side: Side::Server })
     }
 
@@ -120,6 +121,11 @@ impl Stream {
     /// The host of the other end.
     pub fn peer(&self) -> HostId {
         self.connection.borrow().host(self.side.other())
+    }
+
+    /// Names the connection: both ends have the same, and no other connection of the network does.
+    pub fn connection_id(&self) -> u64 {
+        self.connection.borrow().id
     }
 
     /// Keeps the bytes written next in the network, and with them all that is written later.

@@ -49,6 +49,11 @@ impl Default for Limits {
     }
 }
 
+/// Whether an error says that a call (or a load) was stopped because it had used up its instructions.
+pub fn is_out_of_instructions(error: &ErrorReply) -> bool {
+    state::KILLED.iter().any(|text| error.0.starts_with(text))
+}
+
 /// Who runs the commands that a script calls.
 pub trait Host {
     /// Runs one command. The reply is for a script that speaks `protocol`.

@@ -439,15 +439,23 @@ unsafe extern "C-unwind" fn on_instructions(raw: *mut lua_State, _: *mut ffi::lu
     }
 }
 
+/// How a call ends that has used up its instructions: a load, a script, a function.
+pub const KILLED: [&str; 3] = [
+    "ERR FUNCTION LOAD timeout",
+    "ERR Error running script: Script killed by user with SCRIPT KILL.",
+    "ERR Error running script: Script killed by user with FUNCTION KILL.",
+];
+
 /// What a real server says when someone kills the script at this moment.
 fn killed(lua: Lua<'_>) -> Raised {
     let (loading, is_script) = lua.with(|state| (state.loading.is_some(), state.is_script));
-    let text: &[u8] = match (loading, is_script) {
-        (true, _) => b"ERR FUNCTION LOAD timeout",
-        (_, true) => b"ERR Error running script: Script killed by user with SCRIPT KILL.",
-        (_, false) => b"ERR Error running script: Script killed by user with FUNCTION KILL.",
+    let [load, script, function] = KILLED;
+    let text = match (loading, is_script) {
+        (true, _) => load,
+        (_, true) => script,
+        (_, false) => function,
     };
-    super::redis::error_table(lua, text)
+    super::redis::error_table(lua, text.as_bytes())
 }
 
 /// Every block is aligned for anything that Lua stores.

@@ -116,42 +116,11 @@ impl Encoder<'_> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use bytes::Bytes;
-
-    fn both(reply: &Reply) -> (String, String) {
-        let as_text = |protocol| {
-            let mut out = Vec::new();
-            encode(reply, protocol, Dialect::Valkey8, &mut out);
-            String::from_utf8(out).unwrap()
-        };
-        (as_text(Protocol::Resp2), as_text(Protocol::Resp3))
-    }
-
-    #[test]
-    fn richer_types_are_flattened_for_resp2() {
-        let one = || vec![Reply::Int(i64::MIN)];
-        for (reply, resp2, resp3) in [
-            (Reply::Null, "$-1\r\n", "_\r\n"),
-            (Reply::NullArray, "*-1\r\n", "_\r\n"),
-            (Reply::Bool(true), ":1\r\n", "#t\r\n"),
-            (Reply::Double(1.5), "$3\r\n1.5\r\n", ",1.5\r\n"),
-            (Reply::BigNumber("12".into()), "$2\r\n12\r\n", "(12\r\n"),
-            (Reply::Verbatim(*b"txt", Bytes::from("hi")), "$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n"),
-            (Reply::Set(one()), "*1\r\n:-9223372036854775808\r\n", "~1\r\n:-9223372036854775808\r\n"),
-            (Reply::Push(vec![]), "*0\r\n", ">0\r\n"),
-            (Reply::Map(vec![(Reply::Int(0), Reply::Int(7))]), "*2\r\n:0\r\n:7\r\n", "%1\r\n:0\r\n:7\r\n"),
-            (Reply::Nothing, "", ""),
-        ] {
-            assert_eq!(both(&reply), (resp2.to_owned(), resp3.to_owned()), "{reply:?}");
-        }
-    }
-
-    #[test]
-    fn a_line_break_in_an_error_cannot_end_the_line() {
-        let error = Reply::Error(String::from("ERR a\r\n+OK").into());
-        assert_eq!(both(&error).0, "-ERR a  +OK\r\n");
+/// Appends a request to `out` as clients write it: an array of bulk strings.
+pub fn encode_request<'a>(args: impl ExactSizeIterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
+    let mut encoder = Encoder { resp3: false, dialect: Dialect::default(), out };
+    encoder.number(b'*', args.len() as i64);
+    for arg in args {
+        encoder.bulk(b'$', &[arg]);
     }
 }

@@ -10,7 +10,7 @@ mod encode;
 mod request;
 
 pub use decode::{DecodeError, ReplyDecoder};
-pub use encode::encode;
+pub use encode::{encode, encode_request};
 pub use request::{ProtocolError, RequestDecoder};
 
 /// The line in the buffer from `start` on, without its `\r\n`, and where the next one begins.

@@ -103,7 +103,8 @@ fn command_list(cx: &mut Context<'_>) -> CommandResult {
         }
         _ => return Err(SYNTAX),
     };
-    let names = all().map(lower_name).filter(|name| glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes()));
+    let names =
+        all().map(lower_name).filter(|name| glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes()));
     Ok(Reply::Array(names.map(Reply::bulk).collect()))
 }
 
@@ -206,8 +207,9 @@ fn config(cx: &mut Context<'_>) -> CommandResult {
 }
 
 fn config_get(cx: &mut Context<'_>) -> CommandResult {
-    let wanted =
-        |name: &str| cx.args[2..].iter().any(|pattern| glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes()));
+    let wanted = |name: &str| {
+        cx.args[2..].iter().any(|pattern| glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes()))
+    };
     let settings = cx.engine.config.iter().filter(|(name, _)| wanted(name));
     Ok(Reply::Map(settings.map(|(name, value)| (Reply::bulk(name), Reply::bulk(value))).collect()))
 }

@@ -1,0 +1,86 @@
+//! What the tests share: the libraries under test, proptest's settings, and a verdict that says how to go on.
+
+#![allow(dead_code, reason = "each test uses its own part")]
+
+use std::{path::Path, sync::LazyLock};
+
+use grantsim::{
+    drive::{self, Subject},
+    library::Library,
+    plan::{Plan, file::PlanFile},
+    property::{self, Violation},
+    report,
+    trace::Trace,
+};
+use proptest::{
+    prelude::*,
+    test_runner::{Config, RngSeed},
+};
+
+/// FlowFabric's published library.
+pub static PUBLISHED: LazyLock<Subject> =
+    LazyLock::new(|| Subject::new(Library::published()).expect("the published library loads"));
+
+/// The library of this repository.
+pub static MINIMAL: LazyLock<Subject> = LazyLock::new(|| {
+    let library =
+        Library::from_file(Path::new("fixtures/libraries/minimal.lua")).expect("minimal.lua is there");
+    Subject::new(library).expect("minimal.lua loads")
+});
+
+/// Proptest's settings: a fixed seed, so that a red build stays red; more cases by `PROPTEST_CASES`. What fails is
+/// printed as a plan, which outlives the strategy; a stored seed would not.
+pub fn config() -> Config {
+    let given = std::env::var_os("PROPTEST_CASES").is_some();
+    let default = Config::default();
+    let cases = if given { default.cases } else { 64 };
+    Config { cases, rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..default }
+}
+
+/// Plans of a profile.
+pub fn plans(profile: &str) -> BoxedStrategy<Plan> {
+    (grantsim::plan::profile::find(profile).expect("a profile").plans)()
+}
+
+/// Runs a plan. That the harness does not fail is part of every test.
+pub fn run(plan: &Plan, subject: &Subject) -> Trace {
+    drive::run(plan, subject).unwrap_or_else(|error| panic!("{error}\n{}", as_file(plan)))
+}
+
+/// Judges a run by one property.
+pub fn violation(property: &str, trace: &Trace) -> Option<Violation> {
+    property::judge(&trace.events, &[property::find(property).expect("a property")]).pop()
+}
+
+/// Fails with the plan and the story unless the property holds.
+pub fn check(property: &str, plan: &Plan, subject: &Subject) -> Result<Trace, TestCaseError> {
+    let trace = run(plan, subject);
+    match violation(property, &trace) {
+        None => Ok(trace),
+        Some(violation) => {
+            let replay = "save the plan below as fixtures/plans/<name>.json and run `grantsim replay` on it";
+            let story = report::failure(&violation, &trace, replay);
+            Err(TestCaseError::fail(format!("{story}\n{}", as_file(plan))))
+        }
+    }
+}
+
+/// The plan as a file to keep.
+pub fn as_file(plan: &Plan) -> String {
+    PlanFile { about: String::new(), library: None, plan: plan.clone() }.to_json()
+}
+
+/// Every plan file of a folder, by name.
+pub fn plan_files(folder: &str) -> Vec<(String, PlanFile)> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let paths = entries.map(|entry| entry.expect("a folder that can be listed").path());
+    let mut files: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .map(|path| {
+            let name = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+            (name, PlanFile::read(&path).unwrap_or_else(|error| panic!("{error}")))
+        })
+        .collect();
+    files.sort_by(|(a, _), (b, _)| a.cmp(b));
+    files
+}

@@ -1,0 +1,100 @@
+//! A run is a function of the plan, the library and the build: in any thread, in any order, in any process.
+
+mod common;
+
+use std::{path::PathBuf, process::Command, thread};
+
+use common::{PUBLISHED, run};
+use grantsim::{
+    drive::Subject,
+    library::Library,
+    plan::{profile, token::Token},
+    trace::Trace,
+};
+
+fn tokens() -> Vec<Token> {
+    let seeds = [0u64, 1, 0xbeef];
+    let of_profile = |profile: &'static profile::Profile| {
+        seeds.map(|seed| Token::new(profile.name, seed).expect("a profile of the catalogue"))
+    };
+    profile::PROFILES.iter().flat_map(of_profile).collect()
+}
+
+/// Compares two runs and, where they differ, shows the first event that does, with what came before it.
+fn assert_same(token: &Token, one: &Trace, other: &Trace) {
+    let differs = one.events.iter().zip(&other.events).position(|(a, b)| a != b);
+    if let Some(at) = differs {
+        let context = |trace: &Trace| {
+            let from = at.saturating_sub(5);
+            trace.events[from..=at].iter().map(|event| format!("  {event:?}\n")).collect::<String>()
+        };
+        panic!("{token}: event {at} differs\none run:\n{}the other:\n{}", context(one), context(other));
+    }
+    assert_eq!(one.events.len(), other.events.len(), "{token}: one run goes on where the other ends");
+    assert_eq!(one.digest(), other.digest(), "{token}");
+}
+
+#[test]
+fn two_runs_of_a_plan_give_one_trace() {
+    for token in tokens() {
+        let plan = token.plan();
+        assert_same(&token, &run(&plan, &PUBLISHED), &run(&plan, &PUBLISHED));
+    }
+}
+
+#[test]
+fn the_order_of_runs_and_their_neighbours_do_not_matter() {
+    let tokens = tokens();
+    let forwards: Vec<Trace> = tokens.iter().map(|token| run(&token.plan(), &PUBLISHED)).collect();
+    let backwards = thread::scope(|scope| {
+        let reversed = scope.spawn(|| -> Vec<Trace> {
+            tokens.iter().rev().map(|token| run(&token.plan(), &PUBLISHED)).collect()
+        });
+        // Something else runs beside it all the while.
+        tokens.iter().for_each(|token| drop(run(&token.with_seed(77).plan(), &PUBLISHED)));
+        reversed.join().expect("the reversed runs do not fail")
+    });
+    for ((token, one), other) in tokens.iter().zip(&forwards).zip(backwards.iter().rev()) {
+        assert_same(token, one, other);
+    }
+}
+
+#[test]
+fn another_process_prints_the_same_bytes() {
+    let token = Token::new("swarm", 5).expect("a profile").to_string();
+    let print = || {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_grantsim")).args(["replay", &token, "--timeline"]).output();
+        output.expect("the command runs").stdout
+    };
+    let one = print();
+    assert!(!one.is_empty());
+    assert_eq!(one, print(), "two processes print different timelines of {token}");
+}
+
+#[test]
+fn a_library_that_counts_in_an_upvalue_carries_nothing_from_run_to_run() {
+    let minimal = std::fs::read_to_string("fixtures/libraries/minimal.lua").expect("minimal.lua is there");
+    // Every grant gets a lane hash that counts the grants of the library's whole life.
+    let counting = minimal.replacen(
+        "\n",
+        "\nlocal calls = 0; local function count() calls = calls + 1; return tostring(calls) end\n",
+        1,
+    );
+    let counting = counting.replace(
+        "redis.register_function('ff_version', function() return",
+        "redis.register_function('ff_version', function() count() return",
+    );
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("counting.lua");
+    let text = counting.replace("'capability_hash', ", "'count', count(), 'capability_hash', ");
+    assert!(
+        text.matches("count()").count() >= 2,
+        "minimal.lua has changed: this test must count somewhere else"
+    );
+    std::fs::write(&path, text).expect("a temporary file");
+    let subject = Subject::new(Library::from_file(&path).expect("it was just written")).expect("it loads");
+    let token = Token::new("calm", 3).expect("a profile");
+    let alone = run(&token.plan(), &subject);
+    drop(run(&token.with_seed(4).plan(), &subject));
+    assert_same(&token, &alone, &run(&token.plan(), &subject));
+}

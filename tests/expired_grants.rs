@@ -1,0 +1,25 @@
+//! An expired grant never yields a lease, to the millisecond.
+
+mod common;
+
+use common::{MINIMAL, PUBLISHED, check, config, plans};
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn an_expired_grant_never_yields_a_lease_in_the_published_library(plan in plans("swarm")) {
+        check("expiry", &plan, &PUBLISHED)?;
+    }
+
+    #[test]
+    fn an_expired_grant_never_yields_a_lease_in_a_library_of_our_own(plan in plans("swarm")) {
+        check("expiry", &plan, &MINIMAL)?;
+    }
+
+    #[test]
+    fn claims_around_the_expiry_follow_the_servers_clock(plan in plans("edge")) {
+        check("expiry", &plan, &PUBLISHED)?;
+    }
+}

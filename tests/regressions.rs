@@ -1,0 +1,22 @@
+//! Every plan of `fixtures/plans` keeps every property: anything that failed once is there.
+
+mod common;
+
+use common::{PUBLISHED, plan_files, run};
+use grantsim::{finding::Finding, property};
+
+#[test]
+fn every_committed_plan_keeps_every_property() {
+    let all: Vec<_> = property::CATALOGUE.iter().collect();
+    let known = Finding::of(&PUBLISHED.library);
+    let files = plan_files("fixtures/plans");
+    assert!(!files.is_empty(), "fixtures/plans holds no plan: is the test run from the repository's root?");
+    for (name, file) in files {
+        assert!(!file.about.is_empty(), "{name} does not say what it shows");
+        let trace = run(&file.plan, &PUBLISHED);
+        let new = property::judge(&trace.events, &all)
+            .into_iter()
+            .find(|violation| known.iter().all(|finding| finding.fingerprint != violation.fingerprint));
+        assert_eq!(new, None, "{name}");
+    }
+}
