@@ -5,8 +5,8 @@ mod common;
 
 use common::{Server, show};
 use valkey_sim::{
-    engine::{Dialect, Reply},
-    lua::{Interpreter, Limits},
+    engine::{Dialect, Protocol, Reply},
+    lua::{Host, Input, Interpreter, Limits, Memento},
 };
 
 fn redis() -> Server {
@@ -227,7 +227,7 @@ fn cjson_writes_and_reads_as_lua_cjson_does() {
                 "return cjson.encode(0/0)",
                 "-ERR user_function:3: Cannot serialise number: must not be NaN or Inf script: f, on @user_function:3.",
             ),
-            ("return tostring(cjson.decode('NaN'))", "-nan"),
+            ("return tostring(cjson.decode('NaN'))", "nan"),
             ("return {cjson.decode('0x10'), cjson.decode('01'), cjson.decode('+1')}", "[:16 :1 :1]"),
             ("return cjson.decode('\"\\\\u00e9\\\\ud83d\\\\ude00\"')", "é😀"),
             ("return cjson.encode(cjson.decode('{\"a\":[1,{\"b\":null}]}'))", "{\"a\":[1,{\"b\":null}]}"),
@@ -409,6 +409,67 @@ fn loading_ten_thousand_times_does_not_grow_memory() {
         }
     }
     assert!(interpreter.memory() <= peak_of_first * 2, "{} after {peak_of_first}", interpreter.memory());
+}
+
+/// Answers with what it was asked, or panics when told to.
+struct Echo;
+
+impl Host for Echo {
+    fn call(&mut self, args: &[&[u8]], protocol: Protocol) -> Reply {
+        assert_ne!(args[0], b"PANIC", "the host panics");
+        let asked = args.iter().map(Reply::bulk).collect();
+        Reply::Map(vec![(Reply::bulk("asked"), Reply::Array(asked)), (Reply::bulk("d"), Reply::Double(0.5))])
+            .flattened_unless(protocol == Protocol::Resp3)
+    }
+
+    fn knows(&self, _: &[u8]) -> bool {
+        true
+    }
+}
+
+/// Only for `Echo`: some commands answer otherwise to a script that speaks RESP3.
+trait Flattened {
+    fn flattened_unless(self, keep: bool) -> Self;
+}
+
+impl Flattened for Reply {
+    fn flattened_unless(self, keep: bool) -> Self {
+        match self {
+            Reply::Map(pairs) if !keep => {
+                Reply::Array(pairs.into_iter().flat_map(|(key, value)| [key, value]).collect())
+            }
+            other => other,
+        }
+    }
+}
+
+fn echo(interpreter: &Interpreter, body: &str) -> Reply {
+    let code = format!("redis.register_function('f', function(keys, args) {body} end)");
+    let functions = interpreter.load(Dialect::Valkey8, code.as_bytes()).unwrap();
+    let input = Input { name: "f", keys: &[], args: &[] };
+    functions[0].callback.call(input, &mut Memento::default(), &mut Echo)
+}
+
+#[test]
+fn commands_with_many_arguments_and_nested_replies_cross_the_boundary() {
+    let interpreter = Interpreter::default();
+    let many = "local a = {} for i = 1, 7000 do a[i] = i end \
+                local r = redis.call('X', unpack(a)) return {#r, #r[2], r[2][7001], r[4]}";
+    assert_eq!(show(&echo(&interpreter, many)), "[:4 :7001 7000 0.5]");
+    let resp3 = "redis.setresp(3) local r = redis.call('X', 1, 'b') return {#r.map.asked, r.map.d}";
+    assert_eq!(show(&echo(&interpreter, resp3)), "[:3 ,0.5]");
+    let nested = "local t = 1 for i = 1, 200 do t = {t} end return t";
+    assert!(show(&echo(&interpreter, nested)).starts_with("[[[["));
+    let endless = "local t = {} t[1] = t return t";
+    assert!(show(&echo(&interpreter, endless)).contains("reached lua stack limit"));
+}
+
+#[test]
+fn a_panic_of_the_host_passes_through_lua_and_leaves_it_usable() {
+    let interpreter = Interpreter::default();
+    let calls = std::panic::AssertUnwindSafe(|| echo(&interpreter, "pcall(redis.call, 'PANIC') return 1"));
+    assert!(std::panic::catch_unwind(calls).is_err());
+    assert_eq!(show(&echo(&interpreter, "return 1")), ":1");
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn config(lua: Lua<'_>) -> Config {
 }
 
 /// The deepest nesting that may be asked for, so that no recursion exhausts the thread's own stack.
-const DEPTH_LIMIT: i32 = 2000;
+const DEPTH_LIMIT: i32 = 1000;
 
 /// Reads an optional integer setting at an index, and pushes what it is now.
 fn integer_option(lua: Lua<'_>, index: c_int, setting: &mut i32, low: i32, high: i32) -> Result<(), Raised> {
@@ -193,9 +193,7 @@ fn encode(lua: Lua<'_>) -> Outcome {
     }
     lua.with(|state| state.output.clear());
     append_value(lua, &config(lua), 0)?;
-    // SAFETY: pushing does not touch the buffer.
-    let text: &[u8] = unsafe { &*(&raw const (*lua.state()).output) };
-    lua.push_bytes(text);
+    lua.push_output();
     Ok(1)
 }
 
@@ -219,7 +217,7 @@ fn append_value(lua: Lua<'_>, config: &Config, depth: i32) -> Result<(), Raised>
         Kind::Table => {
             let depth = depth + 1;
             if depth > config.encode_max_depth.min(DEPTH_LIMIT) || !lua.reserve(8) {
-                return Err(lua.error_here(format_args!("Cannot serialise, excessive depth ({depth})")));
+                return Err(lua.error_here(format_args!("Cannot serialise, excessive nesting ({depth})")));
             }
             match array_length(lua, config)? {
                 Some(length) => append_array(lua, config, depth, length)?,
@@ -569,16 +567,10 @@ impl<'l> Parser<'l> {
         Ok(())
     }
 
-    fn push_string(&self) {
-        // SAFETY: pushing does not touch the buffer.
-        let text: &[u8] = unsafe { &*(&raw const (*self.lua.state()).output) };
-        self.lua.push_bytes(text);
-    }
-
     /// Pushes the value that begins with a token.
     fn value(&mut self, token: Token) -> Result<(), Raised> {
         match token {
-            Token::String => self.push_string(),
+            Token::String => self.lua.push_output(),
             Token::Number(value) => self.lua.push_number(value),
             Token::Boolean(value) => self.lua.push_bool(value),
             Token::Null => self.lua.push_pointer(std::ptr::null()),
@@ -598,7 +590,7 @@ impl<'l> Parser<'l> {
                 if token != Token::String {
                     return Err(self.expected("object key string", token));
                 }
-                self.push_string();
+                self.lua.push_output();
                 token = self.next();
                 if token != Token::Colon {
                     return Err(self.expected("colon", token));

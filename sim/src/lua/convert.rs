@@ -135,8 +135,9 @@ fn push_members(lua: Lua<'_>, members: &[Reply]) -> Result<(), super::raw::Raise
     Ok(())
 }
 
-/// How deep a script's reply may nest; a real server ends where Lua's stack does.
-const MAX_DEPTH: usize = 1000;
+/// How deep a script's reply may nest, so that no recursion exhausts the thread's own stack. A real server goes on
+/// until Lua's stack ends.
+const MAX_DEPTH: usize = 256;
 
 /// A reply under construction: it owns what the frames that read Lua's values must not.
 #[derive(Debug, Default)]
@@ -224,7 +225,7 @@ pub fn read_reply(lua: Lua<'_>) -> Outcome {
                 (false, false) => Reply::Null,
             });
         }
-        Kind::Table if !lua.reserve(6) || lua.with(|state| state.builder.depth()) >= MAX_DEPTH => {
+        Kind::Table if !lua.reserve(12) || lua.with(|state| state.builder.depth()) >= MAX_DEPTH => {
             add(&|| Reply::Error(ErrorReply::new("ERR reached lua stack limit")));
         }
         Kind::Table => {
@@ -238,7 +239,8 @@ pub fn read_reply(lua: Lua<'_>) -> Outcome {
 
 /// As C casts a double on x86-64: toward zero, and to the smallest integer when it does not fit.
 fn truncate(value: f64) -> i64 {
-    if value > -9.3e18 && value < 9.223_372_036_854_775_8e18 { value as i64 } else { i64::MIN }
+    const LIMIT: f64 = i64::MIN as f64;
+    if (LIMIT..-LIMIT).contains(&value) { value as i64 } else { i64::MIN }
 }
 
 /// Reads the table on top of the stack, and leaves it there.
@@ -315,4 +317,30 @@ fn read_verbatim(lua: Lua<'_>) {
         }
         state.builder.add(Reply::Verbatim(three, Bytes::copy_from_slice(text)));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(value: f64, dialect: Dialect) -> String {
+        let mut out = Vec::new();
+        write_number(&mut out, value, dialect);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn numbers_are_passed_to_commands_exactly_when_they_are_integral() {
+        for (value, redis, valkey) in [
+            (1.0, "1", "1"),
+            (-1_700_000_000_000.0, "-1700000000000", "-1700000000000"),
+            (1e17, "1e+17", "100000000000000000"),
+            (-0.0, "-0", "0"),
+            (0.1, "0.10000000000000001", "0.1"),
+            (1.5, "1.5", "1.5"),
+        ] {
+            assert_eq!(written(value, Dialect::Redis7), redis);
+            assert_eq!(written(value, Dialect::Valkey8), valkey);
+        }
+    }
 }

@@ -37,7 +37,7 @@ use crate::engine::{Dialect, ErrorReply, Protocol, Reply};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Lua instructions of one call (or of one load of a library); then it is killed as `FUNCTION KILL` kills.
-    /// The published library's longest function needs a few thousand.
+    /// They are counted in steps of 100,000, and by the thread: what a coroutine does in fewer is not counted.
     pub instructions_per_call: u64,
     /// Memory of one Lua state; beyond it a call fails.
     pub memory_bytes: usize,
@@ -263,18 +263,10 @@ fn one_line(text: String) -> ErrorReply {
 
 /// The SHA-1 of a text, in hexadecimal.
 pub fn sha1_hex(text: &[u8]) -> [u8; 40] {
-    sha1_hex_of(&[text])
-}
-
-fn sha1_hex_of(parts: &[&[u8]]) -> [u8; 40] {
-    let mut hash = Sha1::new();
-    for part in parts {
-        hash.update(part);
-    }
-    let mut text = [0; 40];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(hash.finalize()) {
+    let mut hex = [0; 40];
+    for (pair, byte) in hex.chunks_exact_mut(2).zip(Sha1::digest(text)) {
         let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
         pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
     }
-    text
+    hex
 }

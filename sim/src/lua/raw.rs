@@ -535,7 +535,14 @@ impl<'l> Lua<'l> {
     /// Pushes what is in the scratch buffer.
     pub fn push_scratch(self) {
         // SAFETY: the scratch buffer is not touched by pushing it.
-        let bytes: &[u8] = unsafe { &*(&raw const (*self.state()).scratch) };
+        let bytes: &Vec<u8> = unsafe { &(*self.state()).scratch };
+        self.push_bytes(bytes);
+    }
+
+    /// Pushes what is in the output buffer.
+    pub fn push_output(self) {
+        // SAFETY: the output buffer is not touched by pushing it.
+        let bytes: &Vec<u8> = unsafe { &(*self.state()).output };
         self.push_bytes(bytes);
     }
 

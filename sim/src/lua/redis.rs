@@ -185,7 +185,7 @@ fn setresp(lua: Lua<'_>) -> Outcome {
 fn set_repl(lua: Lua<'_>) -> Outcome {
     let table = table_name(lua.with(|state| state.dialect));
     if lua.top() != 1 {
-        return Err(error_table_fmt(lua, format_args!("ERR {table}.set_repl() requires one argument.")));
+        return Err(error_table_fmt(lua, format_args!("ERR {table}.set_repl() requires two arguments.")));
     }
     if !(0.0..=3.0).contains(&lua.number(1)) {
         let text = b"ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.";

@@ -477,7 +477,8 @@ fn tostring(lua: Lua<'_>) -> Outcome {
 /// `load(function [, name])`: compiles what the function returns piece by piece.
 fn load(lua: Lua<'_>) -> Outcome {
     if lua.kind(1) != Kind::Function {
-        return Err(lua.bad_argument(1, c"function expected"));
+        lua.push_fmt(format_args!("function expected, got {}", lua.type_name(1)));
+        return Err(lua.bad_argument_on_top(1));
     }
     lua.set_top(2);
     lua.push_bytes(b"");

@@ -40,11 +40,14 @@ pub const NOT_BUSY: ErrorReply = ErrorReply::new("NOTBUSY No scripts in executio
 pub const WRITES_IN_READ_ONLY: ErrorReply =
     ErrorReply::new("ERR Can not execute a script with write flag using *_ro command.");
 
+/// Some of a command's arguments.
+type Arguments<'a> = &'a [&'a [u8]];
+
 /// Splits the arguments behind the count of keys (argument 2) into keys and others.
 pub fn keys_and_args<'a>(
     cx: &Context<'a>,
     not_a_number: ErrorReply,
-) -> Result<(&'a [&'a [u8]], &'a [&'a [u8]]), ErrorReply> {
+) -> Result<(Arguments<'a>, Arguments<'a>), ErrorReply> {
     let count = parse_i64(cx.arg(2)).map_err(|_| not_a_number)?;
     let rest = &cx.args[3..];
     if count > rest.len() as i64 {
