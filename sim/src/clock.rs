@@ -89,12 +89,14 @@ impl Clock {
         saturate(self.ticked(world))
     }
 
-    /// The first instant at which the clock reads `local` or more; [`WorldMicros::NEVER`] if it never does.
-    pub fn world_at(&self, local: UnixMicros) -> WorldMicros {
+    /// The first instant, from `from` on, at which the clock reads `local` or more; [`WorldMicros::NEVER`] if it
+    /// never does. A clock that is set back reads a time twice, so it matters when one asks.
+    pub fn next_at(&self, from: WorldMicros, local: UnixMicros) -> WorldMicros {
         if local.0 == 0 {
-            return WorldMicros::START; // every clock reads at least that, however far it was set back
+            return from; // every clock reads at least that, however far it was set back
         }
-        let starts = std::iter::once(WorldMicros::START).chain(self.steps.iter().map(|step| step.at));
+        let later = self.steps.iter().map(|step| step.at).filter(|at| *at > from);
+        let starts = std::iter::once(from).chain(later);
         let first = starts.filter_map(|start| self.first_in_stretch(start, local)).min();
         first.unwrap_or(WorldMicros::NEVER)
     }

@@ -48,14 +48,21 @@ fn a_step_counts_from_its_own_instant_on() {
 #[test]
 fn a_clock_set_back_reads_a_time_twice_and_the_first_reading_counts() {
     let clock = stepped(&[(10, -4)]);
-    assert_eq!(clock.world_at(UnixMicros(1_008_000)), world(8));
-    assert_eq!(clock.world_at(UnixMicros(1_010_000)), world(14));
+    assert_eq!(clock.next_at(WorldMicros::START, UnixMicros(1_008_000)), world(8));
+    assert_eq!(clock.next_at(WorldMicros::START, UnixMicros(1_010_000)), world(14));
+}
+
+#[test]
+fn a_time_that_the_clock_will_read_again_is_found_from_any_instant() {
+    let clock = stepped(&[(10, -4)]);
+    assert_eq!(clock.next_at(world(9), UnixMicros(1_008_000)), world(9));
+    assert_eq!(clock.next_at(world(10), UnixMicros(1_008_000)), world(12));
 }
 
 #[test]
 fn a_clock_set_forward_skips_times_and_reaches_them_at_the_step() {
     let clock = stepped(&[(10, 100)]);
-    assert_eq!(clock.world_at(UnixMicros(1_050_000)), world(10));
+    assert_eq!(clock.next_at(WorldMicros::START, UnixMicros(1_050_000)), world(10));
 }
 
 #[test]
@@ -68,15 +75,15 @@ fn steps_move_no_monotonic_clock_and_drift_does() {
 #[test]
 fn a_clock_that_stands_still_never_gets_there() {
     let clock = Clock { drift_ppm: -1_000_000, ..Clock::starting_at(UnixMicros(5)) };
-    assert_eq!(clock.world_at(UnixMicros(5)), WorldMicros::START);
-    assert_eq!(clock.world_at(UnixMicros(6)), WorldMicros::NEVER);
+    assert_eq!(clock.next_at(WorldMicros::START, UnixMicros(5)), WorldMicros::START);
+    assert_eq!(clock.next_at(WorldMicros::START, UnixMicros(6)), WorldMicros::NEVER);
 }
 
 proptest! {
     #[test]
-    fn world_at_is_reached_and_not_a_microsecond_too_late(clock in clocks(), local in micros()) {
+    fn next_at_is_reached_and_not_a_microsecond_too_late(clock in clocks(), local in micros()) {
         let local = UnixMicros(local);
-        let at = clock.world_at(local);
+        let at = clock.next_at(WorldMicros::START, local);
         if at < WorldMicros::NEVER {
             prop_assert!(clock.now(at) >= local);
         }
@@ -100,7 +107,7 @@ proptest! {
         let clock = Clock { epoch: UnixMicros(1_000), drift_ppm, steps };
         let local = UnixMicros(local);
         let found = first_by_search(&clock, local, 5_000);
-        let told = clock.world_at(local);
+        let told = clock.next_at(WorldMicros::START, local);
         prop_assert_eq!(found, (told < WorldMicros(5_000)).then_some(told));
     }
 

@@ -5,6 +5,7 @@ use ff_core::types::{ExecutionId, LaneId, Namespace, TimestampMs};
 use super::{Actor, Input, Outbox};
 use crate::{
     grant::Millis,
+    library::Functions,
     plan::Execution,
     protocol::{CreateExecution, policy_json},
 };
@@ -15,15 +16,17 @@ const AGAIN_MS: u64 = 250;
 /// Creates executions.
 pub struct Submitter {
     executions: Vec<(ExecutionId, Execution)>,
+    /// Whether the library has anything that ends a delay.
+    delays: bool,
 }
 
 /// What the submitter comes back to: an execution, by its place in the plan.
 pub type Then = usize;
 
 impl Submitter {
-    /// Submits these, each at its time.
-    pub fn new(executions: Vec<(ExecutionId, Execution)>) -> Self {
-        Self { executions }
+    /// Submits these, each at its time; a library that promotes nothing is asked for no delay.
+    pub fn new(executions: Vec<(ExecutionId, Execution)>, functions: &Functions) -> Self {
+        Self { executions, delays: functions.has("ff_promote_delayed") }
     }
 }
 
@@ -39,7 +42,8 @@ impl Actor for Submitter {
             }
             Input::Due(place) => {
                 if let Some((id, execution)) = self.executions.get(place) {
-                    out.call(creation(id, execution, now), |_| place);
+                    let delay_ms = execution.delay_ms.filter(|_| self.delays);
+                    out.call(creation(id, execution, delay_ms, now), |_| place);
                 }
             }
             Input::Answered { then, answer: Err(_) } => out.wake(AGAIN_MS, then),
@@ -48,7 +52,12 @@ impl Actor for Submitter {
     }
 }
 
-fn creation(id: &ExecutionId, execution: &Execution, now: TimestampMs) -> CreateExecution {
+fn creation(
+    id: &ExecutionId,
+    execution: &Execution,
+    delay_ms: Option<u64>,
+    now: TimestampMs,
+) -> CreateExecution {
     CreateExecution {
         execution_id: id.clone(),
         namespace: Namespace::new("sim"),
@@ -59,7 +68,7 @@ fn creation(id: &ExecutionId, execution: &Execution, now: TimestampMs) -> Create
         policy_json: policy_json(execution.capabilities.iter().map(String::as_str)),
         // What the worker is to do travels with the execution, as work does.
         payload: serde_json::to_vec(execution).expect("a plan is plain data"),
-        delay_until: execution.delay_ms.map(|ms| TimestampMs(now.0.saturating_add_unsigned(ms))),
+        delay_until: delay_ms.map(|ms| TimestampMs(now.0.saturating_add_unsigned(ms))),
         idempotency_key: None,
         dedup_ttl: Millis(0),
         tags: Default::default(),

@@ -336,7 +336,7 @@ impl Connection {
 fn claim_at(world: &World, call: Option<&FunctionCall>, offset_ms: i64) -> Option<WorldMicros> {
     let expires_at_ms = world.recorder.borrow().grant_expiry_ms(call?.execution?)?;
     let local = UnixMicros::from_millis(expires_at_ms.saturating_add(offset_ms).max(0) as u64);
-    Some(world.clock(Node::Valkey).world_at(local))
+    Some(world.clock(Node::Valkey).next_at(world.now(), local))
 }
 
 /// Sends the same bytes once more, later, on a connection of their own.

@@ -133,7 +133,7 @@ impl Environment for NodeTime {
     }
 
     fn sleep_until(&self, at: UnixMicros) -> LocalFuture {
-        let sleep = self.time.sleep_until(self.clock.world_at(at));
+        let sleep = self.time.sleep_until(self.clock.next_at(self.time.now(), at));
         Box::pin(sleep)
     }
 }

@@ -218,7 +218,8 @@ impl World {
             Node::Valkey => server::serve(self).await,
             Node::Submitter => {
                 let plan = self.plan.executions.iter().cloned();
-                let actor = Submitter::new(self.executions.iter().cloned().zip(plan).collect());
+                let actor =
+                    Submitter::new(self.executions.iter().cloned().zip(plan).collect(), &self.functions);
                 process::run(self, node, actor).await;
             }
             Node::Scheduler(_) => {

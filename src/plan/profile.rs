@@ -77,7 +77,8 @@ fn calm() -> Shape {
         lease_ttl_ms: 600..=4_000,
         work_ms: 1..=1_500,
         request_timeout_ms: 500..=1_000,
-        latency_us: 1_000..=3_000,
+        latency_us: 300..=2_000,
+        jitter_us: 0..=2_000,
         loss_ppm: 0..=0,
         faults: 0..=0,
         weights: Weights::default(),
@@ -91,7 +92,9 @@ fn race() -> Shape {
         schedulers: 2..=3,
         executions: 3..=12,
         slots: 2..=6,
-        grant_ttl_ms: vec![1..=40],
+        grant_ttl_ms: vec![4..=60],
+        latency_us: 50..=400,
+        jitter_us: 0..=400,
         lease_ttl_ms: 30..=400,
         work_ms: 1..=200,
         faults: 0..=4,
@@ -103,7 +106,10 @@ fn race() -> Shape {
 fn edge() -> Shape {
     Shape {
         executions: 6..=20,
-        grant_ttl_ms: vec![0..=0, 1..=1, 2..=10, 20..=200],
+        // At the shortest, only the quickest of claims arrive in time; of none, none does.
+        grant_ttl_ms: vec![0..=0, 1..=1, 2..=10, 10..=60, 20..=200],
+        latency_us: 50..=300,
+        jitter_us: 0..=100,
         lease_ttl_ms: 10..=500,
         work_ms: 1..=600,
         faults: 4..=10,
@@ -159,7 +165,8 @@ fn swarm() -> impl Strategy<Value = Plan> {
         claim_at_expiry: w[7],
         grant_message: w[8],
     });
-    let grant_ttl_ms = prop_oneof![1 => Just(0..=0), 2 => Just(1..=50), 6 => Just(50..=3_000)];
+    // Grants of no duration never exist, and nothing comes of such a run: one in forty is enough.
+    let grant_ttl_ms = prop_oneof![1 => Just(0..=0), 4 => Just(5..=60), 35 => Just(50..=3_000)];
     let skew_ms = prop_oneof![3 => Just(0i64), 1 => Just(50), 1 => Just(3_000)];
     let loss_ppm = prop_oneof![3 => Just(0u32), 1 => Just(20_000)];
     (weights, grant_ttl_ms, skew_ms, loss_ppm, 3..=8usize, 50..=3_000u64).prop_flat_map(
@@ -168,10 +175,11 @@ fn swarm() -> impl Strategy<Value = Plan> {
                 workers: 2..=most_workers,
                 schedulers: 1..=3,
                 executions: 10..=40,
-                // Now and then a grant that never existed, among others that do.
                 grant_ttl_ms: vec![grant_ttl_ms],
                 lease_ttl_ms: lease_ttl_ms..=lease_ttl_ms,
                 request_timeout_ms: 100..=1_000,
+                latency_us: 50..=1_500,
+                jitter_us: 0..=1_500,
                 loss_ppm: 0..=loss_ppm,
                 faults: 0..=16,
                 weights,

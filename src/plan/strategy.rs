@@ -32,6 +32,7 @@ pub(super) struct Shape {
     pub work_ms: RangeInclusive<u64>,
     pub request_timeout_ms: RangeInclusive<u64>,
     pub latency_us: RangeInclusive<u64>,
+    pub jitter_us: RangeInclusive<u64>,
     pub loss_ppm: RangeInclusive<u32>,
     pub faults: RangeInclusive<usize>,
     /// How often each kind of fault is drawn; those with weight 0 never are.
@@ -120,7 +121,7 @@ fn execution(cast: &Cast, shape: &Shape) -> impl Strategy<Value = Execution> + u
         0..=2_000u64,
         prop_oneof![3 => Just(0), 1 => 0..=9_000i32],
         option::weighted(0.15, 1..=1_500u64),
-        prop::bool::weighted(0.2),
+        prop::bool::weighted(0.1),
         0..=2u8,
         works(shape),
     );
@@ -165,8 +166,18 @@ fn settings(shape: &Shape) -> impl Strategy<Value = Settings> + use<> {
         prop_oneof![Just(1u16), Just(2), Just(4), Just(8)],
         50..=300u64,
         prop_oneof![2 => Just(0u8), 1 => 1..=2u8],
+        500..=3_000u64,
     );
-    drawn.prop_map(|(grant_ttl_ms, lease_ttl_ms, request_timeout_ms, partitions, poll_ms, claim_again)| {
+    drawn.prop_map(|drawn| {
+        let (
+            grant_ttl_ms,
+            lease_ttl_ms,
+            request_timeout_ms,
+            partitions,
+            poll_ms,
+            claim_again,
+            unblock_scan_ms,
+        ) = drawn;
         Settings {
             grant_ttl_ms,
             lease_ttl_ms,
@@ -174,13 +185,14 @@ fn settings(shape: &Shape) -> impl Strategy<Value = Settings> + use<> {
             partitions,
             poll_ms,
             claim_again,
+            unblock_scan_ms,
             ..Settings::default()
         }
     })
 }
 
 fn network(shape: &Shape) -> impl Strategy<Value = Network> + use<> {
-    (shape.latency_us.clone(), 0..=2_000u64, shape.loss_ppm.clone())
+    (shape.latency_us.clone(), shape.jitter_us.clone(), shape.loss_ppm.clone())
         .prop_map(|(latency_us, jitter_us, loss_ppm)| Network { latency_us, jitter_us, loss_ppm })
 }
 
@@ -192,7 +204,7 @@ fn clocks(cast: &Cast, shape: &Shape) -> BoxedStrategy<BTreeMap<Node, WrongClock
     let step = (0..=FAULTS_WITHIN_MS, -skew..=skew).prop_map(|(at_ms, by_ms)| ClockStep { at_ms, by_ms });
     let clock = (-skew..=skew, -500..=500i32, vec(step, 0..=1))
         .prop_map(|(offset_ms, drift_ppm, steps)| WrongClock { offset_ms, drift_ppm, steps });
-    let mut nodes = vec![Node::Scanner, Node::Submitter];
+    let mut nodes = vec![Node::Valkey, Node::Scanner, Node::Submitter];
     nodes.extend(cast.worker_nodes());
     nodes.extend(cast.scheduler_nodes());
     prop::collection::btree_map(prop::sample::select(nodes), clock, 0..=3).boxed()

@@ -98,9 +98,6 @@ impl Counter {
                     _ => {}
                 }
             }
-            What::StateChanged { ownership, .. } if ownership == "lease_expired_reclaimable" => {
-                self.hit(EXPIRED_MARKED);
-            }
             What::NoReply { function, .. } if is_claim(function) => {
                 if let Some(sent) = event.cause {
                     self.given_up.insert(sent);
@@ -122,6 +119,9 @@ impl Counter {
                 self.hit(WORKER_BACK);
             }
         }
+        if called.function == "ff_mark_lease_expired_if_due" && called.answer == "OK" {
+            self.hit(EXPIRED_MARKED);
+        }
         if !is_claim(&called.function) {
             return;
         }
@@ -133,6 +133,10 @@ impl Counter {
         }
         let Some(execution) = called.presented.execution else { return };
         let Some((grant, expires_at_ms)) = self.expires_at_ms.get(&execution).copied() else { return };
+        // A claim that is sent on to another function has not raced anyone yet.
+        if called.answer == "use_claim_resumed_execution" {
+            return;
+        }
         let claims = self.claims.entry(grant).or_default();
         *claims += 1;
         if *claims == 2 {
