@@ -27,7 +27,12 @@ pub struct Finding {
 }
 
 /// The findings of this build: those of `fixtures/findings`, so that the command works without the folder.
-const FINDINGS: &[&str] = &[];
+const FINDINGS: &[&str] = &[
+    include_str!("../fixtures/findings/cancel-from-a-former-owner/finding.json"),
+    include_str!("../fixtures/findings/cancel-under-expired-lease/finding.json"),
+    include_str!("../fixtures/findings/eligible-in-the-delayed-set/finding.json"),
+    include_str!("../fixtures/findings/renewal-of-a-marked-lease/finding.json"),
+];
 
 impl Finding {
     /// Every known finding.

@@ -192,6 +192,14 @@ impl Shared {
         peer.requests += 1;
         self.effects.clear();
         let reply = self.engine.execute(&mut peer.session, args, now, &mut self.effects);
+        tracing::trace!(
+            now_us = now.0,
+            session = id,
+            nth = peer.requests,
+            command = %args[0].escape_ascii(),
+            effects = self.effects.len(),
+            error = reply.error().map(tracing::field::display),
+        );
         self.observer.executed(&Executed {
             session: id,
             nth: peer.requests,

@@ -157,7 +157,8 @@ impl Worker {
             let lane_id = self.config.lanes[self.turn % self.config.lanes.len()].clone();
             let scheduler = (self.turn % usize::from(self.config.schedulers)) as u16 + 1;
             self.turn += 1;
-            let id = AskId(self.fresh());
+            // Drawn, not counted: an answer to a question of an earlier life must not look like one to this life's.
+            let id = AskId(self.random.next_u64());
             self.asked.insert(id, Question { lane_id: lane_id.clone(), open: true });
             let ask = Ask {
                 id,

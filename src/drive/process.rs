@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Debug,
     future::{Future, poll_fn},
     pin::pin,
     rc::Rc,
@@ -25,7 +26,7 @@ use crate::{
 };
 
 /// Runs an actor for as long as its node lives.
-pub(super) async fn run<A: Actor>(world: Rc<World>, node: Node, actor: A) {
+pub(super) async fn run<A: Actor<Then: Debug>>(world: Rc<World>, node: Node, actor: A) {
     let mailbox = world.post.mailbox(world.host(node));
     let client = Client::new(Rc::clone(&world), node);
     let mut process =
@@ -47,7 +48,7 @@ struct Process<A: Actor> {
     armed: Option<WorldMicros>,
 }
 
-impl<A: Actor> Process<A> {
+impl<A: Actor<Then: Debug>> Process<A> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Some((input, cause)) = self.next(cx) {
             self.step(input, cause);
@@ -77,6 +78,7 @@ impl<A: Actor> Process<A> {
 
     fn step(&mut self, input: Input<A::Then>, cause: Option<Seq>) {
         let mut out = Outbox::default();
+        tracing::trace!(at_us = self.world.now().0, node = %self.node, cause, ?input, "step");
         self.actor.step(self.world.wall(self.node), input, &mut out);
         for output in out.drain() {
             match output {

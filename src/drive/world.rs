@@ -179,7 +179,6 @@ impl World {
     }
 
     pub fn record(&self, node: Node, cause: Option<Seq>, what: What) -> Seq {
-        tracing::debug!(%node, at_us = self.now().0, ?what);
         self.recorder.borrow_mut().record(self.now().0, node, cause, what)
     }
 

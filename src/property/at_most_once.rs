@@ -5,12 +5,14 @@
 use std::collections::BTreeSet;
 
 use super::{Breach, Property, Scene, ensure};
-use crate::trace::{GrantRef, Seq, What};
+use crate::trace::{Exec, GrantRef, Seq, What};
 
 #[derive(Default)]
 pub(super) struct AtMostOnce {
     /// Grants of which a lease was made.
     spent: BTreeSet<GrantRef>,
+    /// Executions whose latest grant was consumed.
+    without_grant: BTreeSet<Exec>,
     /// The grant that the call just deleted, and the call.
     taken: Option<(GrantRef, Option<Seq>)>,
 }
@@ -18,12 +20,24 @@ pub(super) struct AtMostOnce {
 impl Property for AtMostOnce {
     fn observe(&mut self, scene: &Scene<'_>) -> Result<(), Breach> {
         match &scene.event.what {
-            What::GrantConsumed { grant } => self.taken = Some((*grant, scene.event.cause)),
+            What::GrantIssued { grant, .. } => {
+                self.without_grant.remove(&grant.execution);
+            }
+            What::GrantConsumed { grant } => {
+                self.taken = Some((*grant, scene.event.cause));
+                self.without_grant.insert(grant.execution);
+            }
             What::GrantDropped { grant } => {
                 return Err(Breach::new(
                     "grant-without-lease",
                     format!("the grant of {} was consumed and no lease came of it", grant.execution),
                 ));
+            }
+            // The grant is gone, and a second lease came of it all the same.
+            What::LeaseCreated { execution, grant: None, epoch, .. } => {
+                ensure(!self.without_grant.contains(execution), "spent-grant", || {
+                    format!("{execution} got a second lease (epoch {epoch}) from one grant")
+                })?;
             }
             What::LeaseCreated { execution, grant: Some(grant), epoch, .. } => {
                 ensure(self.spent.insert(*grant), "spent-grant", || {

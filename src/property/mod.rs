@@ -5,6 +5,7 @@
 //! knows a library: the same oracles judge the published one and yours.
 
 mod at_most_once;
+mod eligible;
 mod expiry;
 mod fence;
 mod lane;
@@ -32,6 +33,8 @@ pub struct Scene<'a> {
     pub event: &'a Event,
     /// The function call that caused it; for [`What::Called`], the call itself.
     pub call: Option<&'a Called>,
+    /// Whether it is the last that the call caused: what holds between calls is judged here.
+    pub ends_call: bool,
 }
 
 /// What a monitor says went wrong.
@@ -99,6 +102,11 @@ pub static CATALOGUE: &[Entry] = &[
         claim: "Nothing is accepted from a lease that is not the current one.",
         monitor: || Box::<fence::Fence>::default(),
     },
+    Entry {
+        name: "eligible",
+        claim: "An execution that is eligible now is in its lane's eligible set, where a scheduler finds it.",
+        monitor: || Box::<eligible::Eligible>::default(),
+    },
 ];
 
 /// No property has this name.
@@ -118,9 +126,11 @@ pub fn find(name: &str) -> Result<&'static Entry, UnknownProperty> {
 pub fn judge(events: &[Event], properties: &[&'static Entry]) -> Vec<Violation> {
     let mut monitors: Vec<_> = properties.iter().map(|entry| Some((entry.monitor)())).collect();
     let mut violations = Vec::new();
-    for event in events {
+    for (at, event) in events.iter().enumerate() {
         let call = call_of(event, events);
-        let scene = Scene { event, call };
+        let goes_on =
+            events.get(at + 1).is_some_and(|next| next.node == event.node && next.cause == event.cause);
+        let scene = Scene { event, call, ends_call: call.is_some() && !goes_on };
         for (entry, slot) in properties.iter().zip(&mut monitors) {
             let Some(monitor) = slot else { continue };
             if let Err(breach) = monitor.observe(&scene) {

@@ -108,6 +108,7 @@ impl Recorder {
     /// Adds an event and says where it stands.
     pub fn record(&mut self, at_us: u64, node: Node, cause: Option<Seq>, what: What) -> Seq {
         let seq = self.events.len() as Seq;
+        tracing::debug!(at_us, %node, seq, cause, ?what);
         self.events.push(Event { seq, at_us, node, cause, what });
         seq
     }
