@@ -28,7 +28,7 @@ use grantsim::{
         token::{Token, TokenError},
     },
     property::{self, Entry, reach},
-    report,
+    report::{self, Detail},
     trace::Trace,
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -125,9 +125,10 @@ struct ReplayArgs {
     /// Write the plan, to edit it or to keep it.
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
-    /// Print the whole run as a timeline.
-    #[arg(long)]
-    timeline: bool,
+    /// Print the run as a timeline: the life of its grants and leases, or every event.
+    #[arg(long, value_name = "life|full", num_args = 0..=1, require_equals = true, default_missing_value = "life",
+          value_parser = detail)]
+    timeline: Option<Detail>,
     /// Show what engine, links and processes do as they do it, on standard error; twice for more.
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
@@ -252,8 +253,8 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<Exit> {
         trace.write(&mut file).and_then(|()| file.flush()).with_context(|| format!("{}", path.display()))?;
     }
     let mut out = String::new();
-    if args.timeline {
-        out += &report::timeline(&trace);
+    if let Some(detail) = args.timeline {
+        out += &report::timeline(&trace, detail);
     }
     let known = Finding::of(&subject.library);
     let mut exit = Exit::AllHeld;
@@ -415,6 +416,14 @@ fn show_tracing(verbose: u8) {
     let targets = Targets::new().with_target("grantsim", level).with_target("valkey_sim", level);
     let lines = fmt::layer().without_time().with_writer(io::stderr).with_ansi(false).with_filter(targets);
     tracing_subscriber::registry().with(lines).init();
+}
+
+fn detail(text: &str) -> Result<Detail, String> {
+    match text {
+        "life" => Ok(Detail::Life),
+        "full" => Ok(Detail::Full),
+        _ => Err(format!("{text:?} is no timeline: say life or full")),
+    }
 }
 
 fn hex(text: &str) -> Result<u64, String> {
