@@ -309,3 +309,39 @@ fn nothing_is_coloured_where_no_terminal_is() {
         );
     }
 }
+
+#[test]
+fn an_error_is_said_once() {
+    let missing = grantsim(&["replay", "no-such.json"]);
+    assert_eq!(missing.err.matches("No such file").count(), 1, "{}", missing.err);
+    let broken = changed_plan("said-once.json", "\"schema\": 1,", "\"schema\" 1,");
+    let broken = grantsim(&["replay", &broken]);
+    assert_eq!(broken.err.matches("line 4").count(), 1, "{}", broken.err);
+}
+
+#[test]
+fn a_hunt_of_no_seeds_proves_nothing_and_is_refused() {
+    grantsim(&["hunt", "--seeds", "0"]).fails(BAD_INPUT, &["--seeds"]);
+}
+
+#[test]
+fn a_plan_recorded_with_another_library_says_so() {
+    let path = scratch("recorded.json");
+    let path = path.to_str().expect("a path in UTF-8");
+    grantsim(&["replay", LIFE, "--plan", path]).succeeds();
+    let about = PlanFile::read(Path::new(LIFE)).expect("a plan").about;
+    assert_eq!(PlanFile::read(Path::new(path)).expect("a plan").about, about, "the plan lost its purpose");
+    let same = grantsim(&["replay", path]);
+    assert!(!same.err.contains("recorded with"), "{}", same.err);
+    let other = grantsim(&["replay", path, "--library", "fixtures/libraries/minimal.lua"]);
+    other.fails(ALL_HELD, &["recorded with library flowfabric", "minimal@"]);
+}
+
+#[test]
+fn a_loop_that_catches_its_own_errors_is_stopped_all_the_same() {
+    let call = "redis.register_function('ff_renew_lease', function(keys, args)";
+    let body = "while true do pcall(function() while true do end end) end";
+    let looping = changed_library("stubborn.lua", call, &format!("{call} {body}"));
+    grantsim(&["replay", LIFE, "--library", &looping])
+        .fails(BAD_INPUT, &["ff_renew_lease", "did not return"]);
+}
