@@ -28,7 +28,7 @@ use grantsim::{
         token::{Token, TokenError},
     },
     property::{self, Entry, reach},
-    report,
+    report::{self, Detail},
     trace::Trace,
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -87,7 +87,7 @@ struct HuntArgs {
     #[command(flatten)]
     library: LibraryArgs,
     /// How many seeds.
-    #[arg(long, default_value_t = 500, conflicts_with = "for")]
+    #[arg(long, default_value_t = 500, conflicts_with = "for", value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// How long instead: 90s, 10m, 2h.
     #[arg(long, value_name = "TIME", value_parser = duration)]
@@ -125,9 +125,10 @@ struct ReplayArgs {
     /// Write the plan, to edit it or to keep it.
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
-    /// Print the whole run as a timeline.
-    #[arg(long)]
-    timeline: bool,
+    /// Print the run as a timeline: the life of its grants and leases, or every event.
+    #[arg(long, value_name = "life|full", num_args = 0..=1, require_equals = true, default_missing_value = "life",
+          value_parser = detail)]
+    timeline: Option<Detail>,
     /// Show what engine, links and processes do as they do it, on standard error; twice for more.
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
@@ -142,10 +143,20 @@ fn main() -> ExitCode {
         Command::Profiles => print(&profiles()),
     };
     let exit = result.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", describe(&error));
         exit_of(&error)
     });
     ExitCode::from(exit as u8)
+}
+
+/// An error and its causes in a line. Most errors name their cause themselves, before they say what to do about it: what
+/// has been said is not said again.
+fn describe(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match &*said {
+        "" => cause,
+        _ if said.contains(&cause) => said,
+        _ => format!("{said}: {cause}"),
+    })
 }
 
 /// Which kind of wrong an error is.
@@ -227,14 +238,25 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<Exit> {
     if args.verbose > 0 {
         show_tracing(args.verbose);
     }
-    let (mut plan, token) = read_plan(&args.what)?;
-    args.library.adjust(&mut plan);
+    let (mut file, token) = read_plan(&args.what)?;
+    args.library.adjust(&mut file.plan);
     let subject = Subject::new(args.library.library()?)?;
     let properties = args.library.properties()?;
-    if let Some(path) = &args.plan {
-        PlanFile { about: String::new(), library: Some(subject.reference()), plan: plan.clone() }
-            .write(path)?;
+    if let Some(recorded) = file.library.replace(subject.reference()).filter(|it| *it != subject.reference())
+    {
+        eprintln!(
+            "note: {} was recorded with library {} {}, and this is {} {}",
+            args.what,
+            recorded.name,
+            recorded.version,
+            subject.library.name(),
+            subject.library.version()
+        );
     }
+    if let Some(path) = &args.plan {
+        file.write(path)?;
+    }
+    let plan = file.plan;
     let mut trace = drive::run(&plan, &subject)?;
     // Nothing is shown of the second run: it only has to be the same.
     let again = tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || {
@@ -252,8 +274,8 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<Exit> {
         trace.write(&mut file).and_then(|()| file.flush()).with_context(|| format!("{}", path.display()))?;
     }
     let mut out = String::new();
-    if args.timeline {
-        out += &report::timeline(&trace);
+    if let Some(detail) = args.timeline {
+        out += &report::timeline(&trace, detail);
     }
     let known = Finding::of(&subject.library);
     let mut exit = Exit::AllHeld;
@@ -295,13 +317,13 @@ fn first_difference(one: &Trace, other: &Trace) -> Option<usize> {
 }
 
 /// The plan that a token or a file names.
-fn read_plan(what: &str) -> anyhow::Result<(Plan, Option<Token>)> {
+fn read_plan(what: &str) -> anyhow::Result<(PlanFile, Option<Token>)> {
     let path = Path::new(what);
     if path.exists() || what.ends_with(".json") {
-        return Ok((PlanFile::read(path)?.plan, None));
+        return Ok((PlanFile::read(path)?, None));
     }
     let token: Token = what.parse()?;
-    Ok((token.plan(), Some(token)))
+    Ok((PlanFile { about: String::new(), library: None, plan: token.plan() }, Some(token)))
 }
 
 impl LibraryArgs {
@@ -415,6 +437,14 @@ fn show_tracing(verbose: u8) {
     let targets = Targets::new().with_target("grantsim", level).with_target("valkey_sim", level);
     let lines = fmt::layer().without_time().with_writer(io::stderr).with_ansi(false).with_filter(targets);
     tracing_subscriber::registry().with(lines).init();
+}
+
+fn detail(text: &str) -> Result<Detail, String> {
+    match text {
+        "life" => Ok(Detail::Life),
+        "full" => Ok(Detail::Full),
+        _ => Err(format!("{text:?} is no timeline: say life or full")),
+    }
 }
 
 fn hex(text: &str) -> Result<u64, String> {

@@ -82,6 +82,8 @@ struct FunctionCall {
     function: String,
     execution: Option<Exec>,
     sent: Seq,
+    /// Keeps the run from ending before its client knows what came of it.
+    _under_way: Rc<()>,
 }
 
 impl<T> Client<T> {
@@ -129,7 +131,7 @@ impl<T> Client<T> {
         let function = is_call.then(|| String::from_utf8_lossy(request.name()).into_owned())?;
         let execution = request.execution_id().map(|id| self.world.recorder.borrow_mut().execution(id));
         let sent = self.world.record(self.node, cause, What::Sent { function: function.clone(), execution });
-        Some(FunctionCall { function, execution, sent })
+        Some(FunctionCall { function, execution, sent, _under_way: Rc::clone(&self.world.under_way) })
     }
 
     /// The plan's fault for this call of the function, if there is one.
@@ -255,7 +257,7 @@ impl<T> Client<T> {
         let Some(pending) = self.inflight.pop_front() else { return };
         let cause = match pending.call {
             None => pending.cause,
-            Some(FunctionCall { function, execution, sent }) => {
+            Some(FunctionCall { function, execution, sent, .. }) => {
                 let called = self.world.requests.borrow_mut().called.remove(&request).unwrap_or(sent);
                 let what = What::Saw { function, execution, answer: answer(&reply) };
                 Some(self.world.record(self.node, Some(called), what))
@@ -300,7 +302,7 @@ impl<T> Client<T> {
     fn lose(&mut self, pending: Pending<T>, lost: Lost) {
         let cause = match pending.call {
             None => pending.cause,
-            Some(FunctionCall { function, execution, sent }) => {
+            Some(FunctionCall { function, execution, sent, .. }) => {
                 Some(self.world.record(self.node, Some(sent), What::NoReply { function, execution, lost }))
             }
         };

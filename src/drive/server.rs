@@ -172,7 +172,7 @@ impl Observer for Tap {
         if let Some(called) = called {
             requests.called.insert(request, called);
         }
-        if executed.reply.error().is_some_and(|error| is_out_of_instructions(error)) {
+        if executed.reply.error().is_some_and(is_out_of_instructions) {
             let function = executed.args.get(1).map(|name| String::from_utf8_lossy(name).into_owned());
             self.endless.borrow_mut().get_or_insert(function.unwrap_or_default());
         }

@@ -53,6 +53,8 @@ pub(super) struct World {
     pub requests: Rc<RefCell<Requests>>,
     /// When the last thing that a fault left in the network will have arrived.
     pub late_until: Cell<WorldMicros>,
+    /// Shared by every call that its client still waits for.
+    pub under_way: Rc<()>,
     /// Set when a function had to be stopped.
     pub endless: Rc<RefCell<Option<String>>>,
     time: link::World,
@@ -134,6 +136,7 @@ impl World {
             functions: Arc::new(functions),
             claim_function,
             late_until: Cell::new(faults_end(&plan)),
+            under_way: Rc::new(()),
             counts: RefCell::default(),
             lives: RefCell::default(),
             plan,
@@ -283,7 +286,8 @@ impl World {
             }
             let recorder = self.recorder.borrow();
             let (created, open) = recorder.open_executions();
-            let done = created == self.plan.executions.len() && open == 0;
+            let is_idle = Rc::strong_count(&self.under_way) == 1;
+            let done = created == self.plan.executions.len() && open == 0 && is_idle;
             if recorder.events().len() > MAX_EVENTS {
                 break Ended::TooManyEvents;
             } else if self.now() >= end {

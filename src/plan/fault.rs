@@ -149,6 +149,21 @@ impl Fault {
         }
     }
 
+    /// The longest of the times in it, milliseconds.
+    pub fn longest_ms(&self) -> u64 {
+        match *self {
+            Fault::Crash { at_ms, down_ms, .. } => at_ms.max(down_ms.unwrap_or(0)),
+            Fault::Pause { at_ms, for_ms, .. } | Fault::Partition { at_ms, for_ms, .. } => at_ms.max(for_ms),
+            Fault::LoseRequest { .. } | Fault::LoseReply { .. } => 0,
+            Fault::DelayRequest { by_ms: ms, .. } | Fault::RepeatRequest { after_ms: ms, .. } => ms,
+            Fault::ClaimAtExpiry { offset_ms, .. } => offset_ms.unsigned_abs(),
+            Fault::GrantMessage { fate, .. } => match fate {
+                Fate::Drop => 0,
+                Fate::Delay(ms) | Fate::Twice(ms) => ms,
+            },
+        }
+    }
+
     /// The call it hits, for the faults of calls.
     pub fn call(&self) -> Option<&CallRef> {
         match self {

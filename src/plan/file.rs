@@ -4,7 +4,7 @@ use std::{fs, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Plan, SCHEMA};
+use super::{Ending, Execution, Fault, Network, Plan, SCHEMA, Work};
 use crate::trace::file::LibraryRef;
 
 /// A plan in a file, and what it was made for.
@@ -70,16 +70,25 @@ impl PlanFile {
     /// [`PlanFileError`]: every variant says what to do next.
     pub fn read(path: &Path) -> Result<Self, PlanFileError> {
         let shown = path.display().to_string();
-        let text =
-            fs::read_to_string(path).map_err(|source| PlanFileError::Io { path: shown.clone(), source })?;
-        let not_a_plan = |source| PlanFileError::NotAPlan { path: shown.clone(), source };
-        let value: serde_json::Value = serde_json::from_str(&text).map_err(not_a_plan)?;
+        match fs::read_to_string(path) {
+            Ok(text) => Self::from_json(&shown, &text),
+            Err(source) => Err(PlanFileError::Io { path: shown, source }),
+        }
+    }
+
+    /// Reads a plan file's text; `path` is what an error calls it.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn from_json(path: &str, text: &str) -> Result<Self, PlanFileError> {
+        let not_a_plan = |source| PlanFileError::NotAPlan { path: path.to_owned(), source };
+        let value: serde_json::Value = serde_json::from_str(text).map_err(not_a_plan)?;
         if let Some(found) = value["plan"]["schema"].as_u64().filter(|found| *found != u64::from(SCHEMA)) {
-            return Err(PlanFileError::Schema { path: shown, found });
+            return Err(PlanFileError::Schema { path: path.to_owned(), found });
         }
         // From the text again, for the sake of line numbers in the error.
-        let file: Self = serde_json::from_str(&text).map_err(not_a_plan)?;
-        file.plan.check().map_err(|source| PlanFileError::Invalid { path: shown.clone(), source })?;
+        let file: Self = serde_json::from_str(text).map_err(not_a_plan)?;
+        file.plan.check().map_err(|source| PlanFileError::Invalid { path: path.to_owned(), source })?;
         Ok(file)
     }
 
@@ -106,6 +115,11 @@ mod limits {
     pub const PARTITIONS: u16 = 4_096;
     /// 2100-01-01: far enough, and all sums of times stay well inside 63 bits.
     pub const EPOCH_MS: u64 = 4_102_444_800_000;
+    /// A clock may be wrong by ten years.
+    pub const CLOCK_MS: u64 = 10 * 365 * TIME_MS;
+    /// A clock may gain or lose a tenth.
+    pub const DRIFT_PPM: u32 = 100_000;
+    pub const MINUTE_US: u64 = 60_000_000;
 }
 
 impl Plan {
@@ -137,6 +151,9 @@ impl Plan {
             format!("settings.partitions is {partitions}, not 1 to {}", limits::PARTITIONS),
         )?;
         self.check_intervals()?;
+        self.check_network()?;
+        self.check_clocks()?;
+        self.check_times()?;
         for lane in self.lanes() {
             ff_core::types::LaneId::try_new(lane)
                 .map_err(|why| InvalidPlan(format!("lane {lane:?}: {why}")))?;
@@ -167,9 +184,60 @@ impl Plan {
         }
     }
 
+    fn check_network(&self) -> Result<(), InvalidPlan> {
+        let Network { latency_us, jitter_us, loss_ppm } = self.network;
+        let slow = latency_us > limits::MINUTE_US || jitter_us > limits::MINUTE_US;
+        match (slow, loss_ppm) {
+            (true, _) => Err(InvalidPlan("network.latency_us or jitter_us is more than a minute".to_owned())),
+            (_, 1_000_000..) => {
+                Err(InvalidPlan("network.loss_ppm leaves nothing: it is 0 to 999999".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_clocks(&self) -> Result<(), InvalidPlan> {
+        for (node, clock) in &self.clocks {
+            let jumps = clock.steps.iter().map(|step| step.by_ms).chain([clock.offset_ms]);
+            if jumps.map(i64::unsigned_abs).any(|ms| ms > limits::CLOCK_MS) {
+                return Err(InvalidPlan(format!("the clock of {node} is wrong by more than ten years")));
+            }
+            if clock.drift_ppm.unsigned_abs() > limits::DRIFT_PPM {
+                return Err(InvalidPlan(format!(
+                    "the clock of {node} drifts by more than {} ppm",
+                    limits::DRIFT_PPM
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every other time of the plan is at most a day, so that no sum of some overflows.
+    fn check_times(&self) -> Result<(), InvalidPlan> {
+        let of_execution = |execution: &Execution| {
+            let of_work = |work: &Work| match work.ends {
+                Ending::Delay(by_ms) => work.takes_ms.max(by_ms),
+                _ => work.takes_ms,
+            };
+            let own = [execution.at_ms, execution.delay_ms.unwrap_or(0)];
+            own.into_iter().chain(execution.work.iter().map(of_work)).max().unwrap_or(0)
+        };
+        let steps = self.clocks.values().flat_map(|clock| clock.steps.iter().map(|step| step.at_ms));
+        let times = [
+            ("settings.grant_ttl_ms", Some(self.settings.grant_ttl_ms)),
+            ("a time of an execution", self.executions.iter().map(of_execution).max()),
+            ("a time of a fault", self.faults.iter().map(Fault::longest_ms).max()),
+            ("a time of a clock's step", steps.max()),
+        ];
+        match times.iter().find(|(_, ms)| ms.is_some_and(|ms| ms > limits::TIME_MS)) {
+            Some((name, _)) => Err(InvalidPlan(format!("{name} is more than a day"))),
+            None => Ok(()),
+        }
+    }
+
     fn check_faults(&self) -> Result<(), InvalidPlan> {
         let known: std::collections::BTreeSet<_> = self.nodes().collect();
-        let named = self.faults.iter().flat_map(super::Fault::nodes).chain(self.clocks.keys().copied());
+        let named = self.faults.iter().flat_map(Fault::nodes).chain(self.clocks.keys().copied());
         for node in named {
             if !known.contains(&node) {
                 return Err(InvalidPlan(format!("it names {node}, which it does not have")));

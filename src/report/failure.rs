@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::timeline::timeline;
+use super::timeline::excerpt;
 use crate::{
     property::{self, Violation},
     trace::{Event, Exec, Seq, Trace, What},
@@ -21,20 +21,19 @@ pub fn failure(violation: &Violation, trace: &Trace, replay: &str) -> String {
     let _ = writeln!(out, "  fingerprint: {}", violation.fingerprint);
     let _ = writeln!(out, "  replay:      {replay}");
     let _ = writeln!(out, "  what led there:");
-    for line in timeline(&context(violation.at, trace)).lines() {
+    for line in excerpt(trace, context(violation.at, trace)).lines() {
         let _ = writeln!(out, "    {line}");
     }
     out
 }
 
 /// The last events about the violation's execution, up to the end of the call that broke it.
-fn context(at: Seq, trace: &Trace) -> Trace {
+fn context(at: Seq, trace: &Trace) -> Vec<&Event> {
     let execution = trace.events.get(at as usize).and_then(|event| execution_of(event, &trace.events));
     let end = end_of_call(at, &trace.events);
     let about = |event: &&Event| execution.is_none() || execution_of(event, &trace.events) == execution;
-    let mut events: Vec<Event> = trace.events[..end].iter().filter(about).cloned().collect();
-    let skip = events.len().saturating_sub(CONTEXT);
-    Trace { events: events.split_off(skip), header: trace.header.clone(), ..*trace }
+    let mut events: Vec<&Event> = trace.events[..end].iter().filter(about).collect();
+    events.split_off(events.len().saturating_sub(CONTEXT))
 }
 
 fn end_of_call(at: Seq, events: &[Event]) -> usize {

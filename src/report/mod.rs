@@ -6,4 +6,4 @@ mod timeline;
 
 pub use failure::failure;
 pub use summary::summary;
-pub use timeline::timeline;
+pub use timeline::{Detail, timeline};

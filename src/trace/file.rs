@@ -23,6 +23,12 @@ pub struct Header {
     pub dialect: String,
 }
 
+/// What every version's header has: the rest of a header is read once it is known to be of this one.
+#[derive(Deserialize)]
+struct Version {
+    schema: u32,
+}
+
 /// Which library it was, exactly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LibraryRef {
@@ -89,10 +95,11 @@ impl Trace {
         let lines: Vec<String> = input.lines().collect::<io::Result<_>>()?;
         let parse_error = |line, expected| move |source| ReadError::Line { line, expected, source };
         let [first, events @ .., last] = lines.as_slice() else { return Err(ReadError::CutShort) };
-        let header: Header = serde_json::from_str(first).map_err(parse_error(1, "header"))?;
-        if header.schema != SCHEMA {
-            return Err(ReadError::Schema(header.schema));
+        let Version { schema } = serde_json::from_str(first).map_err(parse_error(1, "header"))?;
+        if schema != SCHEMA {
+            return Err(ReadError::Schema(schema));
         }
+        let header = serde_json::from_str(first).map_err(parse_error(1, "header"))?;
         let Footer { ended, simulated_us } = serde_json::from_str(last).map_err(|_| ReadError::CutShort)?;
         let event = |(i, line): (usize, &String)| -> Result<Event, ReadError> {
             serde_json::from_str(line).map_err(parse_error(i + 2, "event"))
