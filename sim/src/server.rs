@@ -18,7 +18,10 @@ use std::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use crate::{
-    engine::{Effects, Engine, Protocol, Reply, ReplyMode, Session, UnixMicros, UnixMillis},
+    engine::{
+        Effects, Engine, ErrorReply, Protocol, Reply, ReplyMode, Session, UnixMicros, UnixMillis,
+        turn::{NOT_ADJUSTABLE, Shown, Turn},
+    },
     resp::{self, ProtocolError, RequestDecoder},
 };
 
@@ -43,6 +46,17 @@ pub trait Environment {
     fn now(&self) -> UnixMicros;
     /// Ends when its clock shows `at`, or later.
     fn sleep_until(&self, at: UnixMicros) -> LocalFuture;
+
+    /// Turns the clock as `SIM CLOCK` asks; says what it shows then. Those who sleep by it must notice.
+    ///
+    /// # Errors
+    /// When the clock is not to be turned, as it is unless implemented otherwise, or not there.
+    fn turn(&self, turn: Turn) -> Result<Shown, ErrorReply> {
+        match turn {
+            Turn::Show => Ok(Shown { now: self.now(), runs: true }),
+            _ => Err(NOT_ADJUSTABLE),
+        }
+    }
 }
 
 /// Sees what a server does, command by command, while nothing else can happen.
@@ -187,11 +201,17 @@ fn micros(at: UnixMillis) -> UnixMicros {
 
 impl Shared {
     /// Runs one request of a connection and queues what it answers; says whether the connection may go on to the next.
-    fn execute(&mut self, id: u64, args: &[&[u8]], now: UnixMicros) -> bool {
+    fn execute(&mut self, id: u64, args: &[&[u8]], environment: &dyn Environment) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else { return false };
         peer.requests += 1;
         self.effects.clear();
-        let reply = self.engine.execute(&mut peer.session, args, now, &mut self.effects);
+        let now = environment.now();
+        let mut reply = self.engine.execute(&mut peer.session, args, now, &mut self.effects);
+        let turn = peer.session.turn.take();
+        if let Some(turn) = turn {
+            reply = environment.turn(turn).map(Reply::from).into();
+        }
+        let turned = turn.is_some_and(|turn| turn != Turn::Show) && reply.error().is_none();
         tracing::trace!(
             now_us = now.0,
             session = id,
@@ -216,7 +236,23 @@ impl Shared {
             self.blocked.push(id);
         }
         self.after_command(now);
+        if turned {
+            self.catch_up(environment.now());
+        }
         ready
+    }
+
+    /// Does at once what is due by a clock that was turned, before anything else can happen.
+    fn catch_up(&mut self, now: UnixMicros) {
+        while self.reap(now) > 0 {}
+        let is_due = |id: &u64| {
+            let blocked = self.peers.get(id).and_then(|peer| peer.session.blocked.as_ref());
+            blocked.and_then(|blocked| blocked.until).is_some_and(|until| now.millis() >= until)
+        };
+        let due: Vec<u64> = self.blocked.iter().copied().filter(is_due).collect();
+        for id in due {
+            self.resume(id, now);
+        }
     }
 
     /// Hands on what a command caused for others: messages, data that someone waits for, keys that will expire.
@@ -301,12 +337,15 @@ impl Shared {
         }
     }
 
-    fn reap(&mut self, now: UnixMicros) {
+    /// Removes some of the keys that have expired; says how many.
+    fn reap(&mut self, now: UnixMicros) -> usize {
         self.effects.clear();
-        if self.engine.reap(now, REAP_LIMIT, &mut self.effects) > 0 {
+        let reaped = self.engine.reap(now, REAP_LIMIT, &mut self.effects);
+        if reaped > 0 {
             self.observer.reaped(now, &self.effects, &self.engine);
             self.after_command(now);
         }
+        reaped
     }
 }
 
@@ -506,7 +545,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut shared = self.server.shared.borrow_mut();
         loop {
             let ready = match self.decoder.next() {
-                Ok(Some(args)) => shared.execute(self.id, &args, self.server.environment.now()),
+                Ok(Some(args)) => shared.execute(self.id, &args, &*self.server.environment),
                 Ok(None) => {
                     self.more = false;
                     return;

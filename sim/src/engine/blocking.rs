@@ -11,7 +11,9 @@ impl Engine {
         let blocked = session.blocked.take()?;
         let args: Vec<&[u8]> = blocked.args.iter().map(|arg| &arg[..]).collect();
         let command = commands::find(args.first().copied().unwrap_or_default())?;
+        let first = effects.len();
         let reply = self.run(command, session, &args, now, effects);
+        self.log_effects(effects, first);
         if session.blocked.take().is_none() {
             return Some(reply);
         }

@@ -75,9 +75,8 @@ fn server(engine: &Engine, now: UnixMicros) -> Fields {
     };
     let up_seconds = now.0.saturating_sub(engine.stats.since.unwrap_or(now).0) / 1_000_000;
     fields.extend([pair("redis_mode", "standalone"), pair("arch_bits", "64")]);
+    fields.extend([pair("process_id", "1"), pair("tcp_port", engine.config.get("port"))]);
     fields.extend(list(&[
-        ("process_id", 1),
-        ("tcp_port", 6_379),
         ("server_time_usec", now.0),
         ("uptime_in_seconds", up_seconds),
         ("uptime_in_days", up_seconds / 86_400),

@@ -24,7 +24,9 @@ mod clients;
 pub mod commands;
 mod config;
 mod dialect;
+mod digest;
 mod effect;
+mod effect_log;
 pub mod functions;
 pub mod glob;
 mod info;
@@ -35,6 +37,7 @@ mod reply;
 mod session;
 mod stats;
 mod time;
+pub mod turn;
 mod typed;
 pub mod value;
 
@@ -51,6 +54,7 @@ use crate::random::Random;
 use clients::Clients;
 use commands::{Command, Flags};
 use config::Config;
+use effect_log::EffectLog;
 use functions::Functions;
 use pubsub::PubSub;
 use stats::Stats;
@@ -63,11 +67,14 @@ pub struct Engine {
     db: Keyspace,
     functions: Functions,
     interpreter: Interpreter,
+    seed: u64,
     random: Random,
     clients: Clients,
     pubsub: PubSub,
     config: Config,
     stats: Stats,
+    /// Kept for `SIM EFFECTS` where the host asked for it.
+    effect_log: Option<EffectLog>,
 }
 
 impl Engine {
@@ -78,11 +85,13 @@ impl Engine {
             db: Keyspace::default(),
             functions: Functions::default(),
             interpreter,
+            seed: 0,
             random: Random::new(0),
             clients: Clients::default(),
             pubsub: PubSub::default(),
             config: Config::default(),
             stats: Stats::default(),
+            effect_log: None,
         }
     }
 
@@ -99,8 +108,28 @@ impl Engine {
     /// Starts all random choices anew from a seed: those of `SPOP`, `RANDOMKEY` … and `math.random` in functions. A
     /// new engine has seed 0; a real server's `math.random` always starts from the same one.
     pub fn seed(&mut self, seed: u64) {
+        self.seed = seed;
         self.random = Random::new(seed);
         self.functions.memento = crate::lua::Memento::seeded(seed as u32);
+    }
+
+    /// Keeps the last effects from now on, for `SIM EFFECTS`.
+    pub fn keep_effects(&mut self) {
+        self.effect_log.get_or_insert_default();
+    }
+
+    fn log_effects(&mut self, effects: &Effects, first: usize) {
+        if let Some(log) = &mut self.effect_log {
+            log.note(effects, first);
+        }
+    }
+
+    /// Changes a setting, as `CONFIG SET` does.
+    ///
+    /// # Errors
+    /// What `CONFIG SET` answers when there is no such setting, or when it cannot have this value.
+    pub fn configure(&mut self, name: &str, value: &str) -> Result<(), ErrorReply> {
+        self.config.set(&[(name.as_bytes(), value.as_bytes())])
     }
 
     /// A new connection.
@@ -131,7 +160,10 @@ impl Engine {
             return Reply::Error(pubsub::only_listens(command));
         }
         self.stats.count(command, now);
-        self.run(command, session, args, now, effects)
+        let first = effects.len();
+        let reply = self.run(command, session, args, now, effects);
+        self.log_effects(effects, first);
+        reply
     }
 
     fn run(
@@ -148,7 +180,7 @@ impl Engine {
 
     /// Removes keys that have expired, `limit` at most, as Valkey's background cycle does. Returns how many.
     pub fn reap(&mut self, now: UnixMicros, limit: usize, effects: &mut Effects) -> usize {
-        let mut reaped = 0;
+        let (mut reaped, first) = (0, effects.len());
         while reaped < limit
             && let Some((at, key)) = self.db.next_expiry()
             && now.millis() > at
@@ -157,6 +189,7 @@ impl Engine {
             self.expire(&key, effects);
             reaped += 1;
         }
+        self.log_effects(effects, first);
         reaped
     }
 

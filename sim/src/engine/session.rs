@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
-use super::{Reply, UnixMillis};
+use super::{Reply, UnixMillis, turn::Turn};
 
 /// The wire protocol a connection negotiated with `HELLO`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,6 +70,8 @@ pub struct Session {
     pub blocked: Option<Blocked>,
     /// Set while a transaction runs: nothing blocks in it.
     pub deny_blocking: bool,
+    /// What the command that was just run asks of the host's clock; the host takes it, and its answer is the reply.
+    pub turn: Option<Turn>,
 }
 
 impl Session {

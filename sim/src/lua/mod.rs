@@ -284,8 +284,13 @@ fn one_line(text: String) -> ErrorReply {
 
 /// The SHA-1 of a text, in hexadecimal.
 pub fn sha1_hex(text: &[u8]) -> [u8; 40] {
+    hex(Sha1::digest(text).into())
+}
+
+/// A SHA-1 in hexadecimal.
+pub(crate) fn hex(sha1: [u8; 20]) -> [u8; 40] {
     let mut hex = [0; 40];
-    for (pair, byte) in hex.chunks_exact_mut(2).zip(Sha1::digest(text)) {
+    for (pair, byte) in hex.chunks_exact_mut(2).zip(sha1) {
         let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
         pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
     }

@@ -19,6 +19,7 @@ mod scripts;
 mod server;
 mod sets;
 mod shape;
+mod sim;
 mod sorted_sets;
 mod stream_groups;
 mod streams;
@@ -131,6 +132,7 @@ pub static FAMILIES: &[&[Command]] = &[
     scripts::COMMANDS,
     connection::COMMANDS,
     server::COMMANDS,
+    sim::COMMANDS,
 ];
 
 #[cfg(test)]

@@ -1,0 +1,85 @@
+//! The server on real sockets, for clients in any language.
+//!
+//! The engine and the connections are those of the simulation; the sockets and the timers are real. Everything runs
+//! on the one thread that polls [`serve`], within a [`LocalSet`](real_tokio::task::LocalSet) of the real tokio and
+//! outside any madsim runtime.
+
+mod clock;
+
+use std::{cell::Cell, future::poll_fn, io, pin::pin, rc::Rc, task::Poll, time::Duration};
+
+use real_tokio::{
+    net::{TcpListener, TcpStream},
+    signal::unix::{SignalKind, signal},
+    task::spawn_local,
+    time::sleep,
+};
+use tokio::io::AsyncWriteExt;
+
+pub use clock::{HostClock, MANUAL_START};
+
+use crate::server::Server;
+
+/// `maxclients`: the next one is told so and sent away.
+const MAX_CLIENTS: usize = 10_000;
+/// How long to wait when a connection cannot be accepted: for want of file descriptors, mostly.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// Serves whoever connects, until `stop` is ready, and returns what that gives. The connections end with the
+/// [`LocalSet`](real_tokio::task::LocalSet). A connection that breaks concerns its client only.
+pub async fn serve<T>(server: Server, listener: TcpListener, stop: impl Future<Output = T>) -> T {
+    let housekeeper = server.clone();
+    let housekeeping = spawn_local(async move { housekeeper.housekeeping().await });
+    let mut accepting = pin!(accept_all(server, listener));
+    let mut stop = pin!(stop);
+    let stopped = poll_fn(|cx| {
+        if let Poll::Ready(why) = stop.as_mut().poll(cx) {
+            return Poll::Ready(why);
+        }
+        accepting.as_mut().poll(cx).map(|never| match never {})
+    })
+    .await;
+    housekeeping.abort();
+    stopped
+}
+
+enum Never {}
+
+async fn accept_all(server: Server, listener: TcpListener) -> Never {
+    let clients = Rc::new(Cell::new(0_usize));
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                spawn_local(attend(server.clone(), stream, Rc::clone(&clients)));
+            }
+            Err(_) => sleep(ACCEPT_AGAIN_AFTER).await,
+        }
+    }
+}
+
+/// Serves one client. How it ends is that client's concern, and the client sees it.
+async fn attend(server: Server, mut stream: TcpStream, clients: Rc<Cell<usize>>) {
+    if clients.get() >= MAX_CLIENTS {
+        let _ = stream.write_all(b"-ERR max number of clients reached\r\n").await;
+        return;
+    }
+    let _ = stream.set_nodelay(true);
+    clients.set(clients.get() + 1);
+    let _ = server.connection(stream).await;
+    clients.set(clients.get() - 1);
+}
+
+/// Ready when the process is asked to end: by SIGTERM or by Ctrl-C. Says which.
+///
+/// # Errors
+/// When the signals cannot be watched. They are, from the moment of this call.
+pub fn asked_to_end() -> io::Result<impl Future<Output = &'static str>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(poll_fn(move |cx| {
+        if terminate.poll_recv(cx).is_ready() {
+            return Poll::Ready("SIGTERM");
+        }
+        interrupt.poll_recv(cx).map(|_| "Ctrl-C")
+    }))
+}
