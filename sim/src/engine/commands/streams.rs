@@ -525,16 +525,15 @@ fn xinfo(cx: &mut Context<'_>) -> CommandResult {
     dispatch(cx, "xinfo", XINFO)
 }
 
+const UNKNOWN_FORM: ErrorReply =
+    ErrorReply::new("ERR unknown subcommand or wrong number of arguments for 'STREAM'. Try XINFO HELP.");
+
 fn xinfo_stream(cx: &mut Context<'_>) -> CommandResult {
     stream(cx, cx.arg(2))?.ok_or(NO_SUCH_KEY)?;
     let full = match &cx.args[3..] {
         [] => None,
         [word, rest @ ..] if word.eq_ignore_ascii_case(b"FULL") => Some(full_count(rest)?),
-        _ => {
-            return Err(ErrorReply::new(
-                "ERR unknown subcommand or wrong number of arguments for 'STREAM'. Try XINFO HELP.",
-            ));
-        }
+        _ => return Err(UNKNOWN_FORM),
     };
     let dialect = cx.engine.dialect();
     let stream = stream(cx, cx.arg(2))?.ok_or(NO_SUCH_KEY)?;
@@ -572,6 +571,7 @@ pub(super) fn named(pairs: Vec<(&str, Reply)>) -> Reply {
 fn full_count(options: &[&[u8]]) -> Result<usize, ErrorReply> {
     match options {
         [] => Ok(10),
+        [_] | [_, _, _, ..] => Err(UNKNOWN_FORM),
         [word, count] if word.eq_ignore_ascii_case(b"COUNT") => {
             Ok(usize::try_from(parse_i64(count)?).ok().unwrap_or(10))
                 .map(|n| if n == 0 { usize::MAX } else { n })
