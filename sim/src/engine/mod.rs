@@ -231,14 +231,14 @@ fn resolve(args: &[&[u8]]) -> Result<&'static Command, ErrorReply> {
 }
 
 fn unknown_command(args: &[&[u8]]) -> ErrorReply {
-    let name = String::from_utf8_lossy(args.first().copied().unwrap_or_default()).into_owned();
+    let name = ErrorReply::quote(args.first().copied().unwrap_or_default());
     let mut rest = String::new();
     for arg in args.iter().skip(1) {
         if rest.len() >= 128 {
             break;
         }
         let room = 128 - rest.len();
-        let text: String = String::from_utf8_lossy(arg).chars().take(room).collect();
+        let text: String = ErrorReply::quote(arg).chars().take(room).collect();
         rest.push_str(&format!("'{text}' "));
     }
     let name: String = name.chars().take(128).collect();
@@ -248,6 +248,14 @@ fn unknown_command(args: &[&[u8]]) -> ErrorReply {
 /// `ERR wrong number of arguments for 'get' command`; subcommands are written `client|id`.
 pub fn wrong_arity(name: &str) -> ErrorReply {
     format!("ERR wrong number of arguments for '{name}' command").into()
+}
+
+/// As [`wrong_arity`], with the words that a script sees.
+pub fn wrong_arity_in_script(dialect: Dialect) -> ErrorReply {
+    ErrorReply::new(match dialect {
+        Dialect::Valkey8 => "ERR Wrong number of args calling command from script",
+        Dialect::Redis7 => "ERR Wrong number of args calling Redis command from script",
+    })
 }
 
 /// A value of another type is under the key.
@@ -360,7 +368,8 @@ impl<'a> Context<'a> {
                 Dialect::Redis7 => "ERR This Redis command is not allowed from script",
             }));
         }
-        if rules.read_only && command.flags.has(Flags::WRITE) {
+        let writes = command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE);
+        if rules.read_only && writes {
             return Err(ErrorReply::new("ERR Write commands are not allowed from read-only scripts."));
         }
         self.engine.stats.count(command, self.now);
@@ -378,21 +387,16 @@ impl<'a> Context<'a> {
 
 /// As [`resolve`], with the words that a script sees.
 fn resolve_from_script(dialect: Dialect, args: &[&[u8]]) -> Result<&'static Command, ErrorReply> {
-    let (unknown, wrong_count) = match dialect {
-        Dialect::Valkey8 => {
-            ("ERR Unknown command called from script", "ERR Wrong number of args calling command from script")
-        }
-        Dialect::Redis7 => (
-            "ERR Unknown Redis command called from script",
-            "ERR Wrong number of args calling Redis command from script",
-        ),
+    let unknown = match dialect {
+        Dialect::Valkey8 => "ERR Unknown command called from script",
+        Dialect::Redis7 => "ERR Unknown Redis command called from script",
     };
     let command =
         commands::find(args.first().copied().unwrap_or_default()).ok_or(ErrorReply::new(unknown))?;
     let given = args.len() as i64;
     let arity = i64::from(command.arity);
     if (arity >= 0 && given != arity) || given < -arity {
-        return Err(ErrorReply::new(wrong_count));
+        return Err(wrong_arity_in_script(dialect));
     }
     Ok(command)
 }

@@ -83,6 +83,12 @@ impl ErrorReply {
         Self(Cow::Borrowed(text))
     }
 
+    /// An argument as errors quote it: up to its first NUL byte, where a server's `%s` ends.
+    pub fn quote(arg: &[u8]) -> Cow<'_, str> {
+        let end = arg.iter().position(|byte| *byte == 0).unwrap_or(arg.len());
+        String::from_utf8_lossy(&arg[..end])
+    }
+
     /// The first word: `ERR`, `WRONGTYPE`, `NOSCRIPT` …
     pub fn code(&self) -> &str {
         self.0.split(' ').next().unwrap_or_default()

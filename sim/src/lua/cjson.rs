@@ -561,7 +561,8 @@ impl<'l> Parser<'l> {
         self.depth += 1;
         let depth = self.depth;
         if depth > self.config.decode_max_depth.min(DEPTH_LIMIT) || !self.lua.reserve(8) {
-            let text = format_args!("Found too many nested data structures ({depth})");
+            let text =
+                format_args!("Found too many nested data structures ({depth}) at character {}", self.at);
             return Err(self.lua.error_here(text));
         }
         Ok(())

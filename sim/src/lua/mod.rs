@@ -84,16 +84,6 @@ impl Memento {
     pub fn seeded(seed: u32) -> Self {
         Self { random: Random::seeded(seed), ..Self::default() }
     }
-
-    /// These settings with another's random numbers.
-    pub fn with_random_of(self, other: Self) -> Self {
-        Self { random: other.random, ..self }
-    }
-
-    /// Starts `math.random` as it starts every `EVAL`.
-    pub fn reset_random(&mut self) {
-        self.random = Random::seeded(0);
-    }
 }
 
 /// A Lua state with Valkey's sandbox in it: costly to make, cheap to clone (a clone is the same state).

@@ -140,7 +140,7 @@ impl Conditions {
                 word if is(word, "GT") => &mut conditions.gt,
                 word if is(word, "LT") => &mut conditions.lt,
                 word => {
-                    return Err(format!("ERR Unsupported option {}", String::from_utf8_lossy(word)).into());
+                    return Err(format!("ERR Unsupported option {}", ErrorReply::quote(word)).into());
                 }
             };
             *condition = true;
@@ -350,7 +350,7 @@ fn object(cx: &mut Context<'_>) -> CommandResult {
             ))
         },
         name => {
-            let name = String::from_utf8_lossy(name);
+            let name = ErrorReply::quote(name);
             return Err(format!("ERR unknown subcommand '{name}'. Try OBJECT HELP.").into());
         }
     };

@@ -6,7 +6,9 @@ use super::{
     Command, Flags, Keys,
     parse::{self, Words, is},
 };
-use crate::engine::{CommandResult, Context, ErrorReply, Reply, SYNTAX, number, value::List, wrong_arity};
+use crate::engine::{
+    CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX, number, value::List, wrong_arity,
+};
 
 const READ: Flags = Flags::READONLY;
 const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
@@ -231,7 +233,7 @@ impl Search {
         while let Some(word) = words.next() {
             if is(word, "RANK") {
                 let rank = words.integer()?;
-                if rank == i64::MIN {
+                if rank == i64::MIN && cx.engine.dialect == Dialect::Valkey8 {
                     return Err(parse::OUT_OF_LONG);
                 }
                 if rank == 0 {
@@ -306,15 +308,10 @@ fn move_element(cx: &mut Context<'_>, from: End, to: End) -> CommandResult {
 }
 
 fn pop_from_first(cx: &mut Context<'_>) -> CommandResult {
-    const NOT_POSITIVE: ErrorReply = ErrorReply::new("ERR count should be greater than 0");
     let mut words = Words::from(cx, 1);
     let keys = parse::counted_keys(&mut words)?;
     let end = End::parse(words.value()?)?;
-    let count = match (words.next(), words.next(), words.next()) {
-        (None, ..) => 1,
-        (Some(word), Some(count), None) if is(word, "COUNT") => parse::positive_or(count, NOT_POSITIVE)?,
-        _ => return Err(SYNTAX),
-    };
+    let count = parse::pop_count(&mut words)?;
     for key in keys {
         let Some(list) = cx.write::<List>(key)? else { continue };
         let popped = end.pop_many(list, count);

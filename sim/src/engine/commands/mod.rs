@@ -61,6 +61,8 @@ impl Flags {
     pub const ADMIN: Flags = Flags(1 << 6);
     /// May be sent while a script is busy.
     pub const ALLOW_BUSY: Flags = Flags(1 << 7);
+    /// Is no write, and yet a replica may get it: a read-only script may not call it.
+    pub const MAY_REPLICATE: Flags = Flags(1 << 8);
     /// Nothing of the above.
     pub const NONE: Flags = Flags(0);
 

@@ -84,6 +84,17 @@ pub fn positive_or(text: &[u8], error: ErrorReply) -> Result<usize, ErrorReply> 
     }
 }
 
+/// The `[COUNT n]` that ends `LMPOP` and `ZMPOP`. A bad count is complained of before what follows it.
+pub fn pop_count(words: &mut Words<'_>) -> Result<usize, ErrorReply> {
+    const NOT_POSITIVE: ErrorReply = ErrorReply::new("ERR count should be greater than 0");
+    let count = match (words.next(), words.next()) {
+        (None, _) => return Ok(1),
+        (Some(word), Some(count)) if is(word, "COUNT") => positive_or(count, NOT_POSITIVE)?,
+        _ => return Err(SYNTAX),
+    };
+    if words.next().is_some() { Err(SYNTAX) } else { Ok(count) }
+}
+
 /// `numkeys key [key …]`; too few keys is a syntax error.
 pub fn counted_keys<'a>(words: &mut Words<'a>) -> Result<&'a [&'a [u8]], ErrorReply> {
     let count = positive_or(words.value()?, NO_KEYS)?;

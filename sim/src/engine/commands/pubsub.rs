@@ -15,7 +15,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "PUBLISH",
         arity: 3,
-        flags: Flags::PUBSUB.and(Flags::FAST),
+        flags: Flags::PUBSUB.and(Flags::FAST).and(Flags::MAY_REPLICATE),
         keys: Keys::None,
         run: publish,
     },

@@ -37,6 +37,9 @@ pub fn cursor(text: &[u8]) -> Result<u64, ErrorReply> {
     const INVALID: ErrorReply = ErrorReply::new("ERR invalid cursor");
     let text = std::str::from_utf8(text).map_err(|_| INVALID)?;
     let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
+    if digits.is_empty() && !negative {
+        return Ok(0);
+    }
     let cursor: u64 = digits.parse().map_err(|_| INVALID)?;
     Ok(if negative { cursor.wrapping_neg() } else { cursor })
 }

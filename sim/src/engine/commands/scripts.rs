@@ -104,6 +104,7 @@ fn evalsha_ro(cx: &mut Context<'_>) -> CommandResult {
 fn run_known(cx: &mut Context<'_>, read_only: bool) -> CommandResult {
     let unknown = || ErrorReply::new("NOSCRIPT No matching script. Please use EVAL.");
     let hash = <[u8; 40]>::try_from(cx.arg(1).to_ascii_lowercase()).map_err(|_| unknown())?;
+    keys_and_args(cx, crate::engine::NOT_AN_INTEGER)?;
     let code = cx.engine.functions.scripts.get(&hash).cloned().ok_or_else(unknown)?;
     run(cx, &hash, &code, read_only)
 }
@@ -118,12 +119,10 @@ fn run(cx: &mut Context<'_>, hash: &[u8; 40], code: &Bytes, read_only: bool) -> 
     }
     let no_writes = read_only || header.flags.is_some_and(|flags| flags.has(FunctionFlags::NO_WRITES));
     let mut memento = cx.engine.functions.memento;
-    let functions_random = memento;
-    memento.reset_random();
     let name = String::from_utf8_lossy(hash);
     let input = Input { name: &name, keys, args };
     let reply = with_host(cx, no_writes, |host| script.call(input, &mut memento, host));
-    cx.engine.functions.memento = memento.with_random_of(functions_random);
+    cx.engine.functions.memento = memento;
     Ok(reply)
 }
 

@@ -147,6 +147,7 @@ fn description(command: &Command) -> Reply {
         (Flags::NOSCRIPT, "noscript"),
         (Flags::FAST, "fast"),
         (Flags::ALLOW_BUSY, "allow_busy"),
+        (Flags::MAY_REPLICATE, "may_replicate"),
     ];
     let flags = NAMES.iter().filter(|(flag, _)| command.flags.has(*flag));
     let mut flags: Vec<Reply> = flags.map(|(_, name)| Reply::Status((*name).into())).collect();

@@ -77,8 +77,9 @@ fn set_id(cx: &mut Context<'_>) -> CommandResult {
     let args = cx.args;
     let (_, entries_read) = group_options(&args[5..], "SETID")?;
     let stream = stream_mut(cx, cx.arg(2))?.ok_or(KEY_REQUIRED)?;
-    let last_id = start_id(args[4], stream.last_id)?;
+    let newest = stream.last_id;
     let group = group_mut(stream, args[2], args[3])?;
+    let last_id = start_id(args[4], newest)?;
     group.last_id = last_id;
     group.entries_read = entries_read;
     cx.propagate();
@@ -160,7 +161,7 @@ fn delete_consumer(cx: &mut Context<'_>) -> CommandResult {
 
 fn group_mut<'s>(stream: &'s mut Stream, key: &[u8], name: &[u8]) -> Result<&'s mut Group, ErrorReply> {
     stream.groups.get_mut(name).ok_or_else(|| {
-        let text = String::from_utf8_lossy;
+        let text = ErrorReply::quote;
         format!("NOGROUP No such consumer group '{}' for key name '{}'", text(name), text(key)).into()
     })
 }
@@ -172,7 +173,7 @@ fn required<'c>(
     name: &[u8],
     suffix: &str,
 ) -> Result<&'c mut Stream, ErrorReply> {
-    let text = String::from_utf8_lossy;
+    let text = ErrorReply::quote;
     stream_mut(cx, key)?.filter(|stream| stream.groups.contains_key(name)).ok_or_else(|| {
         format!("NOGROUP No such key '{}' or consumer group '{}'{suffix}", text(key), text(name)).into()
     })
@@ -468,7 +469,7 @@ fn claim_options(
                 rest
             }
             _ => {
-                let word = String::from_utf8_lossy(word);
+                let word = ErrorReply::quote(word);
                 return Err(format!("ERR Unrecognized XCLAIM option '{word}'").into());
             }
         };
@@ -551,6 +552,8 @@ fn xpending(cx: &mut Context<'_>) -> CommandResult {
     let now = cx.now_ms();
     let query = match &args[3..] {
         [] => None,
+        [_] | [_, _] => return Err(SYNTAX),
+        [_, _, _, _, _, _, _, ..] => return Err(SYNTAX),
         [word, ms, rest @ ..] if word.eq_ignore_ascii_case(b"IDLE") => Some((parse_i64(ms)?, rest)),
         rest => Some((0, rest)),
     };
@@ -558,10 +561,9 @@ fn xpending(cx: &mut Context<'_>) -> CommandResult {
         let stream = required(cx, cx.arg(1), cx.arg(2), "")?;
         return Ok(stream.groups.get(args[2]).map_or(Reply::NullArray, pending_summary));
     };
-    let [start, end, count, consumer @ ..] = range else { return Err(SYNTAX) };
-    if consumer.len() > 1 {
-        return Err(SYNTAX);
-    }
+    let [start, end, count, rest @ ..] = range else { return Err(SYNTAX) };
+    // A server looks no further than the consumer: more words are neither read nor refused.
+    let consumer = &rest[..rest.len().min(1)];
     let count = parse_i64(count)?.max(0) as usize;
     let (start, end) = (interval_start(start)?, interval_end(end)?);
     let stream = required(cx, cx.arg(1), cx.arg(2), "")?;

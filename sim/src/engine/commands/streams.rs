@@ -525,15 +525,15 @@ fn xinfo(cx: &mut Context<'_>) -> CommandResult {
     dispatch(cx, "xinfo", XINFO)
 }
 
+const UNKNOWN_FORM: ErrorReply =
+    ErrorReply::new("ERR unknown subcommand or wrong number of arguments for 'STREAM'. Try XINFO HELP.");
+
 fn xinfo_stream(cx: &mut Context<'_>) -> CommandResult {
+    stream(cx, cx.arg(2))?.ok_or(NO_SUCH_KEY)?;
     let full = match &cx.args[3..] {
         [] => None,
         [word, rest @ ..] if word.eq_ignore_ascii_case(b"FULL") => Some(full_count(rest)?),
-        _ => {
-            return Err(ErrorReply::new(
-                "ERR unknown subcommand or wrong number of arguments for 'STREAM'. Try XINFO HELP.",
-            ));
-        }
+        _ => return Err(UNKNOWN_FORM),
     };
     let dialect = cx.engine.dialect();
     let stream = stream(cx, cx.arg(2))?.ok_or(NO_SUCH_KEY)?;
@@ -571,6 +571,7 @@ pub(super) fn named(pairs: Vec<(&str, Reply)>) -> Reply {
 fn full_count(options: &[&[u8]]) -> Result<usize, ErrorReply> {
     match options {
         [] => Ok(10),
+        [_] | [_, _, _, ..] => Err(UNKNOWN_FORM),
         [word, count] if word.eq_ignore_ascii_case(b"COUNT") => {
             Ok(usize::try_from(parse_i64(count)?).ok().unwrap_or(10))
                 .map(|n| if n == 0 { usize::MAX } else { n })
@@ -632,8 +633,22 @@ pub(super) fn parse_id(text: &[u8], missing_seq: u64) -> Result<StreamId, ErrorR
     }
 }
 
-fn parse_part(digits: &[u8]) -> Result<u64, ErrorReply> {
-    std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).ok_or(INVALID_ID)
+/// Half an id, as C's `strtoull` reads it: after white space and with a sign. A server refuses a negative number that
+/// is written plainly, and lets a padded one wrap.
+fn parse_part(text: &[u8]) -> Result<u64, ErrorReply> {
+    let space = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
+    let trimmed = &text[text.iter().take_while(|byte| space(byte)).count()..];
+    let (negative, digits) = match trimmed {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    if !digits.iter().all(u8::is_ascii_digit) || parse_i64(text).is_ok_and(i64::is_negative) {
+        return Err(INVALID_ID);
+    }
+    let digits = std::str::from_utf8(digits).map_err(|_| INVALID_ID)?;
+    let value: u64 = digits.parse().map_err(|_| INVALID_ID)?;
+    Ok(if negative { value.wrapping_neg() } else { value })
 }
 
 fn non_negative(text: &[u8], complaint: &'static str) -> Result<u64, ErrorReply> {

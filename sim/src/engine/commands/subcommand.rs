@@ -1,6 +1,6 @@
 //! Commands that hold others: `CLIENT ID`, `CONFIG GET` …
 
-use crate::engine::{CommandResult, Context, ErrorReply, wrong_arity};
+use crate::engine::{CommandResult, Context, ErrorReply, wrong_arity, wrong_arity_in_script};
 
 /// One command within another.
 pub struct Subcommand {
@@ -20,6 +20,9 @@ pub fn dispatch(cx: &mut Context<'_>, container: &str, subcommands: &[Subcommand
     let given = cx.args.len() as i64;
     let arity = i64::from(subcommand.arity);
     if (arity >= 0 && given != arity) || given < -arity {
+        if cx.script.is_some() {
+            return Err(wrong_arity_in_script(cx.engine.dialect));
+        }
         return Err(wrong_arity(&format!("{container}|{}", subcommand.name.to_ascii_lowercase())));
     }
     (subcommand.run)(cx)
@@ -27,6 +30,6 @@ pub fn dispatch(cx: &mut Context<'_>, container: &str, subcommands: &[Subcommand
 
 /// There is no such subcommand.
 pub fn unknown(container: &str, name: &[u8]) -> ErrorReply {
-    let name: String = String::from_utf8_lossy(name).chars().take(128).collect();
+    let name: String = ErrorReply::quote(name).chars().take(128).collect();
     format!("ERR unknown subcommand '{name}'. Try {} HELP.", container.to_ascii_uppercase()).into()
 }

@@ -284,7 +284,6 @@ fn pop(cx: &mut Context<'_>, end: End) -> CommandResult {
 }
 
 fn pop_from_first(cx: &mut Context<'_>) -> CommandResult {
-    const NOT_POSITIVE: ErrorReply = ErrorReply::new("ERR count should be greater than 0");
     let mut words = Words::from(cx, 1);
     let keys = parse::counted_keys(&mut words)?;
     let end = match words.value()? {
@@ -292,11 +291,7 @@ fn pop_from_first(cx: &mut Context<'_>) -> CommandResult {
         word if is(word, "MAX") => End::Max,
         _ => return Err(SYNTAX),
     };
-    let count = match (words.next(), words.next(), words.next()) {
-        (None, ..) => 1,
-        (Some(word), Some(count), None) if is(word, "COUNT") => parse::positive_or(count, NOT_POSITIVE)?,
-        _ => return Err(SYNTAX),
-    };
+    let count = parse::pop_count(&mut words)?;
     for key in keys {
         let Some(zset) = cx.write::<SortedSet>(key)? else { continue };
         let popped = end.pop(zset, count);

@@ -1,0 +1,167 @@
+//! Random commands, drawn from the shapes in `grammar.txt`.
+
+use std::sync::LazyLock;
+
+use valkey_sim::engine::UnixMicros;
+
+use super::{
+    choices::Choices,
+    server::Args,
+    transcript::{START, Step},
+};
+
+/// The shapes, each cut into its words.
+static SHAPES: LazyLock<Vec<Vec<&str>>> = LazyLock::new(|| {
+    let lines = include_str!("grammar.txt").lines();
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| line.split(' ').collect())
+        .collect()
+});
+
+/// Scripts that run their arguments as a command, and look at the reply in different ways.
+const SCRIPTS: [&str; 7] = [
+    "return redis.call(unpack(ARGV))",
+    "return redis.pcall(unpack(ARGV))",
+    "redis.setresp(3) return redis.call(unpack(ARGV))",
+    "local r = redis.pcall(unpack(ARGV)) return {type(r), r}",
+    "local r = redis.pcall(unpack(ARGV)) if type(r) == 'table' and not r.err then return #r end return r",
+    "redis.call('SET', 's1', 'written') return redis.call(unpack(ARGV))",
+    "return {redis.pcall(unpack(ARGV)), redis.call('EXISTS', 's1', 'h1')}",
+];
+
+/// Scripts that compute with their arguments.
+const BODIES: [&str; 6] = [
+    "return {KEYS, ARGV}",
+    "return tonumber(ARGV[2])",
+    "return redis.call('ZADD', KEYS[1], tonumber(ARGV[2]) or 0.1, ARGV[1])",
+    "return redis.call('HSET', KEYS[1], ARGV[1], (tonumber(ARGV[2]) or 1) / 3)",
+    "return cjson.encode({ARGV[1], tonumber(ARGV[2]) or false})",
+    "return tostring(tonumber(ARGV[1]))",
+];
+
+/// The steps of one case: each string of bytes is a command, or a turn of the clock.
+pub fn steps(choices: &[Vec<u8>]) -> Vec<Step> {
+    let mut now = START;
+    choices
+        .iter()
+        .map(|bytes| {
+            let mut draw = Choices::new(bytes);
+            if draw.once_in(12) {
+                now = UnixMicros(now.0 + 1_000 * draw.of(&[1, 2, 500, 1_000, 10_000]));
+                return Step::Clock(now);
+            }
+            Step::Command(command(&mut draw, now))
+        })
+        .collect()
+}
+
+fn command(draw: &mut Choices<'_>, now: UnixMicros) -> Args {
+    let mut args = well_formed(draw, now, 0);
+    // Now and then something is wrong with it.
+    match draw.below(24) {
+        20 => drop(args.pop()),
+        21 => args.push(word(draw, "<value>", now)),
+        22 => args[0].make_ascii_lowercase(),
+        23 if args.len() > 1 => {
+            let at = 1 + draw.below(args.len() - 1);
+            args[at] = word(draw, "<value>", now);
+        }
+        _ => {}
+    }
+    if args.is_empty() { vec![b"PING".to_vec()] } else { args }
+}
+
+fn well_formed(draw: &mut Choices<'_>, now: UnixMicros, depth: usize) -> Args {
+    // Two bytes: there are nearly as many shapes as one byte has values.
+    let index = draw.below(256) * 256 + draw.below(256);
+    let shape = &SHAPES[index % SHAPES.len()];
+    let mut args = Args::new();
+    for token in shape {
+        match *token {
+            "..." => {
+                for _ in 0..draw.of(&[0, 1, 3]) {
+                    let drawn = shape.iter().rev().skip(1).take_while(|token| token.starts_with('<'));
+                    // The key of a command is not repeated with its values, unless keys are all there is.
+                    let mut drawn: Vec<_> = drawn.collect();
+                    drawn.reverse();
+                    let values = drawn.iter().skip(usize::from(drawn.len() > 1));
+                    args.extend(values.map(|token| word(draw, token, now)));
+                }
+            }
+            "<command>" if depth == 0 => args.extend(well_formed(draw, now, 1)),
+            "<command>" => args.push(b"PING".to_vec()),
+            token if token.starts_with('[') && token.ends_with(']') && token != "[s-z]*" => {
+                let options: Vec<&str> = token[1..token.len() - 1].split('|').collect();
+                if draw.below(2) == 1 {
+                    args.push(draw.of(&options).as_bytes().to_vec());
+                }
+            }
+            token if token.starts_with('(') => {
+                let options: Vec<&str> = token[1..token.len() - 1].split('|').collect();
+                args.push(draw.of(&options).as_bytes().to_vec());
+            }
+            token if token.starts_with('<') => args.push(word(draw, token, now)),
+            token => args.push(token.as_bytes().to_vec()),
+        }
+    }
+    args
+}
+
+/// What a name in `<…>` stands for.
+fn word(draw: &mut Choices<'_>, token: &str, now: UnixMicros) -> Vec<u8> {
+    let now_ms = now.millis().0;
+    let text = match token {
+        "<string>" => key(draw, "s1 s2"),
+        "<hash>" => key(draw, "h1 h2"),
+        "<list>" => key(draw, "l1 l2"),
+        "<set>" => key(draw, "t1 t2"),
+        "<zset>" => key(draw, "z1 z2"),
+        // Ranges by bytes are defined where all scores are equal, and only there.
+        "<level>" => draw.word("y1 y2"),
+        "<stream>" => key(draw, "x1 x2"),
+        "<key>" => draw.word("s1 h1 l1 t1 z1 x1 s2 h2 z2 none"),
+        "<field>" => draw.word("f1 f2 f3 1 2"),
+        "<group>" => draw.word("g1 g2"),
+        "<consumer>" => draw.word("c1 c2"),
+        "<count>" => draw.word("1 1 1 0 2 -1 x"),
+        "<small>" => draw.word("1 2 0 3 10 -1 x"),
+        "<index>" => draw.word("0 1 -1 2 -2 5 -100 100 x 9223372036854775807 -9223372036854775808"),
+        "<int>" => {
+            draw.word("1 10 0 -1 100 1000 x 1.5 9223372036854775807 -9223372036854775808 9223372036854775808 01 +1")
+        }
+        "<float>" => draw.word(
+            "1 2 0.1 -0.5 1e3 3.0 1e17 1e20 1e-7 -0 inf -inf nan x 0x10 9007199254740993 1.7976931348623157e308 5e-324",
+        ),
+        // No further than the engine's long doubles go: see differences.rs.
+        "<amount>" => draw.word("1 2 0.1 -0.5 1e3 3.0 1e17 1e20 1e-7 -0 inf -inf nan x 0x10 9007199254740993"),
+        "<score>" => draw.word("1 2 3 0 1.5 -1"),
+        "<bound>" => draw.word("-inf +inf 1 (1 2 (2 0 1.5 inf (-inf x nan (x 3"),
+        "<lex>" => draw.word("- + [a (a [b (b [c [ ( x -inf [1"),
+        "<id>" => draw.word("* 1-1 1-2 2-1 5-* 0-0 3 10-0 1-1-1 x 18446744073709551615-18446744073709551615 - 1700000000000"),
+        "<xbound>" => draw.word("- + 1-1 1-2 (1-1 2 0 5 (2 x 1700000000000 (- 18446744073709551615"),
+        "<xstart>" => draw.word("0 1-1 $ 2 x 0-0"),
+        "<seconds>" => (now_ms / 1_000 + draw.of(&[1, 0, -1, 10, 5])).to_string(),
+        "<millis>" => (now_ms + draw.of(&[1, 0, -1, 2, 1_000, 10_000])).to_string(),
+        "<script>" => draw.of(&SCRIPTS).to_owned(),
+        "<body>" => draw.of(&BODIES).to_owned(),
+        "<value>" => {
+            let values: [&[u8]; 16] = [
+                b"a", b"b", b"c", b"1", b"2", b"-1", b"1.5", b"", b"\xff\x00\r\n", b"x y", b"B", b"0x10",
+                b"9223372036854775807", b"abcdefghijklmnopqrstuvwxyz0123456789abcdefghijkl", b" 1", b"1e3",
+            ];
+            return draw.of(&values).to_vec();
+        }
+        other => panic!("the grammar names {other}"),
+    };
+    text.into_bytes()
+}
+
+/// A key of a type, mostly; now and then of another, or a binary one.
+fn key(draw: &mut Choices<'_>, of_type: &str) -> String {
+    match draw.below(16) {
+        14 => draw.word("s1 h1 l1 t1 z1 x1"),
+        15 => draw.word("\u{0}\u{ff}\r\n none"),
+        _ => draw.word(of_type),
+    }
+}

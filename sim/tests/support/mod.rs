@@ -1,0 +1,14 @@
+//! What comparing with a real server takes: both servers behind one trait, a dump of what they hold, transcripts of
+//! what was said, and choices to generate commands from.
+
+#![allow(dead_code, reason = "each test uses its own part")]
+
+pub mod choices;
+pub mod commands;
+pub mod compare;
+pub mod differences;
+pub mod dump;
+pub mod real;
+pub mod server;
+pub mod simulated;
+pub mod transcript;

@@ -1,0 +1,185 @@
+//! A real server: found on the PATH, started on a socket of its own, stopped when it is dropped.
+//!
+//! Its clock is the test's: `clock.c` is compiled with the C compiler that linked the test, and preloaded. So both
+//! sides of a comparison see the same microsecond, and a key can be looked at one millisecond before and after its end.
+
+use std::{
+    fs::File,
+    io::{Read, Write},
+    os::unix::{fs::FileExt, net::UnixStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use bytes::BytesMut;
+use valkey_sim::{
+    engine::{Dialect, Reply, UnixMicros},
+    resp::{ReplyDecoder, encode_request},
+};
+
+use super::server::{Args, Server};
+
+/// Set, a missing server is a failure. CI sets it.
+const REQUIRED: &str = "GRANTSIM_REQUIRE_SERVER";
+/// The first of these that can be started is compared with.
+const PROGRAMS: [&str; 2] = ["valkey-server", "redis-server"];
+/// How long a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server that runs, and a connection to it.
+pub struct Real {
+    process: Child,
+    dir: PathBuf,
+    clock: File,
+    stream: UnixStream,
+    decoder: ReplyDecoder,
+    received: BytesMut,
+    name: String,
+    dialect: Dialect,
+}
+
+impl Real {
+    /// Starts a server. Where there is none: `None`, after saying plainly `what` is not compared.
+    ///
+    /// # Panics
+    /// There is none and `GRANTSIM_REQUIRE_SERVER` is set, or it does not come up.
+    pub fn start(what: &str) -> Option<Self> {
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("valkey-sim-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a directory for the socket");
+        let clock = clock(&dir);
+        let Some(process) = PROGRAMS.iter().find_map(|program| spawn(program, &dir)) else {
+            let _ = std::fs::remove_dir_all(&dir);
+            assert!(
+                std::env::var_os(REQUIRED).is_none(),
+                "{REQUIRED} is set, and neither of {PROGRAMS:?} is there"
+            );
+            eprintln!("NOT COMPARED, no server on the PATH: {what}");
+            return None;
+        };
+        let stream = connect(&dir.join("socket"));
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        let mut server = Self {
+            process,
+            dir,
+            clock,
+            stream,
+            decoder: ReplyDecoder::default(),
+            received: BytesMut::new(),
+            name: String::new(),
+            dialect: Dialect::Redis7,
+        };
+        server.ask_its_name();
+        // Expired keys go when somebody looks at them, not whenever the server finds the time.
+        assert_eq!(server.send(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"]), Reply::OK);
+        Some(server)
+    }
+
+    /// The dialect that it speaks.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Whether it runs: a server that a command brought down says so.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.process.try_wait(), Ok(None))
+    }
+
+    fn ask_its_name(&mut self) {
+        let Reply::Bulk(info) = self.send(&["INFO", "server"]) else { panic!("INFO is text") };
+        let info = String::from_utf8_lossy(&info).into_owned();
+        let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        (self.name, self.dialect) = match (field("valkey_version"), field("redis_version")) {
+            (Some(version), _) => (format!("valkey {version}"), Dialect::Valkey8),
+            (None, version) => (format!("redis {}", version.unwrap_or("?")), Dialect::Redis7),
+        };
+    }
+
+    fn receive(&mut self) -> Reply {
+        loop {
+            if let Some(reply) = self.decoder.next(&mut self.received).expect("a server speaks RESP") {
+                return reply;
+            }
+            let mut chunk = [0; 16 * 1024];
+            match self.stream.read(&mut chunk) {
+                Ok(0) => panic!("the server is gone: {:?}", self.process.try_wait()),
+                Ok(read) => self.received.extend_from_slice(&chunk[..read]),
+                Err(error) => panic!("the server does not answer: {error}"),
+            }
+        }
+    }
+}
+
+impl Server for Real {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn set_clock(&mut self, now: UnixMicros) {
+        self.clock.write_all_at(&now.0.to_ne_bytes(), 0).expect("the clock's file can be written");
+    }
+
+    fn send_all(&mut self, commands: &[Args]) -> Vec<Reply> {
+        let mut replies = Vec::with_capacity(commands.len());
+        // No more at once than the socket holds in both directions: neither side waits for the other to read.
+        for batch in commands.chunks(64) {
+            let mut bytes = Vec::new();
+            for args in batch {
+                encode_request(args.iter().map(Vec::as_slice), &mut bytes);
+            }
+            self.stream.write_all(&bytes).expect("the server reads");
+            replies.extend(batch.iter().map(|_| self.receive()));
+        }
+        replies
+    }
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        // Best effort: the test is over.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Builds the clock and sets it to a moment of our century: a server reads it while it starts.
+fn clock(dir: &Path) -> File {
+    std::fs::write(dir.join("clock.c"), include_str!("clock.c")).expect("the directory can be written");
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o", "clock.so", "clock.c"])
+        .current_dir(dir)
+        .status()
+        .expect("the C compiler that linked this test runs");
+    assert!(built.success(), "clock.c compiles");
+    let file = File::create(dir.join("clock")).expect("the directory can be written");
+    file.write_all_at(&1_700_000_000_000_000_u64.to_ne_bytes(), 0).expect("the clock's file can be written");
+    file
+}
+
+fn spawn(program: &str, dir: &Path) -> Option<Child> {
+    Command::new(program)
+        .args(["--port", "0", "--unixsocket", "socket", "--save", "", "--appendonly", "no"])
+        .args(["--enable-debug-command", "yes"])
+        .env("LD_PRELOAD", dir.join("clock.so"))
+        .env("VALKEY_SIM_CLOCK", dir.join("clock"))
+        .current_dir(dir)
+        .stdout(Stdio::null())
+        .spawn()
+        .ok()
+}
+
+/// Connects as soon as the server listens.
+fn connect(socket: &Path) -> UnixStream {
+    let start = Instant::now();
+    loop {
+        match UnixStream::connect(socket) {
+            Ok(stream) => return stream,
+            Err(error) => assert!(start.elapsed() < PATIENCE, "the server does not come up: {error}"),
+        }
+        std::thread::yield_now();
+    }
+}

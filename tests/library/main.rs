@@ -1,0 +1,131 @@
+//! Every function of FlowFabric's published library does on the engine what it does on a real server: the same reply
+//! to every call, and the same keyspace after it.
+//!
+//! Calls are drawn for a small world of executions, flows, budgets and waitpoints (`calls.rs`): valid, stale, wrong,
+//! malformed and repeated. Both servers have the same clock. `PROPTEST_CASES` says how many sequences; what differs is
+//! shrunk and printed.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+};
+
+use grantsim::library::Library;
+use proptest::{
+    prelude::*,
+    test_runner::{Config, RngSeed, TestRunner},
+};
+
+mod calls;
+#[path = "../../sim/tests/support/mod.rs"]
+mod support;
+
+use calls::{Step, World};
+use support::{
+    dump::{self, dump},
+    real::Real,
+    server::Server,
+    simulated::Simulated,
+    transcript::{self, START},
+};
+use valkey_sim::engine::Reply;
+
+/// The fewest sequences that a test runs, which take some seconds.
+const CASES: u32 = 12;
+/// Calls of one sequence.
+const CALLS: std::ops::Range<usize> = 20..60;
+
+#[test]
+fn every_function_does_on_the_engine_what_it_does_on_a_real_server() {
+    let Some(mut real) = Real::start("the functions of the published library") else { return };
+    let mut ours = Simulated::new(real.dialect());
+    let mut tally = Tally::new();
+    compare(&mut real, &mut ours, &[], &mut tally).unwrap_or_else(|error| panic!("{error}"));
+    let given = std::env::var_os("PROPTEST_CASES").is_some();
+    let default = Config::default();
+    let cases = if given { default.cases } else { CASES };
+    let config = Config { cases, rng_seed: RngSeed::Fixed(5), failure_persistence: None, ..default };
+    let sequences = prop::collection::vec(prop::collection::vec(any::<u8>(), 32..48), CALLS);
+    let servers = RefCell::new((real, ours));
+    let tally = RefCell::new(tally);
+    let compared = Cell::new(0);
+    let outcome = TestRunner::new(config).run(&sequences, |choices| {
+        let (real, ours) = &mut *servers.borrow_mut();
+        let mut tally = tally.borrow_mut();
+        let calls = compare(real, ours, &choices, &mut tally).map_err(TestCaseError::fail)?;
+        compared.set(compared.get() + calls);
+        Ok(())
+    });
+    let tally = tally.into_inner();
+    eprintln!("{cases} sequences, {} calls compared", compared.get());
+    for (function, (consented, refused)) in &tally {
+        eprintln!("{function:42} {consented:6} consented {refused:6} refused");
+    }
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(tally.len(), calls::FUNCTIONS.len(), "every function was called");
+}
+
+/// Where the next call comes from.
+enum Next<'a> {
+    Plain(&'a str),
+    Drawn(&'a [u8]),
+}
+
+/// Function by function: how many calls were consented to, and how many refused.
+type Tally = BTreeMap<String, (usize, usize)>;
+
+/// Runs the calls on both; without any choices, one plain call of every function. The error is a transcript that ends where they differ.
+fn compare(
+    real: &mut Real,
+    ours: &mut Simulated,
+    choices: &[Vec<u8>],
+    tally: &mut Tally,
+) -> Result<usize, String> {
+    ours.restart();
+    let library = Library::published();
+    for server in [&mut *real as &mut dyn Server, ours] {
+        server.set_clock(START);
+        let load = ["FUNCTION", "LOAD", "REPLACE", library.source()];
+        let begin = [&["FLUSHALL"][..], &["FUNCTION", "FLUSH"], &load];
+        let begin: Vec<_> = begin.iter().map(|args| calls::bytes(args)).collect();
+        assert_eq!(server.send_all(&begin).pop(), Some(Reply::bulk(library.name())));
+    }
+    let mut world = World::default();
+    let mut transcript = String::new();
+    // Once each, in an order in which much of it succeeds; then as it comes.
+    let plain = calls::FUNCTIONS.iter().filter(|_| choices.is_empty()).map(|function| Next::Plain(function));
+    for next in plain.chain(choices.iter().map(|bytes| Next::Drawn(bytes))) {
+        let step = match next {
+            Next::Plain(function) => world.plain(function, ours),
+            Next::Drawn(bytes) => world.step(bytes, ours),
+        };
+        let args = match step {
+            Step::Clock(now) => {
+                real.set_clock(now);
+                ours.set_clock(now);
+                transcript += &format!("SIM CLOCK SET {}\n", now.millis());
+                continue;
+            }
+            Step::Call(args) => args,
+        };
+        let [theirs, mine] = [real.send(&args), ours.send(&args)];
+        let shown = transcript::show(&theirs);
+        transcript += &format!("{}\n    {shown}\n", transcript::write(&args));
+        if theirs != mine {
+            return Err(format!("\n{transcript}    ours: {}", transcript::show(&mine)));
+        }
+        let parted = dump::differences(&dump(real), &dump(ours));
+        if !parted.is_empty() {
+            return Err(format!("\n{transcript}{}", parted.join("\n")));
+        }
+        let function = String::from_utf8_lossy(&args[1]).into_owned();
+        let (consented, refused) = tally.entry(function).or_default();
+        *if matches!(&theirs, Reply::Array(items) if items.first() == Some(&Reply::Int(1))) {
+            consented
+        } else {
+            refused
+        } += 1;
+        world.learn(&args, &theirs);
+    }
+    Ok(choices.len())
+}
