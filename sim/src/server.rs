@@ -196,7 +196,7 @@ impl Shared {
             now_us = now.0,
             session = id,
             nth = peer.requests,
-            command = %args[0].escape_ascii(),
+            command = %args.first().copied().unwrap_or_default().escape_ascii(),
             effects = self.effects.len(),
             error = reply.error().map(tracing::field::display),
         );

@@ -12,6 +12,7 @@ mod world;
 use std::{panic::AssertUnwindSafe, sync::Arc, thread};
 
 pub use server::LoadError;
+use valkey_sim::lua::Compiled;
 
 use crate::{
     library::Library,
@@ -27,6 +28,7 @@ const STACK_BYTES: usize = 16 << 20;
 pub struct Subject {
     /// The library under test.
     pub library: Arc<Library>,
+    compiled: Compiled,
 }
 
 /// A run that has no trace.
@@ -59,7 +61,8 @@ impl Subject {
     /// # Errors
     /// [`LoadError`], with what the server said.
     pub fn new(library: Library) -> Result<Self, LoadError> {
-        let subject = Self { library: Arc::new(library) };
+        let compiled = server::compile(&library)?;
+        let subject = Self { library: Arc::new(library), compiled };
         server::load(&subject, Default::default(), 0)?;
         Ok(subject)
     }

@@ -4,9 +4,9 @@ use std::{cell::RefCell, rc::Rc};
 
 use valkey_sim::{
     clock::Clock,
-    engine::{Dialect, Effects, Engine, Reply, Session, UnixMicros},
+    engine::{Dialect, Effects, Engine, ErrorReply, Reply, Session, UnixMicros},
     link,
-    lua::{Interpreter, Limits, is_out_of_instructions},
+    lua::{Compiled, Interpreter, Limits, is_out_of_instructions},
     server::{Environment, Executed, LocalFuture, Observer, Server},
 };
 
@@ -15,7 +15,7 @@ use super::{
     world::{Requests, World},
 };
 use crate::{
-    library::{ClaimFunction, Functions},
+    library::{ClaimFunction, Functions, Library},
     node::Node,
     protocol::{Command, function_list, load_library},
     trace::{Call, Recorder},
@@ -58,10 +58,19 @@ pub(super) struct Loaded {
     pub claim_function: ClaimFunction,
 }
 
+/// Compiles the library, once for all runs.
+pub(super) fn compile(library: &Library) -> Result<Compiled, LoadError> {
+    let refused = |error: ErrorReply| LoadError::Refused {
+        library: library.name().to_owned(),
+        error: error.to_string(),
+    };
+    Compiled::library(library.source().as_bytes()).map_err(refused)
+}
+
 /// Loads the library into a fresh engine.
 pub(super) fn load(subject: &Subject, dialect: Dialect, seed: u64) -> Result<Loaded, LoadError> {
     let limits = Limits { instructions_per_call: INSTRUCTIONS_PER_CALL, ..Limits::default() };
-    let mut engine = Engine::new(dialect, Interpreter::new(limits));
+    let mut engine = Engine::new(dialect, Interpreter::with_compiled(limits, subject.compiled.clone()));
     engine.seed(seed);
     let mut session = engine.connect();
     let name = || subject.library.name().to_owned();

@@ -11,6 +11,7 @@
 
 mod bit;
 mod cjson;
+mod compiled;
 mod convert;
 mod number;
 mod random;
@@ -24,7 +25,10 @@ use std::{cell::OnceCell, ffi::CStr, fmt, rc::Rc};
 
 use sha1::{Digest as _, Sha1};
 
-pub use self::registration::{BAD_NAME, FunctionFlags, is_name};
+pub use self::{
+    compiled::Compiled,
+    registration::{BAD_NAME, FunctionFlags, is_name},
+};
 use self::{
     random::Random,
     raw::Ref,
@@ -32,6 +36,11 @@ use self::{
     state::{Failure, Machine},
 };
 use crate::engine::{Dialect, ErrorReply, Protocol, Reply};
+
+/// What a library's code is called in error texts.
+const LIBRARY_CHUNK: &CStr = c"@user_function";
+/// What a script's is.
+const SCRIPT_CHUNK: &CStr = c"@user_script";
 
 /// What a script may use up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +102,7 @@ pub struct Interpreter(Rc<Machines>);
 
 struct Machines {
     limits: Limits,
+    compiled: Option<Compiled>,
     valkey: OnceCell<Rc<Machine>>,
     redis: OnceCell<Rc<Machine>>,
 }
@@ -100,7 +110,16 @@ struct Machines {
 impl Interpreter {
     /// An interpreter with limits of one's own.
     pub fn new(limits: Limits) -> Self {
-        Self(Rc::new(Machines { limits, valkey: OnceCell::new(), redis: OnceCell::new() }))
+        Self::of(limits, None)
+    }
+
+    /// As [`new`](Self::new), and a library that was compiled before need not be again.
+    pub fn with_compiled(limits: Limits, compiled: Compiled) -> Self {
+        Self::of(limits, Some(compiled))
+    }
+
+    fn of(limits: Limits, compiled: Option<Compiled>) -> Self {
+        Self(Rc::new(Machines { limits, compiled, valkey: OnceCell::new(), redis: OnceCell::new() }))
     }
 
     /// Bytes that Lua holds, garbage included.
@@ -117,7 +136,7 @@ impl Interpreter {
             Dialect::Valkey8 => &self.0.valkey,
             Dialect::Redis7 => &self.0.redis,
         };
-        cell.get_or_init(|| Rc::new(Machine::new(dialect, self.0.limits)))
+        cell.get_or_init(|| Rc::new(Machine::new(dialect, self.0.limits, self.0.compiled.clone())))
     }
 
     /// Runs a library's main chunk, its `#!` line taken off but not the end of that line, and returns what it
@@ -127,9 +146,7 @@ impl Interpreter {
     /// The text does not compile, or fails, or takes too long: in a server's words.
     pub fn load(&self, dialect: Dialect, code: &[u8]) -> Result<Vec<Function>, ErrorReply> {
         let machine = self.machine(dialect);
-        let main = machine
-            .chunk(code, c"@user_function")
-            .map_err(|text| one_line(format!("ERR Error compiling function: {text}")))?;
+        let main = machine.chunk(code, LIBRARY_CHUNK).map_err(|text| compiling_function(&text))?;
         let registered = machine.load(main).map_err(|failure| match failure {
             Failure::Error { text, .. } => one_line(format!("ERR Error registering functions: {text}")),
             Failure::Memory => ErrorReply::new("ERR Error registering functions: not enough memory"),
@@ -151,10 +168,9 @@ impl Interpreter {
     /// # Errors
     /// What the compiler says.
     pub fn script(&self, dialect: Dialect, code: &[u8]) -> Result<Script, ErrorReply> {
-        const NAME: &CStr = c"@user_script";
         let machine = self.machine(dialect);
         let chunk = machine
-            .chunk(code, NAME)
+            .chunk(code, SCRIPT_CHUNK)
             .map_err(|text| one_line(format!("ERR Error compiling script (new function): {text}")))?;
         Ok(Script { machine: Rc::clone(machine), chunk })
     }
@@ -254,6 +270,11 @@ fn error_reply(failure: Failure, name: &str) -> Reply {
         }
         Failure::Memory => format!("ERR Error running script (call to {name}): not enough memory"),
     }))
+}
+
+/// A library's text does not compile.
+fn compiling_function(text: &str) -> ErrorReply {
+    one_line(format!("ERR Error compiling function: {text}"))
 }
 
 /// Errors are one line on the wire.

@@ -6,7 +6,12 @@
 //! What must be owned lives in the [`State`], reached through [`Lua::with`], whose closure cannot call Lua.
 //! Under that discipline the methods are safe; it is why this type does not leave the crate's `lua` module.
 
-use std::{ffi::CStr, marker::PhantomData, os::raw::c_int, ptr};
+use std::{
+    ffi::CStr,
+    marker::PhantomData,
+    os::raw::{c_int, c_void},
+    ptr,
+};
 
 use mlua_sys as ffi;
 pub use mlua_sys::lua_State;
@@ -415,6 +420,41 @@ impl<'l> Lua<'l> {
             let status = ffi::luaL_loadbuffer(self.raw, source.as_ptr().cast(), source.len(), name.as_ptr());
             status == ffi::LUA_OK
         }
+    }
+
+    /// Pushes the function of a chunk that [`dump`](Self::dump) wrote; false, and the message on top, when there is no
+    /// memory for it.
+    ///
+    /// # Safety
+    /// The bytes are what `dump` wrote, in this process: Lua does not check them.
+    pub unsafe fn undump(self, bytecode: &[u8]) -> bool {
+        // SAFETY: `luaL_loadbuffer` catches what it raises; the name is in the bytecode.
+        unsafe {
+            let status =
+                ffi::luaL_loadbuffer(self.raw, bytecode.as_ptr().cast(), bytecode.len(), c"".as_ptr());
+            status == ffi::LUA_OK
+        }
+    }
+
+    /// The bytecode of the Lua function on top, line numbers and all. Neither allocates in Lua nor raises.
+    pub fn dump(self) -> Vec<u8> {
+        unsafe extern "C-unwind" fn write(
+            _: *mut lua_State,
+            bytes: *const c_void,
+            length: usize,
+            out: *mut c_void,
+        ) -> c_int {
+            // SAFETY: Lua hands over its bytes, and the vector that `dump` gave it.
+            unsafe {
+                let out = &mut *out.cast::<Vec<u8>>();
+                out.extend_from_slice(std::slice::from_raw_parts(bytes.cast(), length));
+            }
+            0
+        }
+        let mut out = Vec::new();
+        // SAFETY: a Lua function is on top; `write` gets the vector, which nobody else uses meanwhile.
+        unsafe { ffi::lua_dump_(self.raw, write, (&raw mut out).cast()) };
+        out
     }
 
     /// As [`compile`](Self::compile), under the name that the string at an index is.

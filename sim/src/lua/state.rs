@@ -8,12 +8,13 @@ use std::{
     os::raw::{c_int, c_void},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     ptr::{self, NonNull},
+    sync::Arc,
 };
 
 use mlua_sys as ffi;
 
 use super::{
-    Host, Limits, Memento,
+    Compiled, Host, LIBRARY_CHUNK, Limits, Memento,
     convert::Builder,
     raw::{Kind, Lua, Native, Outcome, REGISTRY, Raised, Ref, lua_State, native},
     registration::Registered,
@@ -92,16 +93,21 @@ pub enum Failure {
 pub struct Machine {
     state: NonNull<State>,
     raw: *mut lua_State,
+    /// A library that need not be compiled here.
+    compiled: Option<Compiled>,
     /// Compiled chunks, the most recently used last.
     chunks: RefCell<Vec<Chunk>>,
 }
+
+/// What Lua dumped of a compiled chunk: it may only come from there, because Lua trusts it.
+pub struct Bytecode(Box<[u8]>);
 
 /// A source text and what it was compiled to. Texts are compared, not hashed: for a library of 400 KB that is
 /// twenty times faster, and there are few.
 #[derive(Debug)]
 struct Chunk {
     name: &'static CStr,
-    source: Box<[u8]>,
+    source: Arc<[u8]>,
     reference: Ref,
 }
 
@@ -110,12 +116,12 @@ const CHUNKS: usize = 64;
 
 impl Machine {
     /// A Lua state with the sandbox in it.
-    pub fn new(dialect: Dialect, limits: Limits) -> Self {
+    pub fn new(dialect: Dialect, limits: Limits, compiled: Option<Compiled>) -> Self {
         let state = NonNull::from(Box::leak(Box::new(State::new(dialect, limits))));
         // SAFETY: the allocator keeps to Lua's contract, and the `State` lives until `drop` has closed Lua's.
         let raw = unsafe { ffi::lua_newstate(allocate, state.as_ptr().cast()) };
         assert!(!raw.is_null(), "no memory for a Lua state");
-        let machine = Self { state, raw, chunks: RefCell::default() };
+        let machine = Self { state, raw, compiled, chunks: RefCell::default() };
         assert!(machine.protect(native!(sandbox::set_up)), "the sandbox is built without errors");
         machine.with(|state| state.memory_limit = limits.memory_bytes);
         machine
@@ -155,19 +161,52 @@ impl Machine {
         if let Some(position) = chunks.iter().position(known) {
             chunks[position..].rotate_left(1);
         } else {
-            let reference = self.compile(source, name)?;
+            let compiled = self.compiled.as_ref();
+            let compiled =
+                compiled.filter(|compiled| **compiled.source() == *source && name == LIBRARY_CHUNK);
+            let chunk = match compiled {
+                Some(compiled) => {
+                    let reference = self.undump(compiled.bytecode())?;
+                    Chunk { name, source: Arc::clone(compiled.source()), reference }
+                }
+                None => Chunk { name, source: source.into(), reference: self.compile(source, name)? },
+            };
             if chunks.len() == CHUNKS {
                 self.forget(chunks.remove(0).reference);
             }
-            chunks.push(Chunk { name, source: source.into(), reference });
+            chunks.push(chunk);
         }
         Ok(chunks[chunks.len() - 1].reference)
     }
 
     /// Compiles source text into the registry.
     fn compile(&self, source: &[u8], name: &'static CStr) -> Result<Ref, String> {
+        let compiled = self.lua().compile(source, name);
+        self.keep_chunk(compiled)
+    }
+
+    /// Reads a compiled chunk into the registry.
+    fn undump(&self, bytecode: &Bytecode) -> Result<Ref, String> {
+        // SAFETY: bytecode comes from `Machine::bytecode` only.
+        let read = unsafe { self.lua().undump(&bytecode.0) };
+        self.keep_chunk(read)
+    }
+
+    /// Compiles source text to bytecode.
+    pub fn bytecode(&self, source: &[u8], name: &'static CStr) -> Result<Bytecode, String> {
+        let reference = self.compile(source, name)?;
         let lua = self.lua();
-        if !lua.compile(source, name) {
+        lua.push_ref(reference);
+        let bytecode = Bytecode(lua.dump().into());
+        lua.set_top(0);
+        self.forget(reference);
+        Ok(bytecode)
+    }
+
+    /// Takes a function that was just compiled, or the message instead of it, off the stack and into the registry.
+    fn keep_chunk(&self, compiled: bool) -> Result<Ref, String> {
+        let lua = self.lua();
+        if !compiled {
             let text = lua.bytes(-1).map(|text| String::from_utf8_lossy(text).into_owned());
             lua.set_top(0);
             return Err(text.unwrap_or_default());
