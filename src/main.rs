@@ -1,6 +1,7 @@
 //! The command line, and nothing else: arguments in, a report out, an exit code that says which.
 
 use std::{
+    fmt::Display,
     fs::File,
     io::{self, BufWriter, IsTerminal, Write},
     num::NonZero,
@@ -283,11 +284,7 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<Exit> {
         match known.iter().find(|finding| finding.fingerprint == violation.fingerprint) {
             Some(finding) => out += &format!("known finding {}: {}\n", finding.slug, violation.message),
             None => {
-                let replay = token.as_ref().map_or_else(
-                    || format!("grantsim replay {}{}", args.what, args.library.flags()),
-                    |token| args.library.replay_line(token),
-                );
-                out += &report::failure(&violation, &trace, &replay);
+                out += &report::failure(&violation, &trace, &args.library.replay_line(&args.what));
                 exit = Exit::Broken;
             }
         }
@@ -356,16 +353,23 @@ impl LibraryArgs {
     }
 
     fn flags(&self) -> String {
-        let library = self.library.iter().map(|path| format!(" --library {}", path.display()));
+        let library = self.library.iter().map(|path| format!(" --library {}", quoted(&path.display())));
         let mutant = self.mutant.iter().map(|name| format!(" --mutant {name}"));
         let dialect = self.dialect.iter().map(|dialect| format!(" --dialect {dialect}"));
         library.chain(mutant).chain(dialect).collect()
     }
 
-    /// The line to copy that replays a token.
-    fn replay_line(&self, token: &Token) -> String {
-        format!("cargo run --release -- replay {token}{} --timeline", self.flags())
+    /// The line to copy that replays a token or a plan file.
+    fn replay_line(&self, what: &impl Display) -> String {
+        format!("cargo run --release -- replay {}{} --timeline", quoted(what), self.flags())
     }
+}
+
+/// A word of a command line as a shell takes it.
+fn quoted(word: &impl Display) -> String {
+    let word = word.to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./+@=:".contains(c);
+    if word.chars().all(is_plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// A progress bar on a terminal, a line now and then elsewhere.

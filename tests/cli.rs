@@ -345,3 +345,13 @@ fn a_loop_that_catches_its_own_errors_is_stopped_all_the_same() {
     grantsim(&["replay", LIFE, "--library", &looping])
         .fails(BAD_INPUT, &["ff_renew_lease", "did not return"]);
 }
+
+#[test]
+fn a_plan_that_breaks_a_property_prints_a_line_that_replays_it() {
+    let plan = written("a plan's name.json", &fs::read_to_string(LIFE).expect("the plan is there"));
+    let broken = grantsim(&["replay", &plan, "--mutant", "keep-grant"]);
+    assert_eq!(broken.code, BROKEN, "{}{}", broken.out, broken.err);
+    let quoted = plan.replace('\'', r"'\''");
+    let line = format!("cargo run --release -- replay '{quoted}' --mutant keep-grant --timeline");
+    assert!(broken.out.contains(&line), "{}", broken.out);
+}

@@ -15,8 +15,8 @@ use grantsim::{
 const SEEDS: u64 = 150;
 
 fn killed(library: &Library, mutant: &Mutant) -> Option<u64> {
-    let mutated = library.mutant(mutant).unwrap_or_else(|error| panic!("{}: {error}", mutant.name));
-    let subject = Subject::new(mutated).unwrap_or_else(|error| panic!("{}: {error}", mutant.name));
+    let subject =
+        Subject::new(library.mutant(mutant)).unwrap_or_else(|error| panic!("{}: {error}", mutant.name));
     let first = Token::new("swarm", 0).expect("a profile");
     (0..SEEDS)
         .find(|seed| violation(&mutant.breaks, &run(&first.with_seed(*seed).plan(), &subject)).is_some())

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::timeline::excerpt;
+use super::timeline::{excerpt, idle_calls};
 use crate::{
     property::{self, Violation},
     trace::{Event, Exec, Seq, Trace, What},
@@ -27,11 +27,16 @@ pub fn failure(violation: &Violation, trace: &Trace, replay: &str) -> String {
     out
 }
 
-/// The last events about the violation's execution, up to the end of the call that broke it.
+/// The last events about the violation's execution, up to the end of the call that broke it; without the calls that
+/// changed nothing.
 fn context(at: Seq, trace: &Trace) -> Vec<&Event> {
     let execution = trace.events.get(at as usize).and_then(|event| execution_of(event, &trace.events));
     let end = end_of_call(at, &trace.events);
-    let about = |event: &&Event| execution.is_none() || execution_of(event, &trace.events) == execution;
+    let idle = idle_calls(&trace.events[..end]);
+    let about = |event: &&Event| {
+        let concerned = execution.is_none() || execution_of(event, &trace.events) == execution;
+        concerned && !idle.contains(&event.seq)
+    };
     let mut events: Vec<&Event> = trace.events[..end].iter().filter(about).collect();
     events.split_off(events.len().saturating_sub(CONTEXT))
 }

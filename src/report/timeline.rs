@@ -77,7 +77,7 @@ fn is_aside(what: &What) -> bool {
 
 /// The schedulers' and scanners' calls that wrote nothing and to which nothing happened: each as sent, as executed, as
 /// answered.
-fn idle_calls(events: &[Event]) -> BTreeSet<Seq> {
+pub(super) fn idle_calls(events: &[Event]) -> BTreeSet<Seq> {
     let is_plain = |event: &&Event| matches!(event.what, What::Called(_) | What::Saw { .. });
     let eventful: BTreeSet<Seq> =
         events.iter().filter(|event| !is_plain(event)).filter_map(|event| event.cause).collect();
