@@ -16,3 +16,8 @@ pub mod random;
 pub mod resp;
 pub mod server;
 pub mod tcp;
+
+/// The examples of the README compile and hold.
+#[cfg(all(doctest, madsim))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -15,29 +15,28 @@ use std::{
 
 use madsim::{runtime::Runtime, task::spawn_local};
 use program::Program;
-use redis::{
-    AsyncCommands, RedisConnectionInfo, RedisResult, Value,
-    aio::{ConnectionLike, MultiplexedConnection},
-};
+use redis::{AsyncCommands, RedisConnectionInfo, RedisResult, Value, aio::MultiplexedConnection};
 use send_wrapper::SendWrapper;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use valkey_sim::{
     clock::Clock,
     engine::{Dialect, Engine, UnixMicros},
-    link::{self, HostId, Latency, Network},
+    link::{self, HostId, Latency, Network, NodeTime},
     lua::Interpreter,
-    server::{Environment, LocalFuture, Server},
+    server::Server,
 };
 
 /// What a program does with redis-rs: single commands, a pipeline, a stream, a function.
-async fn works_a_shift(connection: &mut (impl AsyncCommands + ConnectionLike)) -> RedisResult<()> {
+async fn works_a_shift(connection: &mut impl AsyncCommands) -> RedisResult<()> {
     let _: () = connection.hset_multiple("job", &[("state", "ready"), ("lane", "a")]).await?;
     let _: () = connection.zadd_multiple("due", &[(20, "late"), (10, "soon")]).await?;
     let due: Vec<(String, f64)> = connection.zrangebyscore_withscores("due", "-inf", 15).await?;
     assert_eq!(due, [("soon".to_owned(), 10.0)]);
 
     let mut pipe = redis::pipe();
-    (0..100).for_each(|_| drop(pipe.incr("n", 1)));
+    for _ in 0..100 {
+        pipe.incr("n", 1);
+    }
     let counts: Vec<u64> = pipe.query_async(connection).await?;
     assert_eq!(counts, (1..=100).collect::<Vec<_>>());
 
@@ -83,19 +82,6 @@ fn works_over_a_socket_and_sees_the_clock_turned() {
     }
 }
 
-/// The time as the server's node has it.
-struct NodeTime(Clock, link::World);
-
-impl Environment for NodeTime {
-    fn now(&self) -> UnixMicros {
-        self.0.now(self.1.now())
-    }
-
-    fn sleep_until(&self, at: UnixMicros) -> LocalFuture {
-        Box::pin(self.1.sleep_until(self.0.next_at(self.1.now(), at)))
-    }
-}
-
 /// redis-rs asks for a stream that may move to another thread. A world has one thread only.
 struct OnOneThread(SendWrapper<link::Stream>);
 
@@ -131,7 +117,7 @@ async fn shift_in_a_world(seed: u64) -> (u64, String) {
     let network = Network::new(seed, Latency { base_us: 500, jitter_us: 300, ..Latency::default() });
     let clock = Clock::starting_at(UnixMicros::from_millis(1_700_000_000_000));
     let engine = Engine::new(Dialect::Valkey8, Interpreter::default());
-    let server = Server::new(engine, NodeTime(clock, network.world().clone()), ());
+    let server = Server::new(engine, NodeTime::new(clock, network.world().clone()), ());
     let listener = network.listen(SERVER);
     spawn_local(async move {
         loop {

@@ -5,9 +5,9 @@ use std::{cell::RefCell, rc::Rc};
 use valkey_sim::{
     clock::Clock,
     engine::{Dialect, Effects, Engine, ErrorReply, Reply, Session, UnixMicros},
-    link,
+    link::{self, NodeTime},
     lua::{Compiled, Interpreter, Limits, is_out_of_instructions},
-    server::{Environment, Executed, LocalFuture, Observer, Server},
+    server::{Executed, Observer, Server},
 };
 
 use super::{
@@ -109,7 +109,7 @@ pub(super) fn start(
         requests: Rc::clone(requests),
         endless: Rc::clone(endless),
     };
-    Server::new(engine, NodeTime { clock: clock.clone(), time: time.clone() }, tap)
+    Server::new(engine, NodeTime::new(clock.clone(), time.clone()), tap)
 }
 
 /// Accepts connections for as long as the node lives.
@@ -127,23 +127,6 @@ pub(super) async fn serve(world: Rc<World>) {
             // A connection that breaks is the client's concern, which sees it break.
             let _ = serving.await;
         });
-    }
-}
-
-/// The time as the server's node has it.
-struct NodeTime {
-    clock: Clock,
-    time: link::World,
-}
-
-impl Environment for NodeTime {
-    fn now(&self) -> UnixMicros {
-        self.clock.now(self.time.now())
-    }
-
-    fn sleep_until(&self, at: UnixMicros) -> LocalFuture {
-        let sleep = self.time.sleep_until(self.clock.next_at(self.time.now(), at));
-        Box::pin(sleep)
     }
 }
 

@@ -33,6 +33,7 @@
 //! ```
 
 mod network;
+mod node_time;
 mod path;
 mod pipe;
 mod post;
@@ -45,6 +46,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use network::{Direction, Listener, Network};
+pub use node_time::NodeTime;
 pub use path::Latency;
 pub use pipe::Delay;
 pub use post::{Fate, Mailbox, Post};
