@@ -73,8 +73,9 @@ pub struct JobId(u64);
 /// A question to a scheduler. It stays known after its answer: a network may deliver one twice, or late.
 struct Question {
     lane_id: LaneId,
-    /// Still keeps a slot free for its answer.
+    /// Keeps a slot free: for the answer, and then for what comes of the claim.
     open: bool,
+    granted: bool,
 }
 
 struct Job {
@@ -90,6 +91,7 @@ struct Job {
 /// A claim under way.
 #[derive(Clone, Debug)]
 pub struct Attempt {
+    ask: AskId,
     grant: ClaimGrant,
     lane_id: LaneId,
     tries_left: u8,
@@ -111,7 +113,7 @@ pub enum Then {
     /// `current_attempt_index`, before a claim of a resumed execution.
     Interrupted(Attempt, Plain<Option<String>>),
     /// A claim of a resumed execution.
-    Resumed(Box<ClaimResumedExecution>),
+    Resumed(AskId, Box<ClaimResumedExecution>),
     /// `current_attempt_index`, before a reclaim.
     Orphaned(ReclaimGrant, Plain<Option<String>>),
     /// A reclaim.
@@ -159,7 +161,7 @@ impl Worker {
             self.turn += 1;
             // Drawn, not counted: an answer to a question of an earlier life must not look like one to this life's.
             let id = AskId(self.random.next_u64());
-            self.asked.insert(id, Question { lane_id: lane_id.clone(), open: true });
+            self.asked.insert(id, Question { lane_id: lane_id.clone(), open: true, granted: false });
             let ask = Ask {
                 id,
                 lane_id,
@@ -170,7 +172,8 @@ impl Worker {
             out.send(Node::Scheduler(scheduler), Message::Ask(ask));
             out.wake(self.config.settings.request_timeout_ms.saturating_mul(2), Then::Overdue(id));
         }
-        out.wake(self.config.settings.poll_ms, Then::Poll);
+        let jitter_ms = self.random.below(self.config.settings.poll_jitter_ms.saturating_add(1));
+        out.wake(self.config.settings.poll_ms.saturating_add(jitter_ms), Then::Poll);
     }
 
     fn say_alive(&self, out: &mut Outbox<Then>) {
@@ -193,10 +196,10 @@ impl Worker {
             // is forgotten, and with it the lane: nobody can claim with such an answer.
             Message::Grant(ask, grant) => {
                 let Some(question) = self.asked.get_mut(&ask) else { return };
-                question.open = false;
+                question.granted = true;
                 let lane_id = question.lane_id.clone();
                 let tries_left = self.config.settings.claim_again;
-                self.count(Attempt { grant, lane_id, tries_left }, out);
+                self.count(Attempt { ask, grant, lane_id, tries_left }, out);
             }
             Message::Reclaim(grant) => {
                 out.call(current_attempt_index(&grant.execution_id), |read| Then::Orphaned(grant, read));
@@ -235,12 +238,15 @@ impl Worker {
                 out.call(call, |call| Then::Claimed(attempt, Box::new(call)));
             }
             (Then::Claimed(attempt, call), Ok(reply)) => match call.parse(&reply) {
-                Ok(lease) => self.begin(lease, attempt.lane_id, out),
+                Ok(lease) => {
+                    self.close(attempt.ask);
+                    self.begin(lease, attempt.lane_id, out);
+                }
                 Err(error) if refused(&error, &Code::UseClaimResumedExecution) => {
                     let read = current_attempt_index(&attempt.grant.execution_id);
                     out.call(read, |read| Then::Interrupted(attempt, read));
                 }
-                Err(_) => {}
+                Err(_) => self.close(attempt.ask),
             },
             // Unknown to the worker: the claim may stand. With the grant still in hand it may try once more.
             (Then::Claimed(attempt, _), Err(_)) if attempt.tries_left > 0 => {
@@ -249,12 +255,17 @@ impl Worker {
             (Then::Interrupted(attempt, read), Ok(reply)) => {
                 let claim = self.claim(attempt.grant.execution_id, attempt.lane_id);
                 let call = ClaimResumedExecution { claim, attempt_index: index(read.parse(&reply)) };
-                out.call(call, |call| Then::Resumed(Box::new(call)));
+                out.call(call, |call| Then::Resumed(attempt.ask, Box::new(call)));
             }
-            (Then::Resumed(call), Ok(reply)) => {
+            (Then::Resumed(ask, call), Ok(reply)) => {
+                self.close(ask);
                 if let Ok(lease) = call.parse(&reply) {
                     self.begin(lease, call.claim.lane_id, out);
                 }
+            }
+            (Then::Resumed(ask, _), Err(_)) => self.close(ask),
+            (Then::Counted(attempt, _) | Then::Claimed(attempt, _) | Then::Interrupted(attempt, _), Err(_)) => {
+                self.close(attempt.ask);
             }
             (Then::Orphaned(grant, read), Ok(reply)) => {
                 let claim = self.claim(grant.execution_id, grant.lane_id);
@@ -277,6 +288,13 @@ impl Worker {
             (Then::Renewed(job, call), Ok(reply)) => self.renewed(job, &call, &reply),
             (Then::Ended(job, tries), answer) => self.ended(job, tries, answer.is_ok(), out),
             _ => {}
+        }
+    }
+
+    /// Nothing more will come of a question: its slot is free, or taken by a job.
+    fn close(&mut self, ask: AskId) {
+        if let Some(question) = self.asked.get_mut(&ask) {
+            question.open = false;
         }
     }
 
@@ -381,8 +399,8 @@ impl Actor for Worker {
             Input::Due(Then::Poll) => self.poll(out),
             Input::Due(Then::Alive) => self.say_alive(out),
             Input::Due(Then::Overdue(ask)) => {
-                if let Some(question) = self.asked.get_mut(&ask) {
-                    question.open = false;
+                if self.asked.get(&ask).is_some_and(|question| !question.granted) {
+                    self.close(ask);
                 }
             }
             Input::Due(Then::Renew(job)) => self.renew(job, out),

@@ -75,6 +75,9 @@ pub struct Settings {
     pub request_timeout_ms: u64,
     /// How often an idle worker asks for work.
     pub poll_ms: u64,
+    /// Up to this much is added each time: workers that ask in step with each other starve whoever is last.
+    #[serde(default)]
+    pub poll_jitter_ms: u64,
     /// How often the lease-expiry scanner walks the partitions (FlowFabric: 1,500).
     pub lease_scan_ms: u64,
     /// How often the delayed promoter does (FlowFabric: 750).
@@ -96,6 +99,7 @@ impl Default for Settings {
             lease_ttl_ms: 3_000,
             request_timeout_ms: 1_000,
             poll_ms: 100,
+            poll_jitter_ms: 0,
             lease_scan_ms: 1_500,
             delayed_scan_ms: 750,
             unblock_scan_ms: 5_000,

@@ -184,6 +184,7 @@ fn settings(shape: &Shape) -> impl Strategy<Value = Settings> + use<> {
             request_timeout_ms,
             partitions,
             poll_ms,
+            poll_jitter_ms: poll_ms / 2,
             claim_again,
             unblock_scan_ms,
             ..Settings::default()
