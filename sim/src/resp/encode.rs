@@ -117,7 +117,10 @@ impl Encoder<'_> {
 }
 
 /// Appends a request to `out` as clients write it: an array of bulk strings.
-pub fn encode_request<'a>(args: impl ExactSizeIterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
+pub fn encode_request<'a>(args: impl ExactSizeIterator<Item = &'a [u8]> + Clone, out: &mut Vec<u8>) {
+    /// Room for a length and its line ends, as long as no argument has a million bytes.
+    const FRAME: usize = 11;
+    out.reserve(FRAME + args.clone().map(|arg| FRAME + arg.len()).sum::<usize>());
     let mut encoder = Encoder { resp3: false, dialect: Dialect::default(), out };
     encoder.number(b'*', args.len() as i64);
     for arg in args {
