@@ -8,7 +8,10 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{RealServer, cycle, is_measurement};
+use common::{
+    cycle,
+    real_server::{RealServer, is_measurement},
+};
 use criterion::{Criterion, criterion_group, criterion_main};
 use grantsim::{
     library::Library,

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::is_measurement;
+use common::real_server::is_measurement;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use grantsim::{
     drive::{self, Recorded, Subject},
