@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use valkey_sim::{
     clock::WorldMicros,
@@ -327,7 +327,7 @@ impl Connection {
         while !self.outgoing.is_empty() {
             match Pin::new(&mut self.stream).poll_write(cx, &self.outgoing)? {
                 Poll::Pending => break,
-                Poll::Ready(count) => drop(self.outgoing.split_to(count)),
+                Poll::Ready(count) => self.outgoing.advance(count),
             }
         }
         Ok(())

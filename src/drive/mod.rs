@@ -12,7 +12,7 @@ mod world;
 use std::{panic::AssertUnwindSafe, sync::Arc, thread};
 
 pub use server::LoadError;
-use valkey_sim::lua::Compiled;
+use valkey_sim::{engine::UnixMicros, lua::Compiled};
 
 use crate::{
     library::Library,
@@ -91,7 +91,30 @@ impl Subject {
 /// # Errors
 /// [`RunError`]. What the protocol does wrong is no error: it is in the trace.
 pub fn run(plan: &Plan, subject: &Subject) -> Result<Trace, RunError> {
-    let work = AssertUnwindSafe(|| world::run(plan, subject));
+    in_a_fresh_thread(|| world::run(plan, subject, None)).map(|(trace, _)| trace)
+}
+
+/// A command as the server executed it: what a bench, or a comparison, plays back on an engine of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The connection.
+    pub session: u64,
+    /// The server's clock.
+    pub now: UnixMicros,
+    /// The command and its arguments.
+    pub args: Vec<Vec<u8>>,
+}
+
+/// As [`run`], and hands out all commands in the order in which the server executed them.
+///
+/// # Errors
+/// [`RunError`].
+pub fn record(plan: &Plan, subject: &Subject) -> Result<(Trace, Vec<Recorded>), RunError> {
+    in_a_fresh_thread(|| world::run(plan, subject, Some(Vec::new())))
+}
+
+fn in_a_fresh_thread<T: Send>(work: impl FnOnce() -> Result<T, RunError> + Send) -> Result<T, RunError> {
+    let work = AssertUnwindSafe(work);
     thread::scope(|scope| {
         let thread = thread::Builder::new().name("grantsim-run".into()).stack_size(STACK_BYTES);
         let handle = thread

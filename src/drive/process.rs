@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt::Debug,
     future::{Future, poll_fn},
+    mem,
     pin::pin,
     rc::Rc,
     task::{Context, Poll},
@@ -29,8 +30,17 @@ use crate::{
 pub(super) async fn run<A: Actor<Then: Debug>>(world: Rc<World>, node: Node, actor: A) {
     let mailbox = world.post.mailbox(world.host(node));
     let client = Client::new(Rc::clone(&world), node);
-    let mut process =
-        Process { world, node, actor, client, mailbox, timers: BTreeMap::new(), armed: None, next_timer: 0 };
+    let mut process = Process {
+        world,
+        node,
+        actor,
+        client,
+        mailbox,
+        out: Outbox::default(),
+        timers: BTreeMap::new(),
+        armed: None,
+        next_timer: 0,
+    };
     process.step(Input::Started, None);
     poll_fn(|cx| process.poll(cx)).await;
 }
@@ -41,6 +51,8 @@ struct Process<A: Actor> {
     actor: A,
     client: Client<A::Then>,
     mailbox: Mailbox<Envelope>,
+    /// Empty between steps; kept for its memory.
+    out: Outbox<A::Then>,
     /// By when they are due, then by when they were set.
     timers: BTreeMap<(WorldMicros, u64), (A::Then, Option<Seq>)>,
     next_timer: u64,
@@ -77,7 +89,7 @@ impl<A: Actor<Then: Debug>> Process<A> {
     }
 
     fn step(&mut self, input: Input<A::Then>, cause: Option<Seq>) {
-        let mut out = Outbox::default();
+        let mut out = mem::take(&mut self.out);
         tracing::trace!(at_us = self.world.now().0, node = %self.node, cause, ?input, "step");
         self.actor.step(self.world.wall(self.node), input, &mut out);
         for output in out.drain() {
@@ -91,6 +103,7 @@ impl<A: Actor<Then: Debug>> Process<A> {
                 Output::Send { to, message } => self.send(to, message, cause),
             }
         }
+        self.out = out;
     }
 
     fn send(&self, to: Node, message: Message, cause: Option<Seq>) {

@@ -11,7 +11,7 @@ use valkey_sim::{
 };
 
 use super::{
-    Subject,
+    Recorded, Subject,
     world::{Requests, World},
 };
 use crate::{
@@ -141,6 +141,10 @@ struct Tap {
 impl Observer for Tap {
     fn executed(&mut self, executed: &Executed<'_>) {
         let requests = &mut *self.requests.borrow_mut();
+        if let Some(recorded) = &mut requests.recorded {
+            let args = executed.args.iter().map(|arg| arg.to_vec()).collect();
+            recorded.push(Recorded { session: executed.session, now: executed.now, args });
+        }
         let Some(&(caller, connection)) = requests.sessions.get(&executed.session) else { return };
         let request = (connection, executed.nth);
         let called = self.recorder.borrow_mut().called(&Call {

@@ -25,7 +25,7 @@ use valkey_sim::{
     server::Server,
 };
 
-use super::{RunError, Subject, director, process, server};
+use super::{Recorded, RunError, Subject, director, process, server};
 use crate::{
     actor::{Message, Scanner, Scheduler, Submitter, Worker, WorkerConfig},
     grant::Millis,
@@ -83,22 +83,31 @@ pub(super) struct Requests {
     pub sent: BTreeMap<(u64, u64), Seq>,
     /// The event that executed it.
     pub called: BTreeMap<(u64, u64), Seq>,
+    /// All commands so far, if anybody wants to know.
+    pub recorded: Option<Vec<Recorded>>,
 }
 
-/// Runs a plan to its end.
-pub(super) fn run(plan: &Plan, subject: &Subject) -> Result<Trace, RunError> {
+/// Runs a plan to its end; adds the commands to `recorded`, if it is there.
+pub(super) fn run(
+    plan: &Plan,
+    subject: &Subject,
+    recorded: Option<Vec<Recorded>>,
+) -> Result<(Trace, Vec<Recorded>), RunError> {
     let dialect = plan.dialect.parse().unwrap_or_default();
     let loaded = server::load(subject, dialect, plan.seed)?;
     let runtime = Runtime::with_seed_and_config(plan.seed, Config::default());
     let ended = runtime.block_on(async {
         let world = World::new(plan.clone(), loaded);
+        world.requests.borrow_mut().recorded = recorded;
         let nodes = world.start();
         let ended = world.watch(&nodes).await;
         world.stop(&nodes).await;
-        ended.map(|ended| (ended, Rc::clone(&world.recorder), world.now(), world.endless.borrow_mut().take()))
+        let recorded = world.requests.borrow_mut().recorded.take().unwrap_or_default();
+        let endless = world.endless.borrow_mut().take();
+        ended.map(|ended| (ended, Rc::clone(&world.recorder), world.now(), endless, recorded))
     });
     drop(runtime);
-    let (ended, recorder, now, endless) = ended?;
+    let (ended, recorder, now, endless, recorded) = ended?;
     if let Some(function) = endless {
         let library = subject.library.name().to_owned();
         return Err(RunError::Endless { library, function, limit: server::INSTRUCTIONS_PER_CALL });
@@ -110,7 +119,7 @@ pub(super) fn run(plan: &Plan, subject: &Subject) -> Result<Trace, RunError> {
         dialect: plan.dialect.clone(),
     };
     let events = std::mem::take(&mut *recorder.borrow_mut()).into_events();
-    Ok(Trace { header, events, ended, simulated_us: now.0 })
+    Ok((Trace { header, events, ended, simulated_us: now.0 }, recorded))
 }
 
 impl World {

@@ -31,7 +31,7 @@ impl<T> Command for Plain<T> {
 }
 
 fn plain<T>(args: Vec<Vec<u8>>, read: fn(&Reply) -> ReadResult<T>) -> Plain<T> {
-    Plain { request: Request { args }, read, outcome: PhantomData }
+    Plain { request: Request { args: args.into() }, read, outcome: PhantomData }
 }
 
 /// `TIME`, in milliseconds: what a scheduler reads before it grants.

@@ -21,7 +21,7 @@
 //!
 //! Nothing here sends anything, retries anything or knows what a lost reply means: that is the actors' part.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use ff_core::{
     keys::{ExecKeyContext, IndexKeys},
@@ -63,11 +63,11 @@ pub use worker_registry::*;
 
 use reply::ReadResult;
 
-/// A command ready for the wire: its name and arguments.
+/// A command ready for the wire: its name and arguments. Clones share them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// The name first.
-    pub args: Vec<Vec<u8>>,
+    pub args: Arc<[Vec<u8>]>,
 }
 
 impl Request {
@@ -143,7 +143,7 @@ impl<C: Call> Command for C {
         let mut args = args!["FCALL", self.function(), keys.len()];
         args.extend(keys.into_iter().map(String::into_bytes));
         args.extend(self.argv());
-        Request { args }
+        Request { args: args.into() }
     }
 
     fn parse(&self, reply: &Reply) -> Result<C::Outcome, CallError> {

@@ -12,7 +12,7 @@ use std::{ffi::CStr, os::raw::c_int};
 use mlua_sys as ffi;
 
 use super::{
-    bit, cjson, convert, random,
+    bit, cjson, convert, number, random,
     raw::{ALL_RESULTS, GLOBALS, Kind, Lua, Native, Outcome, REGISTRY, Raised, Ref, native},
     redis,
 };
@@ -453,8 +453,12 @@ fn tostring(lua: Lua<'_>) -> Outcome {
     match lua.kind(1) {
         Kind::String => lua.push_copy(1),
         Kind::Number => {
-            lua.push_copy(1);
-            lua.text(-1);
+            let value = lua.number(1);
+            lua.with(|state| {
+                state.scratch.clear();
+                number::write_general(&mut state.scratch, value, 14);
+            });
+            lua.push_scratch();
         }
         Kind::Boolean => lua.push_bytes(if lua.truth(1) { b"true" } else { b"false" }),
         Kind::Nil | Kind::None => lua.push_bytes(b"nil"),

@@ -72,23 +72,26 @@ impl Encoder<'_> {
     }
 
     fn number(&mut self, kind: u8, value: i64) {
-        let mut digits = [0; 20];
-        let mut at = digits.len();
+        // Put together from its end, and appended at once: a kind, a sign, 19 digits, the line's end.
+        let mut line = *b".....................\r\n";
+        let mut at = line.len() - 2;
+        let mut put = |byte| {
+            at -= 1;
+            line[at] = byte;
+        };
         let mut rest = value.unsigned_abs();
         loop {
-            at -= 1;
-            digits[at] = b'0' + (rest % 10) as u8;
+            put(b'0' + (rest % 10) as u8);
             rest /= 10;
             if rest == 0 {
                 break;
             }
         }
-        self.out.push(kind);
         if value < 0 {
-            self.out.push(b'-');
+            put(b'-');
         }
-        self.raw(&digits[at..]);
-        self.raw(b"\r\n");
+        put(kind);
+        self.raw(&line[at..]);
     }
 
     fn bulk(&mut self, kind: u8, parts: &[&[u8]]) {
@@ -117,7 +120,10 @@ impl Encoder<'_> {
 }
 
 /// Appends a request to `out` as clients write it: an array of bulk strings.
-pub fn encode_request<'a>(args: impl ExactSizeIterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
+pub fn encode_request<'a>(args: impl ExactSizeIterator<Item = &'a [u8]> + Clone, out: &mut Vec<u8>) {
+    /// Room for a length and its line ends, as long as no argument has a million bytes.
+    const FRAME: usize = 11;
+    out.reserve(FRAME + args.clone().map(|arg| FRAME + arg.len()).sum::<usize>());
     let mut encoder = Encoder { resp3: false, dialect: Dialect::default(), out };
     encoder.number(b'*', args.len() as i64);
     for arg in args {
