@@ -14,7 +14,7 @@ use super::{
 use crate::engine::{
     CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX, number, value,
     value::{SortedSet, zset::Inserted},
-    wrong_arity,
+    wrong_arity, wrong_arity_in_script,
 };
 use ranges::By;
 
@@ -218,6 +218,10 @@ fn rank(cx: &mut Context<'_>, reverse: bool) -> CommandResult {
     let (key, member) = (cx.arg(1), cx.arg(2));
     let with_score = match cx.args {
         [_, _, _] => false,
+        // Redis 7.0 takes no fourth word, and says so before the command runs.
+        _ if cx.engine.dialect() == Dialect::Redis7 && cx.script.is_some() => {
+            return Err(wrong_arity_in_script(Dialect::Redis7));
+        }
         _ if cx.engine.dialect() == Dialect::Redis7 => return Err(wrong_arity(&parse::command_name(cx))),
         [_, _, _, word] if is(word, "WITHSCORE") => true,
         [_, _, _, _] => return Err(SYNTAX),
