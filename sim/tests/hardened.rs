@@ -178,7 +178,7 @@ proptest! {
         for step in commands::steps(&choices) {
             match step {
                 Step::Clock(now) => server.set_clock(now),
-                Step::Command(args) => drop(server.send(&args)),
+                Step::Library(args) | Step::Command(args) => drop(server.send(&args)),
             }
         }
         prop_assert!(matches!(server.send(&["DBSIZE"]), Reply::Int(_)));

@@ -27,7 +27,7 @@ pub fn compare(real: &mut Real, ours: &mut Simulated, steps: &[Step]) -> Result<
                 ours.set_clock(*now);
                 transcript += &format!("SIM CLOCK SET {}\n", now.millis());
             }
-            Step::Command(args) => {
+            Step::Library(args) | Step::Command(args) => {
                 let line = transcript::write(args);
                 let [theirs, mine] = [real.send(args), ours.send(args)].map(|reply| comparable(reply, args));
                 let shown = transcript::show(&theirs);
