@@ -41,10 +41,9 @@ pub fn compare(real: &mut Real, ours: &mut Simulated, steps: &[Step]) -> Result<
             }
         }
     }
-    for server in [&["RESET"]] {
-        real.send(server);
-        ours.session.protocol = Protocol::Resp2;
-    }
+    // Dumps are read in RESP2.
+    real.send(&["RESET"]);
+    ours.session.protocol = Protocol::Resp2;
     let parted = dump::differences(&dump(real), &dump(ours));
     if parted.is_empty() { Ok(()) } else { Err(format!("\n{transcript}{}", parted.join("\n"))) }
 }

@@ -316,11 +316,18 @@ fn scan(cx: &mut Context<'_>) -> CommandResult {
     let dialect = cx.engine.dialect();
     let Some(zset) = cx.read::<SortedSet>(cx.arg(1))? else { return scan::reply(0, Vec::new()) };
     let options = options?;
+    let is_compact = value::is_compact_zset(zset);
     let element = |(member, score): (&Bytes, f64)| {
-        [Reply::Bulk(member.clone()), Reply::bulk(number::format_double(score, dialect))]
+        // A listpack keeps a whole score as an integer, and a scan shows what is kept.
+        let is_kept_whole = is_compact && score.trunc() == score && score.abs() <= (i64::MAX / 2) as f64;
+        let text = match is_kept_whole {
+            true => (score as i64).to_string(),
+            false => number::format_double(score, dialect),
+        };
+        [Reply::Bulk(member.clone()), Reply::bulk(text)]
     };
     let matching = |(member, _): &(&Bytes, f64)| options.matches(member);
-    if value::is_compact_zset(zset) {
+    if is_compact {
         return scan::reply(0, zset.iter().filter(matching).flat_map(element).collect());
     }
     let (slots, next) = options.page(cursor, zset.len(), false);
