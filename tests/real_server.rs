@@ -4,14 +4,6 @@
 //! Needs `redis-server`; without it the tests say that they compared nothing. Whether a mutant is *killed* is for the
 //! hunts to show.
 
-use std::{
-    io::{BufRead, BufReader, Read, Write},
-    os::unix::net::UnixStream,
-    path::PathBuf,
-    process::{Child, Command as Process, Stdio},
-    time::{Duration, Instant},
-};
-
 use ff_core::types::*;
 use grantsim::{
     grant::{AttemptKind, Lease, Millis},
@@ -19,37 +11,20 @@ use grantsim::{
     protocol::*,
 };
 use uuid::Uuid;
-use valkey_sim::engine::{ErrorReply, Reply};
+use valkey_sim::engine::{Reply, UnixMicros};
 
-/// A server on a socket of its own, stopped when it is dropped.
-struct Server {
-    process: Child,
-    dir: PathBuf,
-    stream: BufReader<UnixStream>,
-}
+#[path = "../sim/tests/support/mod.rs"]
+mod support;
+
+use support::{real::Real, server::Server as _};
+
+/// A server with one connection, and typed calls on it.
+struct Server(Real);
 
 impl Server {
-    /// `None` where there is no server to start. The name tells the tests of this file apart.
-    fn start(name: &str) -> Option<Self> {
-        let dir = std::env::temp_dir().join(format!("grantsim-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).expect("a directory for the socket");
-        let spawned = Process::new("redis-server")
-            .args(["--port", "0", "--save", "", "--unixsocket", "s"])
-            .current_dir(&dir)
-            .stdout(Stdio::null())
-            .spawn();
-        let Ok(process) = spawned else {
-            eprintln!("no redis-server here: nothing was compared");
-            return None;
-        };
-        let start = Instant::now();
-        let stream = loop {
-            match UnixStream::connect(dir.join("s")) {
-                Ok(stream) => break BufReader::new(stream),
-                Err(error) => assert!(start.elapsed() < Duration::from_secs(10), "no server: {error}"),
-            }
-        };
-        Some(Self { process, dir, stream })
+    /// `None` where there is no server to start.
+    fn start(what: &str) -> Option<Self> {
+        Real::start(what).map(Self)
     }
 
     /// Sends a command and reads its outcome.
@@ -59,34 +34,7 @@ impl Server {
     }
 
     fn send<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Reply {
-        let mut bytes = format!("*{}\r\n", args.len()).into_bytes();
-        for arg in args {
-            bytes.extend(format!("${}\r\n", arg.as_ref().len()).bytes());
-            bytes.extend(arg.as_ref());
-            bytes.extend(b"\r\n");
-        }
-        self.stream.get_mut().write_all(&bytes).expect("the server reads");
-        self.reply()
-    }
-
-    fn reply(&mut self) -> Reply {
-        let mut line = String::new();
-        self.stream.read_line(&mut line).expect("the server answers");
-        let (kind, rest) = line.trim_end().split_at(1);
-        let number = || rest.parse::<i64>().expect("a number");
-        match kind {
-            "+" => Reply::Status(rest.to_owned().into()),
-            "-" => Reply::Error(ErrorReply::from(rest.to_owned())),
-            ":" => Reply::Int(number()),
-            "*" => Reply::Array((0..number()).map(|_| self.reply()).collect()),
-            "$" if number() < 0 => Reply::Null,
-            "$" => {
-                let mut bytes = vec![0; number() as usize + 2];
-                self.stream.read_exact(&mut bytes).expect("the server answers");
-                Reply::bulk(&bytes[..bytes.len() - 2])
-            }
-            other => panic!("a reply of kind {other:?}"),
-        }
+        self.0.send(args)
     }
 
     /// Loads a library alone: libraries share function names, and a server has each name once.
@@ -94,15 +42,6 @@ impl Server {
         self.send(&["FUNCTION", "FLUSH"]);
         assert_eq!(self.run(&load_library(library.source())), Ok(library.name().to_owned()), "{library:?}");
         Functions::from_list(&self.run(&function_list()).unwrap()).unwrap()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Best effort: the test is over.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
 
@@ -255,7 +194,7 @@ fn an_expired_lease_is_marked_and_the_next_one_has_a_higher_epoch_in_either_libr
         let mut life = Life::new(1, &server.load(&library));
         let first = life.begin(&mut server, Millis(1));
         let mark = MarkLeaseExpired { execution_id: life.execution_id.clone() };
-        while server.run(&server_time()).unwrap() <= first.expires_at_ms {}
+        server.0.set_clock(UnixMicros::from_millis(first.expires_at_ms.0 as u64 + 1));
         let now = server.run(&server_time()).unwrap();
         assert_eq!(server.run(&leases_due(7, now, 50)), Ok(vec![life.execution_id.clone()]));
         assert_eq!(server.run(&mark), Ok(MarkLeaseExpiredOutcome::Marked));

@@ -12,14 +12,14 @@ use support::{
     simulated::Simulated,
     transcript::{self, START, Step},
 };
-use valkey_sim::engine::Dialect;
+use valkey_sim::engine::{Dialect, Reply};
 
 #[test]
 fn the_engine_answers_as_recorded() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/transcripts");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    assert!(files.len() >= 8, "{files:?}");
+    assert!(files.len() >= 9, "{files:?}");
     let wrong: Vec<String> = files.iter().flat_map(|path| replay(path)).collect();
     assert!(wrong.is_empty(), "\n{}\n{} replies differ", wrong.join("\n"), wrong.len());
 }
@@ -36,6 +36,7 @@ fn replay(path: &Path) -> Vec<String> {
     while let Some((number, line)) = lines.next() {
         match reader.step(line) {
             Some(Step::Clock(now)) => server.set_clock(now),
+            Some(Step::Library(args)) => assert_eq!(server.send(&args), Reply::bulk("flowfabric")),
             Some(Step::Command(args)) => {
                 let (_, recorded) = lines.next().unwrap_or((0, ""));
                 let reply = server.send(&args);

@@ -185,7 +185,9 @@ impl World {
             lease_id: LeaseId::from_uuid(fresh),
             attempt_id: AttemptId::from_uuid(fresh),
             lease_ttl: Millis(draw.of(&[30_000, 30_000, 30_000, 90_000, 1_000, 1_000, 1, 0])),
-            attempt_policy_json: draw.of(&["", r#"{"a":{"b":[1,2.5,null]},"c":true}"#, "[", "7"]).into(),
+            attempt_policy_json: draw
+                .of(&["", "", "", r#"{"a":{"b":[1,2.5,null]},"c":true}"#, "{}", "[", "7"])
+                .into(),
             attempt_timeout: draw.of(&[None, None, Some(Millis(5_000)), Some(Millis(0))]),
             execution_deadline_at: draw.of(&[None, Some(now)]),
         };
@@ -198,8 +200,10 @@ impl World {
             capabilities: if draw.once_in(8) { BTreeSet::new() } else { BTreeSet::from(["gpu".to_owned()]) },
             notes: GrantNotes::default(),
         };
-        let flow =
-            FlowAt { flow_id: FlowId::from_uuid(Uuid::from_u128(draw.of(&[21, 22]))), partition: PARTITION };
+        let flow = FlowAt {
+            flow_id: FlowId::from_uuid(Uuid::from_u128(draw.of(&[21, 21, 21, 22]))),
+            partition: PARTITION,
+        };
         let flow_keys = FlowKeyContext::new(&flow_partition_at(PARTITION), &flow.flow_id);
         let (edge, upstream, downstream) = draw.of(&[(31, 0, 1), (32, 0, 2), (33, 1, 2)]);
         let dependency = Dependency {
@@ -239,7 +243,14 @@ impl World {
                 execution_kind: "kind".into(),
                 priority: draw.of(&[0, 5, -1, 9_001]),
                 creator_identity: "me".into(),
-                policy_json: draw.of(&[String::new(), policy_json(["gpu"]), retries(), "{".into()]),
+                policy_json: draw.of(&[
+                    String::new(),
+                    policy_json(["gpu"]),
+                    retries(),
+                    retries(),
+                    String::new(),
+                    "{".into(),
+                ]),
                 payload: draw.of(&[&b"input"[..], b"\xff\x00", b""]).to_vec(),
                 delay_until: draw.of(&[None, None, None, None, Some(now)]),
                 idempotency_key: draw.of(&[None, None, None, Some("idem".to_owned())]),
@@ -680,6 +691,7 @@ fn fitting(who: &Who, ours: &mut Simulated) -> &'static [&'static str] {
     let phase = core(ours, "lifecycle_phase");
     match (phase.as_str(), core(ours, "ownership_state").as_str()) {
         ("", _) => &[
+            "ff_create_execution",
             "ff_create_execution",
             "ff_create_execution",
             "ff_create_flow",

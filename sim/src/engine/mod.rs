@@ -250,6 +250,14 @@ pub fn wrong_arity(name: &str) -> ErrorReply {
     format!("ERR wrong number of arguments for '{name}' command").into()
 }
 
+/// There is no such command, or subcommand: what a script sees.
+pub fn unknown_in_script(dialect: Dialect) -> ErrorReply {
+    ErrorReply::new(match dialect {
+        Dialect::Valkey8 => "ERR Unknown command called from script",
+        Dialect::Redis7 => "ERR Unknown Redis command called from script",
+    })
+}
+
 /// As [`wrong_arity`], with the words that a script sees.
 pub fn wrong_arity_in_script(dialect: Dialect) -> ErrorReply {
     ErrorReply::new(match dialect {
@@ -387,12 +395,8 @@ impl<'a> Context<'a> {
 
 /// As [`resolve`], with the words that a script sees.
 fn resolve_from_script(dialect: Dialect, args: &[&[u8]]) -> Result<&'static Command, ErrorReply> {
-    let unknown = match dialect {
-        Dialect::Valkey8 => "ERR Unknown command called from script",
-        Dialect::Redis7 => "ERR Unknown Redis command called from script",
-    };
-    let command =
-        commands::find(args.first().copied().unwrap_or_default()).ok_or(ErrorReply::new(unknown))?;
+    let command = commands::find(args.first().copied().unwrap_or_default())
+        .ok_or_else(|| unknown_in_script(dialect))?;
     let given = args.len() as i64;
     let arity = i64::from(command.arity);
     if (arity >= 0 && given != arity) || given < -arity {

@@ -27,7 +27,7 @@ pub fn compare(real: &mut Real, ours: &mut Simulated, steps: &[Step]) -> Result<
                 ours.set_clock(*now);
                 transcript += &format!("SIM CLOCK SET {}\n", now.millis());
             }
-            Step::Command(args) => {
+            Step::Library(args) | Step::Command(args) => {
                 let line = transcript::write(args);
                 let [theirs, mine] = [real.send(args), ours.send(args)].map(|reply| comparable(reply, args));
                 let shown = transcript::show(&theirs);
@@ -41,10 +41,9 @@ pub fn compare(real: &mut Real, ours: &mut Simulated, steps: &[Step]) -> Result<
             }
         }
     }
-    for server in [&["RESET"]] {
-        real.send(server);
-        ours.session.protocol = Protocol::Resp2;
-    }
+    // Dumps are read in RESP2.
+    real.send(&["RESET"]);
+    ours.session.protocol = Protocol::Resp2;
     let parted = dump::differences(&dump(real), &dump(ours));
     if parted.is_empty() { Ok(()) } else { Err(format!("\n{transcript}{}", parted.join("\n"))) }
 }

@@ -11,7 +11,8 @@
 //!
 //! A command is written as an inline command is: words, quotes where needed. A reply is RESP with spaces for its line
 //! breaks and escapes for what cannot be printed. The clock starts at [`START`] and stands still but for `SIM CLOCK
-//! SET` and `SIM CLOCK ADVANCE` (in milliseconds), which have no reply. `#` starts a comment; the first one says which
+//! SET` and `SIM CLOCK ADVANCE` (in milliseconds), which have no reply. `SIM LIBRARY published` loads the published
+//! library, whose text is too long for a line, and has none either. `#` starts a comment; the first one says which
 //! server answered.
 
 use valkey_sim::{
@@ -29,6 +30,8 @@ pub const START: UnixMicros = UnixMicros(1_700_000_000_000_000);
 pub enum Step {
     /// `SIM CLOCK …`: what the clock is to say.
     Clock(UnixMicros),
+    /// `SIM LIBRARY published`: the command that loads FlowFabric's library.
+    Library(Args),
     /// A command.
     Command(Args),
 }
@@ -57,6 +60,10 @@ impl Reader {
         let words: Vec<_> = args.iter().map(|arg| String::from_utf8_lossy(arg)).collect();
         let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
         match words[..] {
+            ["SIM", "LIBRARY", "published"] => {
+                let load = ["FUNCTION", "LOAD", "REPLACE", ff_script::LIBRARY_SOURCE];
+                Some(Step::Library(load.map(|arg| arg.as_bytes().to_vec()).to_vec()))
+            }
             ["SIM", "CLOCK", how, ms] => {
                 let ms: u64 = ms.parse().unwrap_or_else(|_| panic!("no milliseconds: {line}"));
                 self.now = match how {
@@ -129,6 +136,10 @@ pub fn record(script: &str, server: &mut impl Server) -> String {
         match reader.step(line) {
             Some(Step::Clock(now)) => {
                 server.set_clock(now);
+                lines.push(line.to_owned());
+            }
+            Some(Step::Library(args)) => {
+                server.send(&args);
                 lines.push(line.to_owned());
             }
             Some(Step::Command(args)) => {

@@ -8,7 +8,10 @@ use super::{
     parse::{Words, is},
     scan::{self, Extra},
 };
-use crate::engine::{CommandResult, Context, ErrorReply, Reply, SYNTAX, UnixMillis, glob, wrong_arity};
+use crate::engine::{
+    CommandResult, Context, ErrorReply, Reply, SYNTAX, UnixMillis, glob, unknown_in_script, wrong_arity,
+    wrong_arity_in_script,
+};
 
 const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
 const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
@@ -349,11 +352,15 @@ fn object(cx: &mut Context<'_>) -> CommandResult {
                  when switching between policies at runtime LRU and LFU data will take some time to adjust.",
             ))
         },
+        _ if cx.script.is_some() => return Err(unknown_in_script(cx.engine.dialect)),
         name => {
             let name = ErrorReply::quote(name);
             return Err(format!("ERR unknown subcommand '{name}'. Try OBJECT HELP.").into());
         }
     };
+    if cx.args.len() != 3 && cx.script.is_some() {
+        return Err(wrong_arity_in_script(cx.engine.dialect));
+    }
     if cx.args.len() != 3 {
         let name = String::from_utf8_lossy(subcommand).to_ascii_lowercase();
         return Err(wrong_arity(&format!("object|{name}")));

@@ -1,6 +1,8 @@
 //! Commands that hold others: `CLIENT ID`, `CONFIG GET` …
 
-use crate::engine::{CommandResult, Context, ErrorReply, wrong_arity, wrong_arity_in_script};
+use crate::engine::{
+    CommandResult, Context, ErrorReply, unknown_in_script, wrong_arity, wrong_arity_in_script,
+};
 
 /// One command within another.
 pub struct Subcommand {
@@ -16,7 +18,12 @@ pub struct Subcommand {
 pub fn dispatch(cx: &mut Context<'_>, container: &str, subcommands: &[Subcommand]) -> CommandResult {
     let name = cx.arg(1);
     let found = subcommands.iter().find(|sub| sub.name.as_bytes().eq_ignore_ascii_case(name));
-    let subcommand = found.ok_or_else(|| unknown(container, name))?;
+    let Some(subcommand) = found else {
+        return Err(match cx.script {
+            Some(_) => unknown_in_script(cx.engine.dialect),
+            None => unknown(container, name),
+        });
+    };
     let given = cx.args.len() as i64;
     let arity = i64::from(subcommand.arity);
     if (arity >= 0 && given != arity) || given < -arity {

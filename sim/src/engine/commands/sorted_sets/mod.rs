@@ -14,7 +14,7 @@ use super::{
 use crate::engine::{
     CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX, number, value,
     value::{SortedSet, zset::Inserted},
-    wrong_arity,
+    wrong_arity, wrong_arity_in_script,
 };
 use ranges::By;
 
@@ -218,6 +218,10 @@ fn rank(cx: &mut Context<'_>, reverse: bool) -> CommandResult {
     let (key, member) = (cx.arg(1), cx.arg(2));
     let with_score = match cx.args {
         [_, _, _] => false,
+        // Redis 7.0 takes no fourth word, and says so before the command runs.
+        _ if cx.engine.dialect() == Dialect::Redis7 && cx.script.is_some() => {
+            return Err(wrong_arity_in_script(Dialect::Redis7));
+        }
         _ if cx.engine.dialect() == Dialect::Redis7 => return Err(wrong_arity(&parse::command_name(cx))),
         [_, _, _, word] if is(word, "WITHSCORE") => true,
         [_, _, _, _] => return Err(SYNTAX),
@@ -312,11 +316,18 @@ fn scan(cx: &mut Context<'_>) -> CommandResult {
     let dialect = cx.engine.dialect();
     let Some(zset) = cx.read::<SortedSet>(cx.arg(1))? else { return scan::reply(0, Vec::new()) };
     let options = options?;
+    let is_compact = value::is_compact_zset(zset);
     let element = |(member, score): (&Bytes, f64)| {
-        [Reply::Bulk(member.clone()), Reply::bulk(number::format_double(score, dialect))]
+        // A listpack keeps a whole score as an integer, and a scan shows what is kept.
+        let is_kept_whole = is_compact && score.trunc() == score && score.abs() <= (i64::MAX / 2) as f64;
+        let text = match is_kept_whole {
+            true => (score as i64).to_string(),
+            false => number::format_double(score, dialect),
+        };
+        [Reply::Bulk(member.clone()), Reply::bulk(text)]
     };
     let matching = |(member, _): &(&Bytes, f64)| options.matches(member);
-    if value::is_compact_zset(zset) {
+    if is_compact {
         return scan::reply(0, zset.iter().filter(matching).flat_map(element).collect());
     }
     let (slots, next) = options.page(cursor, zset.len(), false);

@@ -1,0 +1,239 @@
+//! Whatever arrives, the server neither panics nor hangs nor takes memory without bound, and goes on serving.
+//!
+//! A bounded, deterministic run of what `sim/fuzz` runs for as long as it is let.
+
+mod support;
+
+use bytes::BytesMut;
+use proptest::{
+    prelude::*,
+    test_runner::{Config, RngSeed},
+};
+use support::{commands, server::Server, simulated::Simulated, transcript::Step};
+use valkey_sim::{
+    engine::{Dialect, Effects, Engine, Reply, UnixMicros, commands::FAMILIES},
+    lua::{Interpreter, Limits},
+    resp::{ReplyDecoder, RequestDecoder},
+};
+
+fn config(cases: u32) -> Config {
+    let given = std::env::var_os("PROPTEST_CASES").is_some();
+    let default = Config::default();
+    let cases = if given { default.cases } else { cases };
+    Config { cases, rng_seed: RngSeed::Fixed(11), failure_persistence: None, ..default }
+}
+
+/// Bytes that look like RESP more often than chance has it.
+fn resp_like() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        prop::sample::select(b"*$%~>|_#,(=!+-:\r\n0123t\"'\\x ".to_vec()).prop_map(|byte| vec![byte]),
+        any::<u8>().prop_map(|byte| vec![byte]),
+        (prop::sample::select(b"*$%~>|=!".to_vec()), any::<i32>()).prop_map(|(kind, len)| [
+            &[kind],
+            format!("{len}\r\n").as_bytes()
+        ]
+        .concat()),
+        Just(b"*2147483647\r\n".to_vec()),
+        Just(b"$536870912\r\n".to_vec()),
+        Just(b"*1\r\n".repeat(50)),
+    ];
+    prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
+}
+
+/// Words that a command may be confused by: names, huge numbers, binary, scripts in scripts.
+fn word() -> impl Strategy<Value = Vec<u8>> {
+    const WORDS: &[&str] = &[
+        "k",
+        "k",
+        "k2",
+        "0",
+        "1",
+        "-1",
+        "2",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "18446744073709551615",
+        "4294967295",
+        "1e308",
+        "nan",
+        "inf",
+        "-inf",
+        "",
+        "*",
+        "$",
+        ">",
+        "-",
+        "+",
+        "(1",
+        "[a",
+        "STREAMS",
+        "COUNT",
+        "LIMIT",
+        "GROUP",
+        "MAXLEN",
+        "~",
+        "MATCH",
+        "WEIGHTS",
+        "GET",
+        "PXAT",
+        "NX",
+        "XX",
+        "WITHSCORES",
+        "BYLEX",
+        "REV",
+        "return redis.call(unpack(ARGV))",
+        "return redis.pcall('EVAL', ARGV[1], 0)",
+        "return {{{{}}}}",
+        "#!lua name=l\nredis.register_function('f', function(k, a) return redis.pcall(unpack(a)) end)",
+        "f",
+        "LOAD",
+        "1-1",
+        "0-0",
+        "18446744073709551615-18446744073709551615",
+    ];
+    prop_oneof![
+        4 => prop::sample::select(WORDS).prop_map(|word| word.as_bytes().to_vec()),
+        1 => prop::sample::select(names()).prop_map(|name| name.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..12),
+        1 => any::<i64>().prop_map(|number| number.to_string().into_bytes()),
+    ]
+}
+
+fn names() -> Vec<&'static str> {
+    FAMILIES.iter().copied().flatten().map(|command| command.name).collect()
+}
+
+/// A small server: a command that would need more memory than it has fails the test.
+fn engine() -> Engine {
+    let limits = Limits { instructions_per_call: 2_000_000, memory_bytes: 16 << 20 };
+    Engine::new(Dialect::Valkey8, Interpreter::new(limits))
+}
+
+proptest! {
+    #![proptest_config(config(400))]
+
+    #[test]
+    fn no_bytes_break_the_request_decoder(bytes in resp_like(), step in 1usize..50) {
+        let mut decoder = RequestDecoder::default();
+        'bytes: for chunk in bytes.chunks(step) {
+            decoder.buffer().extend_from_slice(chunk);
+            loop {
+                match decoder.next() {
+                    Ok(Some(args)) => {
+                        let held: usize = args.iter().map(|arg| arg.len()).sum();
+                        prop_assert!(held <= bytes.len(), "more than arrived");
+                    }
+                    Ok(None) => break,
+                    Err(_) => break 'bytes,
+                }
+            }
+        }
+        prop_assert!(decoder.buffer().capacity() <= 2 * bytes.len() + 1024, "a length alone costs no memory");
+    }
+
+    #[test]
+    fn no_bytes_break_the_reply_decoder(bytes in resp_like(), step in 1usize..50) {
+        let (mut decoder, mut buffer) = (ReplyDecoder::default(), BytesMut::new());
+        'bytes: for chunk in bytes.chunks(step) {
+            buffer.extend_from_slice(chunk);
+            loop {
+                match decoder.next(&mut buffer) {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    Err(_) => break 'bytes,
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_command_breaks_the_engine(
+        commands in prop::collection::vec(
+            (prop::sample::select(names()), prop::collection::vec(word(), 0..9)), 1..12),
+    ) {
+        let mut engine = engine();
+        let mut session = engine.connect();
+        let mut now = UnixMicros::from_millis(1_700_000_000_000);
+        for (name, words) in &commands {
+            let args: Vec<&[u8]> =
+                std::iter::once(name.as_bytes()).chain(words.iter().map(Vec::as_slice)).collect();
+            engine.execute(&mut session, &args, now, &mut Effects::default());
+            // What it waits for never comes: the next command is another client's.
+            if session.blocked.is_some() || session.subscriptions() > 0 {
+                engine.disconnect(&session);
+                session = engine.connect();
+            }
+            now.0 += 1_000;
+        }
+        let mut other = engine.connect();
+        let alive = engine.execute(&mut other, &[b"DBSIZE"], now, &mut Effects::default());
+        prop_assert!(matches!(alive, Reply::Int(_)), "{alive:?}");
+    }
+
+    #[test]
+    fn well_formed_commands_do_not_break_the_engine_either(
+        choices in prop::collection::vec(prop::collection::vec(any::<u8>(), 24..40), 1..20),
+    ) {
+        let mut server = Simulated::new(Dialect::Valkey8);
+        for step in commands::steps(&choices) {
+            match step {
+                Step::Clock(now) => server.set_clock(now),
+                Step::Library(args) | Step::Command(args) => drop(server.send(&args)),
+            }
+        }
+        prop_assert!(matches!(server.send(&["DBSIZE"]), Reply::Int(_)));
+    }
+}
+
+/// What a script may try, and how a server answers it.
+const ATTACKS: &[(&str, &str)] = &[
+    ("while true do end", "killed"),
+    ("local function f() return f() end return f()", "killed"),
+    ("local s = 'x' while true do s = s .. s end", "not enough memory"),
+    ("return string.rep('x', 1e9)", "not enough memory"),
+    ("local t = {} for i = 1, 1e9 do t[i] = {} end", "not enough memory"),
+    ("local t = {} for i = 1, 1e9 do t[i] = 'x' .. i end", "not enough memory"),
+    ("return unpack({}, 1, 1e8)", "too many results to unpack"),
+    ("local function f() return 1 + f() end return f()", "stack overflow"),
+    ("return string.format('%1000d', 1)", "invalid format"),
+    ("local t = {} t[1] = t return t", "reached lua stack limit"),
+    ("return cjson.encode(setmetatable({}, {}))", ""),
+    ("local t = {} for i = 1, 2000 do t = {t} end return cjson.encode(t)", "nest"),
+    ("return assert(loadstring('\\27Lua'))", "-ERR"),
+    ("return os.exit()", "attempt to call field 'exit'"),
+    ("return io.open('/etc/passwd')", "nonexistent global variable 'io'"),
+    ("return require('os')", "nonexistent global variable 'require'"),
+    ("return dofile('/etc/passwd')", "nonexistent global variable 'dofile'"),
+    ("return debug.getregistry()", "nonexistent global variable 'debug'"),
+    ("return getfenv(0).io", "nonexistent global variable 'getfenv'"),
+    ("string.rep = nil", "readonly table"),
+    ("getmetatable('').__index = nil", "readonly table"),
+    ("redis.call = nil", "readonly table"),
+    ("rawset(_G, 'x', 1)", "readonly table"),
+    ("error({})", ""),
+    ("error(nil)", ""),
+    ("error(setmetatable({}, {__tostring = function() error('again') end}))", ""),
+    ("return redis.call(unpack({'SET', 'k', {}}))", "must be strings or integers"),
+    ("return redis.call('EVAL', 'return 1', 0)", "not allowed from script"),
+    ("coroutine.wrap(function() while true do end end)()", ""),
+];
+
+#[test]
+fn a_script_cannot_hang_or_fill_the_server_or_leave_its_sandbox() {
+    let mut engine = engine();
+    let mut session = engine.connect();
+    let now = UnixMicros::from_millis(1_700_000_000_000);
+    let mut wrong = Vec::new();
+    for (script, expected) in ATTACKS {
+        let args: [&[u8]; 3] = [b"EVAL", script.as_bytes(), b"0"];
+        let reply = engine.execute(&mut session, &args, now, &mut Effects::default());
+        let text = support::transcript::show(&reply);
+        if !text.contains(expected) {
+            wrong.push(format!("{script}\n    {text}"));
+        }
+        let next: [&[u8]; 3] = [b"EVAL", b"return redis.call('INCR', 'calls')", b"0"];
+        let next = engine.execute(&mut session, &next, now, &mut Effects::default());
+        assert!(matches!(next, Reply::Int(_)), "after {script}: {next:?}");
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
