@@ -11,7 +11,9 @@
 
 mod bit;
 mod cjson;
+mod cmsgpack;
 mod convert;
+mod layout;
 mod number;
 mod random;
 mod raw;
