@@ -23,6 +23,7 @@ mod blocking;
 mod clients;
 pub mod commands;
 mod config;
+mod databases;
 mod dialect;
 mod effect;
 pub mod functions;
@@ -35,8 +36,10 @@ mod reply;
 mod session;
 mod stats;
 mod time;
+mod transactions;
 mod typed;
 pub mod value;
+mod watches;
 
 pub use dialect::{Dialect, UnknownDialect};
 pub use effect::{Effect, Effects};
@@ -44,6 +47,7 @@ pub use keyspace::{Entry, Keyspace};
 pub use reply::{CommandResult, ErrorReply, Reply};
 pub use session::{Blocked, Protocol, ReplyMode, Session};
 pub use time::{UnixMicros, UnixMillis};
+pub use transactions::Transaction;
 pub use typed::Kind;
 
 use crate::lua::Interpreter;
@@ -51,16 +55,20 @@ use crate::random::Random;
 use clients::Clients;
 use commands::{Command, Flags};
 use config::Config;
+use databases::Databases;
 use functions::Functions;
 use pubsub::PubSub;
 use stats::Stats;
 use value::Value;
+use watches::Watches;
 
 /// A simulated Valkey: all that a server knows but for its connections and the time.
 #[derive(Clone, Debug)]
 pub struct Engine {
     dialect: Dialect,
+    /// The selected database; see [`databases`].
     db: Keyspace,
+    databases: Databases,
     functions: Functions,
     interpreter: Interpreter,
     random: Random,
@@ -68,6 +76,7 @@ pub struct Engine {
     pubsub: PubSub,
     config: Config,
     stats: Stats,
+    watches: Watches,
 }
 
 impl Engine {
@@ -76,6 +85,7 @@ impl Engine {
         Self {
             dialect,
             db: Keyspace::default(),
+            databases: Databases::default(),
             functions: Functions::default(),
             interpreter,
             random: Random::new(0),
@@ -83,6 +93,7 @@ impl Engine {
             pubsub: PubSub::default(),
             config: Config::default(),
             stats: Stats::default(),
+            watches: Watches::default(),
         }
     }
 
@@ -91,7 +102,7 @@ impl Engine {
         self.dialect
     }
 
-    /// The keyspace, to look at.
+    /// Database 0, to look at.
     pub fn keyspace(&self) -> &Keyspace {
         &self.db
     }
@@ -112,6 +123,7 @@ impl Engine {
     /// A connection is gone, and with it its subscriptions.
     pub fn disconnect(&mut self, session: &Session) {
         self.pubsub.forget(session);
+        self.watches.forget(session.id);
         self.clients.forget(session.id);
     }
 
@@ -123,15 +135,27 @@ impl Engine {
         now: UnixMicros,
         effects: &mut Effects,
     ) -> Reply {
-        let command = match resolve(args) {
-            Ok(command) => command,
-            Err(error) => return Reply::Error(error),
-        };
-        if session.only_listens() && !pubsub::allowed_while_listening(command) {
-            return Reply::Error(pubsub::only_listens(command));
+        match resolve(args).and_then(|command| self.admit(command, session).map(|()| command)) {
+            Ok(command) if session.transaction.is_some() && transactions::is_queued(command) => {
+                match commands::check_subcommand(command, args) {
+                    Ok(()) => session.queue(args),
+                    Err(error) => self.refuse(session, args, error),
+                }
+            }
+            Ok(command) => {
+                self.stats.count(command, now);
+                self.run(command, session, args, now, effects)
+            }
+            Err(error) => self.refuse(session, args, error),
         }
-        self.stats.count(command, now);
-        self.run(command, session, args, now, effects)
+    }
+
+    /// What stands in the way of a command before it is looked at closely.
+    fn admit(&self, command: &Command, session: &Session) -> Result<(), ErrorReply> {
+        if session.only_listens() && !pubsub::allowed_while_listening(command) {
+            return Err(pubsub::only_listens(command));
+        }
+        Ok(())
     }
 
     fn run(
@@ -142,27 +166,38 @@ impl Engine {
         now: UnixMicros,
         effects: &mut Effects,
     ) -> Reply {
+        self.enter(session.db, effects);
+        let (before, database) = (effects.len(), self.databases.propagated());
         let mut context = Context { engine: self, session, args, now, effects, script: None };
-        (command.run)(&mut context).into()
+        let reply = (command.run)(&mut context).into();
+        self.leave(effects);
+        if !self.watches.is_empty() {
+            self.touch_watched(effects.iter().skip(before), database);
+        }
+        reply
     }
 
     /// Removes keys that have expired, `limit` at most, as Valkey's background cycle does. Returns how many.
     pub fn reap(&mut self, now: UnixMicros, limit: usize, effects: &mut Effects) -> usize {
         let mut reaped = 0;
+        self.enter(0, effects);
         while reaped < limit
-            && let Some((at, key)) = self.db.next_expiry()
+            && let Some((at, number)) = self.next_expiry_of_all()
             && now.millis() > at
         {
+            self.select(number, effects);
+            let Some((_, key)) = self.db.next_expiry() else { break };
             let key = key.clone();
             self.expire(&key, effects);
             reaped += 1;
         }
+        self.leave(effects);
         reaped
     }
 
     /// When the next key expires, for a server that wants to [`reap`](Self::reap) in time.
     pub fn next_expiry(&self) -> Option<UnixMillis> {
-        self.db.next_expiry().map(|(at, _)| at)
+        self.next_expiry_of_all().map(|(at, _)| at)
     }
 
     /// The loaded libraries, to look at.

@@ -4,11 +4,14 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::{Command, Flags, Keys};
+use super::{
+    Command, Flags, Keys,
+    subcommand::{self, Subcommand},
+};
 use crate::{
     engine::{
         CommandResult, Context, ErrorReply, Protocol, Reply, ScriptRules, functions::split_words,
-        number::parse_i64, wrong_arity,
+        number::parse_i64,
     },
     lua::{FunctionFlags, Host, Input, sha1_hex},
 };
@@ -80,7 +83,10 @@ impl Host for ScriptHost<'_, '_> {
 
 /// Has `run` call a script whose commands are executed in this context.
 pub fn with_host(cx: &mut Context<'_>, read_only: bool, run: impl FnOnce(&mut dyn Host) -> Reply) -> Reply {
-    run(&mut ScriptHost { cx, rules: ScriptRules { read_only } })
+    let database = cx.selected();
+    let reply = run(&mut ScriptHost { cx, rules: ScriptRules { read_only } });
+    cx.engine.select(database, cx.effects);
+    reply
 }
 
 fn eval(cx: &mut Context<'_>) -> CommandResult {
@@ -168,40 +174,42 @@ impl<'a> ScriptHeader<'a> {
     }
 }
 
+/// The subcommands of SCRIPT.
+pub const SCRIPT: &[Subcommand] = &[
+    Subcommand { name: "LOAD", arity: 3, run: load },
+    Subcommand { name: "EXISTS", arity: -3, run: exists },
+    Subcommand { name: "FLUSH", arity: -2, run: flush },
+    Subcommand { name: "KILL", arity: 2, run: |_| Err(NOT_BUSY) },
+];
+
 fn script(cx: &mut Context<'_>) -> CommandResult {
-    let subcommand = cx.arg(1).to_ascii_uppercase();
-    match (&subcommand[..], &cx.args[2..]) {
-        (b"LOAD", [code]) => {
-            let header = ScriptHeader::parse(code)?;
-            cx.engine.interpreter.script(cx.engine.dialect, header.body)?;
-            let hash = sha1_hex(code);
-            remember(cx, &hash, &Bytes::copy_from_slice(code));
-            Ok(Reply::bulk(hash))
-        }
-        (b"EXISTS", hashes) if !hashes.is_empty() => {
-            let scripts = &cx.engine.functions.scripts;
-            let known = |hash: &&[u8]| {
-                <[u8; 40]>::try_from(hash.to_ascii_lowercase()).is_ok_and(|hash| scripts.contains_key(&hash))
-            };
-            Ok(Reply::Array(hashes.iter().map(|hash| Reply::Int(i64::from(known(hash)))).collect()))
-        }
-        (b"FLUSH", options) => {
-            let known =
-                |mode: &[u8]| mode.eq_ignore_ascii_case(b"SYNC") || mode.eq_ignore_ascii_case(b"ASYNC");
-            if options.len() > 1 || !options.iter().all(|mode| known(mode)) {
-                return Err(ErrorReply::new("ERR SCRIPT FLUSH only support SYNC|ASYNC option"));
-            }
-            cx.engine.functions.scripts = Rc::default();
-            Ok(Reply::OK)
-        }
-        (b"KILL", []) => Err(NOT_BUSY),
-        (b"LOAD" | b"EXISTS" | b"KILL", _) => {
-            let name = String::from_utf8_lossy(&subcommand).to_lowercase();
-            Err(wrong_arity(&format!("script|{name}")))
-        }
-        _ => {
-            let name = String::from_utf8_lossy(cx.arg(1));
-            Err(format!("ERR unknown subcommand '{name}'. Try SCRIPT HELP.").into())
-        }
+    subcommand::dispatch(cx, "script", SCRIPT)
+}
+
+fn load(cx: &mut Context<'_>) -> CommandResult {
+    let code = cx.arg(2);
+    let header = ScriptHeader::parse(code)?;
+    cx.engine.interpreter.script(cx.engine.dialect, header.body)?;
+    let hash = sha1_hex(code);
+    remember(cx, &hash, &Bytes::copy_from_slice(code));
+    Ok(Reply::bulk(hash))
+}
+
+fn exists(cx: &mut Context<'_>) -> CommandResult {
+    let scripts = &cx.engine.functions.scripts;
+    let known = |hash: &&[u8]| {
+        <[u8; 40]>::try_from(hash.to_ascii_lowercase()).is_ok_and(|hash| scripts.contains_key(&hash))
+    };
+    Ok(Reply::Array(cx.args[2..].iter().map(|hash| Reply::Int(i64::from(known(hash)))).collect()))
+}
+
+fn flush(cx: &mut Context<'_>) -> CommandResult {
+    let known = |mode: &[u8]| mode.eq_ignore_ascii_case(b"SYNC") || mode.eq_ignore_ascii_case(b"ASYNC");
+    match &cx.args[2..] {
+        [] => {}
+        [mode] if known(mode) => {}
+        _ => return Err(ErrorReply::new("ERR SCRIPT FLUSH only support SYNC|ASYNC option")),
     }
+    cx.engine.functions.scripts = Rc::default();
+    Ok(Reply::OK)
 }
