@@ -1,4 +1,5 @@
-//! Settings: what `CONFIG GET` tells and `CONFIG SET` changes. Most are kept and have no other effect.
+//! Settings: what `CONFIG GET` tells and `CONFIG SET` changes. `maxmemory` has the effect it should; the others are kept
+//! and have none: in particular a call ends by its count of instructions, not after `busy-reply-threshold`.
 
 use std::collections::BTreeMap;
 
@@ -60,6 +61,8 @@ const SETTINGS: &[(&str, Kind, &str)] = &[
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     changed: BTreeMap<&'static str, String>,
+    /// `maxmemory`, in bytes; 0: as much as there is.
+    pub max_memory: u64,
 }
 
 impl Config {
@@ -90,6 +93,7 @@ impl Config {
             }
         }
         self.changed.extend(changes);
+        self.max_memory = self.get("maxmemory").parse().unwrap_or(0);
         Ok(())
     }
 }
@@ -117,7 +121,7 @@ impl Kind {
     }
 }
 
-/// Reads `100`, `1k` (1000), `1kb` (1024) and so on.
+/// Reads nothing (0), `100`, `1k` (1000), `1kb` (1024) and so on.
 fn memory(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
@@ -130,6 +134,9 @@ fn memory(text: &str) -> Option<u64> {
         "gb" => 1 << 30,
         _ => return None,
     };
+    if text.is_empty() {
+        return Some(0);
+    }
     digits.parse::<u64>().ok()?.checked_mul(unit)
 }
 

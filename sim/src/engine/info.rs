@@ -88,8 +88,8 @@ fn server(engine: &Engine, now: UnixMicros) -> Fields {
 
 fn memory(engine: &Engine) -> Fields {
     let setting = |name| pair(name, engine.config.get(name));
-    // Nothing measures the memory of a simulated server.
-    let mut fields = list(&[("used_memory", 0), ("used_memory_rss", 0), ("used_memory_peak", 0)]);
+    let used = engine.used_memory() as u64;
+    let mut fields = list(&[("used_memory", used), ("used_memory_rss", used), ("used_memory_peak", used)]);
     fields.push(setting("maxmemory"));
     fields.push(pair("maxmemory_policy", engine.config.get("maxmemory-policy")));
     fields

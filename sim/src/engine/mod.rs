@@ -30,6 +30,7 @@ pub mod functions;
 pub mod glob;
 mod info;
 mod keyspace;
+mod memory;
 pub mod number;
 mod pubsub;
 mod reply;
@@ -135,7 +136,7 @@ impl Engine {
         now: UnixMicros,
         effects: &mut Effects,
     ) -> Reply {
-        match resolve(args).and_then(|command| self.admit(command, session).map(|()| command)) {
+        match resolve(args).and_then(|command| self.admit(command, session, args).map(|()| command)) {
             Ok(command) if session.transaction.is_some() && transactions::is_queued(command) => {
                 match commands::check_subcommand(command, args) {
                     Ok(()) => session.queue(args),
@@ -151,7 +152,13 @@ impl Engine {
     }
 
     /// What stands in the way of a command before it is looked at closely.
-    fn admit(&self, command: &Command, session: &Session) -> Result<(), ErrorReply> {
+    fn admit(&self, command: &Command, session: &Session, args: &[&[u8]]) -> Result<(), ErrorReply> {
+        if self.config.max_memory > 0
+            && self.needs_memory(command, session, args)
+            && self.is_short_of_memory()
+        {
+            return Err(memory::OUT_OF_MEMORY);
+        }
         if session.only_listens() && !pubsub::allowed_while_listening(command) {
             return Err(pubsub::only_listens(command));
         }
@@ -283,6 +290,8 @@ pub struct Context<'a> {
 pub struct ScriptRules {
     /// `FCALL_RO`, `EVAL_RO` or the flag `no-writes`: write commands are refused.
     pub read_only: bool,
+    /// Memory was short when it began, and it has not written yet: commands that need memory are refused.
+    pub short_of_memory: bool,
 }
 
 impl<'a> Context<'a> {
@@ -364,6 +373,9 @@ impl<'a> Context<'a> {
         }
         if rules.read_only && command.flags.has(Flags::WRITE) {
             return Err(ErrorReply::new("ERR Write commands are not allowed from read-only scripts."));
+        }
+        if rules.short_of_memory && command.flags.has(Flags::DENYOOM) {
+            return Err(memory::OUT_OF_MEMORY);
         }
         self.engine.stats.count(command, self.now);
         let mut context = Context {

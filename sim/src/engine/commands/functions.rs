@@ -40,7 +40,8 @@ fn call(cx: &mut Context<'_>, read_only: bool) -> CommandResult {
     }
     let mut memento = cx.engine.functions.memento;
     let input = Input { name: &function.name, keys, args };
-    let reply = scripts::with_host(cx, no_writes, |host| function.callback.call(input, &mut memento, host));
+    let reply =
+        scripts::with_host(cx, no_writes, false, |host| function.callback.call(input, &mut memento, host));
     cx.engine.functions.memento = memento;
     Ok(reply)
 }

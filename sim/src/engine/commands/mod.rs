@@ -16,7 +16,7 @@ mod lists;
 mod parse;
 mod pubsub;
 mod scan;
-mod scripts;
+pub(super) mod scripts;
 mod server;
 mod sets;
 mod shape;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     engine::{
-        CommandResult, Context, ErrorReply, Protocol, Reply, ScriptRules, functions::split_words,
+        CommandResult, Context, Engine, ErrorReply, Protocol, Reply, ScriptRules, functions::split_words,
         number::parse_i64,
     },
     lua::{FunctionFlags, Host, Input, sha1_hex},
@@ -72,6 +72,13 @@ impl Host for ScriptHost<'_, '_> {
         // A script speaks a protocol of its own, whatever its client does.
         let client = std::mem::replace(&mut self.cx.session.protocol, protocol);
         let reply = self.cx.call_from_script(args, self.rules).into();
+        if self.rules.short_of_memory {
+            // A script that has begun to write may end what it began.
+            let command = args.first().and_then(|name| super::find(name));
+            let writes =
+                |command: &Command| command.flags.has(Flags::WRITE) && !command.flags.has(Flags::DENYOOM);
+            self.rules.short_of_memory = !command.is_some_and(writes);
+        }
         self.cx.session.protocol = client;
         reply
     }
@@ -82,9 +89,14 @@ impl Host for ScriptHost<'_, '_> {
 }
 
 /// Has `run` call a script whose commands are executed in this context.
-pub fn with_host(cx: &mut Context<'_>, read_only: bool, run: impl FnOnce(&mut dyn Host) -> Reply) -> Reply {
+pub fn with_host(
+    cx: &mut Context<'_>,
+    read_only: bool,
+    short_of_memory: bool,
+    run: impl FnOnce(&mut dyn Host) -> Reply,
+) -> Reply {
     let database = cx.selected();
-    let reply = run(&mut ScriptHost { cx, rules: ScriptRules { read_only } });
+    let reply = run(&mut ScriptHost { cx, rules: ScriptRules { read_only, short_of_memory } });
     cx.engine.select(database, cx.effects);
     reply
 }
@@ -128,7 +140,9 @@ fn run(cx: &mut Context<'_>, hash: &[u8; 40], code: &Bytes, read_only: bool) -> 
     memento.reset_random();
     let name = String::from_utf8_lossy(hash);
     let input = Input { name: &name, keys, args };
-    let reply = with_host(cx, no_writes, |host| script.call(input, &mut memento, host));
+    // A script that declares nothing is let in, and stopped where it needs memory.
+    let short_of_memory = header.flags.is_none() && cx.engine.is_short_of_memory();
+    let reply = with_host(cx, no_writes, short_of_memory, |host| script.call(input, &mut memento, host));
     cx.engine.functions.memento = memento.with_random_of(functions_random);
     Ok(reply)
 }
@@ -137,6 +151,24 @@ fn remember(cx: &mut Context<'_>, hash: &[u8; 40], code: &Bytes) {
     if !cx.engine.functions.scripts.contains_key(hash) {
         Rc::make_mut(&mut cx.engine.functions.scripts).insert(*hash, code.clone());
     }
+}
+
+/// Whether a call of a script or function is refused up front when memory is short: unless it declared that it writes
+/// nothing or that it does not mind. A script that declares nothing is let in.
+pub fn needs_memory(engine: &Engine, command: &Command, args: &[&[u8]]) -> bool {
+    let Some(&subject) = args.get(1) else { return false };
+    let of_text = |code: &[u8]| ScriptHeader::parse(code).ok().and_then(|header| header.flags);
+    let flags = match command.name {
+        "FCALL" | "FCALL_RO" => engine.functions.find(subject).map(|function| function.flags),
+        "EVAL" | "EVAL_RO" => of_text(subject),
+        "EVALSHA" | "EVALSHA_RO" => {
+            let hash = <[u8; 40]>::try_from(subject.to_ascii_lowercase());
+            hash.ok().and_then(|hash| of_text(engine.functions.scripts.get(&hash)?))
+        }
+        "FUNCTION" => return subject.eq_ignore_ascii_case(b"LOAD"),
+        _ => None,
+    };
+    flags.is_some_and(|flags| !flags.has(FunctionFlags::NO_WRITES) && !flags.has(FunctionFlags::ALLOW_OOM))
 }
 
 /// A script's optional first line: `#!lua flags=no-writes`.
