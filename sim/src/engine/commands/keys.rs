@@ -360,7 +360,9 @@ fn object(cx: &mut Context<'_>) -> CommandResult {
         return Ok(object_help());
     }
     let answer: fn(&Context<'_>, &crate::engine::value::Value) -> CommandResult = match subcommand {
-        name if is(name, "ENCODING") => |cx, value| Ok(Reply::bulk(value.encoding(cx.engine.dialect()))),
+        name if is(name, "ENCODING") => {
+            |cx, value| Ok(Reply::bulk(value.encoding(cx.engine.dialect(), &cx.engine.config.compact)))
+        }
         name if is(name, "REFCOUNT") => |_, _| Ok(Reply::Int(1)),
         name if is(name, "IDLETIME") => |_, _| Ok(Reply::Int(0)),
         name if is(name, "FREQ") => |_, _| {

@@ -6,7 +6,9 @@ use super::{
     Command, Flags, Keys,
     parse::{self, Words, is},
 };
-use crate::engine::{CommandResult, Context, ErrorReply, Reply, SYNTAX, number, value::List, wrong_arity};
+use crate::engine::{
+    CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX, number, value::List, wrong_arity,
+};
 
 const READ: Flags = Flags::READONLY;
 const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
@@ -231,7 +233,7 @@ impl Search {
         while let Some(word) = words.next() {
             if is(word, "RANK") {
                 let rank = words.integer()?;
-                if rank == i64::MIN {
+                if rank == i64::MIN && cx.engine.dialect() == Dialect::Valkey8 {
                     return Err(parse::OUT_OF_LONG);
                 }
                 if rank == 0 {
@@ -241,6 +243,10 @@ impl Search {
                     ));
                 }
                 (search.first, search.from_right) = (rank.unsigned_abs(), rank < 0);
+                if rank == i64::MIN {
+                    // Its opposite overflows, so that the first match is enough.
+                    search.first = 1;
+                }
             } else if is(word, "COUNT") {
                 let error = ErrorReply::new("ERR COUNT can't be negative");
                 search.count = Some(parse::count_or(words.value()?, error)?);

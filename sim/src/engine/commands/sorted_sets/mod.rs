@@ -12,7 +12,7 @@ use super::{
     shape,
 };
 use crate::engine::{
-    CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX, number, value,
+    CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX, number,
     value::{SortedSet, zset::Inserted},
     wrong_arity,
 };
@@ -314,14 +314,14 @@ fn pop_from_first(cx: &mut Context<'_>) -> CommandResult {
 fn scan(cx: &mut Context<'_>) -> CommandResult {
     let cursor = scan::cursor(cx.arg(2))?;
     let options = scan::Options::parse(cx, 3, Extra::None);
-    let dialect = cx.engine.dialect();
+    let (dialect, limits) = (cx.engine.dialect(), cx.engine.config.compact);
     let Some(zset) = cx.read::<SortedSet>(cx.arg(1))? else { return scan::reply(0, Vec::new()) };
     let options = options?;
     let element = |(member, score): (&Bytes, f64)| {
         [Reply::Bulk(member.clone()), Reply::bulk(number::format_double(score, dialect))]
     };
     let matching = |(member, _): &(&Bytes, f64)| options.matches(member);
-    if value::is_compact_zset(zset) {
+    if limits.holds_zset(zset) {
         return scan::reply(0, zset.iter().filter(matching).flat_map(element).collect());
     }
     let (slots, next) = options.page(cursor, zset.len(), false);
