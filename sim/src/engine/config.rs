@@ -108,7 +108,7 @@ impl Config {
     pub fn get(&self, name: &str) -> &str {
         let default =
             || SETTINGS.iter().find(|(known, ..)| *known == name).map_or("", |(.., default)| default);
-        self.changed.get(name).map_or_else(default, |value| value)
+        self.changed.get(name).map(String::as_str).unwrap_or_else(default)
     }
 
     fn number(&self, name: &str) -> usize {
