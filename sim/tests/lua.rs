@@ -75,9 +75,9 @@ fn the_sandbox_shows_what_a_server_shows() {
     let names = "local r={} for k in pairs(_G) do r[#r+1]=k end table.sort(r) return table.concat(r, ' ')";
     assert_eq!(
         redis().print(names),
-        "_G _VERSION assert bit cjson collectgarbage coroutine error gcinfo getmetatable ipairs load loadstring math \
-         next pairs pcall rawequal rawget rawset redis select setmetatable string table tonumber tostring type unpack \
-         xpcall"
+        "_G _VERSION assert bit cjson cmsgpack collectgarbage coroutine error gcinfo getmetatable ipairs load \
+         loadstring math next pairs pcall rawequal rawget rawset redis select setmetatable string struct table \
+         tonumber tostring type unpack xpcall"
     );
     let names = "local r={} for k,v in pairs(redis) do r[#r+1]=k..(type(v)=='function' and '' or '='..tostring(v)) end \
                  table.sort(r) return table.concat(r, ' ')";

@@ -264,7 +264,10 @@ impl Worker {
                 }
             }
             (Then::Resumed(ask, _), Err(_)) => self.close(ask),
-            (Then::Counted(attempt, _) | Then::Claimed(attempt, _) | Then::Interrupted(attempt, _), Err(_)) => {
+            (
+                Then::Counted(attempt, _) | Then::Claimed(attempt, _) | Then::Interrupted(attempt, _),
+                Err(_),
+            ) => {
                 self.close(attempt.ask);
             }
             (Then::Orphaned(grant, read), Ok(reply)) => {

@@ -751,7 +751,7 @@ fn field(ours: &mut Simulated, key: &str, field: &str) -> String {
 }
 
 fn send(command: &impl Command) -> Args {
-    command.request().args
+    command.request().args.to_vec()
 }
 
 fn fcall(function: &str, keys: &[String], args: &[String]) -> Args {

@@ -68,7 +68,14 @@ impl Clients {
 pub fn describe(session: &Session, dialect: Dialect, command: &str) -> String {
     let text = String::from_utf8_lossy;
     let subscriptions = session.subscriptions();
-    let flags = if subscriptions > 0 { "P" } else { "N" };
+    let flags = match (subscriptions > 0, session.transaction.is_some()) {
+        (false, false) => "N",
+        (false, true) => "x",
+        (true, false) => "P",
+        (true, true) => "xP",
+    };
+    let queued = session.transaction.as_ref().map_or(-1, |transaction| transaction.queued.len() as i64);
+    let db = session.db;
     let resp = if session.protocol == Protocol::Resp3 { 3 } else { 2 };
     let (capa, watch, lib) = match dialect {
         Dialect::Valkey8 => (
@@ -79,8 +86,8 @@ pub fn describe(session: &Session, dialect: Dialect, command: &str) -> String {
         Dialect::Redis7 => ("", "", String::new()),
     };
     format!(
-        "id={} addr=127.0.0.1:{} laddr=127.0.0.1:6379 fd=8 name={} age=0 idle=0 flags={flags}{capa} db=0 sub={} \
-         psub={} ssub=0 multi=-1{watch} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=1024 rbp=0 obl=0 oll=0 \
+        "id={} addr=127.0.0.1:{} laddr=127.0.0.1:6379 fd=8 name={} age=0 idle=0 flags={flags}{capa} db={db} sub={} \
+         psub={} ssub=0 multi={queued}{watch} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=1024 rbp=0 obl=0 oll=0 \
          omem=0 tot-mem=0 events=r cmd={command} user=default redir=-1 resp={resp}{lib}",
         session.id,
         port(session.id),

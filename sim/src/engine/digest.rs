@@ -1,4 +1,4 @@
-//! A hash of the data, for `SIM DIGEST`: two keyspaces have the same one if and only if they hold the same.
+//! A hash of the data, for `SIM DIGEST`: two servers have the same one if and only if they hold the same.
 //!
 //! What counts: keys, types, contents, expiries, and of streams also the counters, groups and pending entries. What
 //! does not: the order of fields and members where the type keeps none, how a value is encoded, keys that have
@@ -14,16 +14,19 @@ use super::{
     },
 };
 
-/// The digest of a keyspace as it looks at `now`: SHA-1 over a form in which nothing can be read two ways.
-pub fn digest(keyspace: &Keyspace, now: UnixMillis) -> [u8; 20] {
+/// The digest of all databases as they look at `now`: SHA-1 over a form in which nothing can be read two ways.
+pub fn digest<'k>(databases: impl Iterator<Item = (u8, &'k Keyspace)>, now: UnixMillis) -> [u8; 20] {
     let mut form = Form(Sha1::new());
-    for (key, entry) in keyspace.iter() {
-        if entry.expires_at.is_some_and(|at| now > at) {
-            continue;
+    for (number, keyspace) in databases {
+        for (key, entry) in keyspace.iter() {
+            if entry.expires_at.is_some_and(|at| now > at) {
+                continue;
+            }
+            form.number(u64::from(number));
+            form.bytes(key);
+            form.option(entry.expires_at.map(|at| at.0 as u64));
+            form.value(&entry.value);
         }
-        form.bytes(key);
-        form.option(entry.expires_at.map(|at| at.0 as u64));
-        form.value(&entry.value);
     }
     form.0.finalize().into()
 }

@@ -53,6 +53,19 @@ impl Effects {
         self.effect_ends.push(self.arg_ends.len() as u32);
     }
 
+    /// Puts one write in the place of the `at`th, before it and all that follow.
+    pub fn insert(&mut self, at: usize, args: &[&[u8]]) {
+        let mut all = Self::default();
+        for effect in self.iter().take(at) {
+            all.extend(effect.args());
+        }
+        all.push(args);
+        for effect in self.iter().skip(at) {
+            all.extend(effect.args());
+        }
+        *self = all;
+    }
+
     /// The effects in the order they happened.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Effect<'_>> + Clone {
         (0..self.effect_ends.len()).map(|i| Effect {

@@ -1,6 +1,6 @@
 //! `INFO`: what a server tells about itself, as far as a simulated one has it to tell.
 
-use super::{Dialect, Engine, UnixMicros};
+use super::{Dialect, Engine, Keyspace, UnixMicros};
 
 /// The sections in the order in which a server lists them, and whether they are shown unasked.
 const SECTIONS: &[(&str, bool)] = &[
@@ -87,8 +87,8 @@ fn server(engine: &Engine, now: UnixMicros) -> Fields {
 
 fn memory(engine: &Engine) -> Fields {
     let setting = |name| pair(name, engine.config.get(name));
-    // Nothing measures the memory of a simulated server.
-    let mut fields = list(&[("used_memory", 0), ("used_memory_rss", 0), ("used_memory_peak", 0)]);
+    let used = engine.used_memory() as u64;
+    let mut fields = list(&[("used_memory", used), ("used_memory_rss", used), ("used_memory_peak", used)]);
     fields.push(setting("maxmemory"));
     fields.push(pair("maxmemory_policy", engine.config.get("maxmemory-policy")));
     fields
@@ -115,9 +115,9 @@ fn commandstats(engine: &Engine) -> Fields {
 }
 
 fn keyspace(engine: &Engine) -> Fields {
-    if engine.db.is_empty() {
-        return Vec::new();
-    }
-    let expires = engine.db.iter().filter(|(_, entry)| entry.expires_at.is_some()).count();
-    vec![pair("db0", format!("keys={},expires={expires},avg_ttl=0", engine.db.len()))]
+    let line = |(number, db): (u8, &Keyspace)| {
+        let expires = db.iter().filter(|(_, entry)| entry.expires_at.is_some()).count();
+        pair(format!("db{number}"), format!("keys={},expires={expires},avg_ttl=0", db.len()))
+    };
+    engine.databases().filter(|(_, db)| !db.is_empty()).map(line).collect()
 }

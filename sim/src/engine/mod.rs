@@ -23,6 +23,7 @@ mod blocking;
 mod clients;
 pub mod commands;
 mod config;
+mod databases;
 mod dialect;
 mod digest;
 mod effect;
@@ -31,15 +32,18 @@ pub mod functions;
 pub mod glob;
 mod info;
 mod keyspace;
+mod memory;
 pub mod number;
 mod pubsub;
 mod reply;
 mod session;
 mod stats;
 mod time;
+mod transactions;
 pub mod turn;
 mod typed;
 pub mod value;
+mod watches;
 
 pub use dialect::{Dialect, UnknownDialect};
 pub use effect::{Effect, Effects};
@@ -47,6 +51,7 @@ pub use keyspace::{Entry, Keyspace};
 pub use reply::{CommandResult, ErrorReply, Reply};
 pub use session::{Blocked, Protocol, ReplyMode, Session};
 pub use time::{UnixMicros, UnixMillis};
+pub use transactions::Transaction;
 pub use typed::Kind;
 
 use crate::lua::Interpreter;
@@ -54,17 +59,21 @@ use crate::random::Random;
 use clients::Clients;
 use commands::{Command, Flags};
 use config::Config;
+use databases::Databases;
 use effect_log::EffectLog;
 use functions::Functions;
 use pubsub::PubSub;
 use stats::Stats;
 use value::Value;
+use watches::Watches;
 
 /// A simulated Valkey: all that a server knows but for its connections and the time.
 #[derive(Clone, Debug)]
 pub struct Engine {
     dialect: Dialect,
+    /// The selected database; see [`databases`].
     db: Keyspace,
+    databases: Databases,
     functions: Functions,
     interpreter: Interpreter,
     seed: u64,
@@ -75,6 +84,7 @@ pub struct Engine {
     stats: Stats,
     /// Kept for `SIM EFFECTS` where the host asked for it.
     effect_log: Option<EffectLog>,
+    watches: Watches,
 }
 
 impl Engine {
@@ -83,6 +93,7 @@ impl Engine {
         Self {
             dialect,
             db: Keyspace::default(),
+            databases: Databases::default(),
             functions: Functions::default(),
             interpreter,
             seed: 0,
@@ -92,6 +103,7 @@ impl Engine {
             config: Config::default(),
             stats: Stats::default(),
             effect_log: None,
+            watches: Watches::default(),
         }
     }
 
@@ -100,7 +112,7 @@ impl Engine {
         self.dialect
     }
 
-    /// The keyspace, to look at.
+    /// Database 0, to look at.
     pub fn keyspace(&self) -> &Keyspace {
         &self.db
     }
@@ -141,6 +153,7 @@ impl Engine {
     /// A connection is gone, and with it its subscriptions.
     pub fn disconnect(&mut self, session: &Session) {
         self.pubsub.forget(session);
+        self.watches.forget(session.id);
         self.clients.forget(session.id);
     }
 
@@ -152,18 +165,36 @@ impl Engine {
         now: UnixMicros,
         effects: &mut Effects,
     ) -> Reply {
-        let command = match resolve(args) {
-            Ok(command) => command,
-            Err(error) => return Reply::Error(error),
-        };
-        if session.only_listens() && !pubsub::allowed_while_listening(command) {
-            return Reply::Error(pubsub::only_listens(command));
+        match resolve(args).and_then(|command| self.admit(command, session, args).map(|()| command)) {
+            Ok(command) if session.transaction.is_some() && transactions::is_queued(command) => {
+                match commands::check_subcommand(command, args) {
+                    Ok(()) => session.queue(args),
+                    Err(error) => self.refuse(session, args, error),
+                }
+            }
+            Ok(command) => {
+                self.stats.count(command, now);
+                let first = effects.len();
+                let reply = self.run(command, session, args, now, effects);
+                self.log_effects(effects, first);
+                reply
+            }
+            Err(error) => self.refuse(session, args, error),
         }
-        self.stats.count(command, now);
-        let first = effects.len();
-        let reply = self.run(command, session, args, now, effects);
-        self.log_effects(effects, first);
-        reply
+    }
+
+    /// What stands in the way of a command before it is looked at closely.
+    fn admit(&self, command: &Command, session: &Session, args: &[&[u8]]) -> Result<(), ErrorReply> {
+        if self.config.max_memory > 0
+            && self.needs_memory(command, session, args)
+            && self.is_short_of_memory()
+        {
+            return Err(memory::OUT_OF_MEMORY);
+        }
+        if session.only_listens() && !pubsub::allowed_while_listening(command) {
+            return Err(pubsub::only_listens(command));
+        }
+        Ok(())
     }
 
     fn run(
@@ -174,28 +205,39 @@ impl Engine {
         now: UnixMicros,
         effects: &mut Effects,
     ) -> Reply {
+        self.enter(session.db, effects);
+        let (before, database) = (effects.len(), self.databases.propagated());
         let mut context = Context { engine: self, session, args, now, effects, script: None };
-        (command.run)(&mut context).into()
+        let reply = (command.run)(&mut context).into();
+        self.leave(effects);
+        if !self.watches.is_empty() {
+            self.touch_watched(effects.iter().skip(before), database);
+        }
+        reply
     }
 
     /// Removes keys that have expired, `limit` at most, as Valkey's background cycle does. Returns how many.
     pub fn reap(&mut self, now: UnixMicros, limit: usize, effects: &mut Effects) -> usize {
         let (mut reaped, first) = (0, effects.len());
+        self.enter(0, effects);
         while reaped < limit
-            && let Some((at, key)) = self.db.next_expiry()
+            && let Some((at, number)) = self.next_expiry_of_all()
             && now.millis() > at
         {
+            self.select(number, effects);
+            let Some((_, key)) = self.db.next_expiry() else { break };
             let key = key.clone();
             self.expire(&key, effects);
             reaped += 1;
         }
+        self.leave(effects);
         self.log_effects(effects, first);
         reaped
     }
 
     /// When the next key expires, for a server that wants to [`reap`](Self::reap) in time.
     pub fn next_expiry(&self) -> Option<UnixMillis> {
-        self.db.next_expiry().map(|(at, _)| at)
+        self.next_expiry_of_all().map(|(at, _)| at)
     }
 
     /// The loaded libraries, to look at.
@@ -297,6 +339,8 @@ pub struct Context<'a> {
 pub struct ScriptRules {
     /// `FCALL_RO`, `EVAL_RO` or the flag `no-writes`: write commands are refused.
     pub read_only: bool,
+    /// Memory was short when it began, and it has not written yet: commands that need memory are refused.
+    pub short_of_memory: bool,
 }
 
 impl<'a> Context<'a> {
@@ -379,6 +423,9 @@ impl<'a> Context<'a> {
         let writes = command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE);
         if rules.read_only && writes {
             return Err(ErrorReply::new("ERR Write commands are not allowed from read-only scripts."));
+        }
+        if rules.short_of_memory && command.flags.has(Flags::DENYOOM) {
+            return Err(memory::OUT_OF_MEMORY);
         }
         self.engine.stats.count(command, self.now);
         let mut context = Context {

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
-use super::{Reply, UnixMillis, turn::Turn};
+use super::{Reply, UnixMillis, transactions::Transaction, turn::Turn};
 
 /// The wire protocol a connection negotiated with `HELLO`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,6 +68,10 @@ pub struct Session {
     pub patterns: BTreeSet<Bytes>,
     /// The command it waits in. No other may be run before [`Engine::resume`](super::Engine::resume) ended it.
     pub blocked: Option<Blocked>,
+    /// The database that it selected.
+    pub db: u8,
+    /// What was queued since `MULTI`.
+    pub transaction: Option<Box<Transaction>>,
     /// Set while a transaction runs: nothing blocks in it.
     pub deny_blocking: bool,
     /// What the command that was just run asks of the host's clock; the host takes it, and its answer is the reply.

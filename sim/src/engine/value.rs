@@ -42,17 +42,40 @@ pub enum Value {
 /// The most fields that a server keeps in order: `hash-max-listpack-entries`.
 pub const ORDERED_HASH_ENTRIES: usize = 512;
 
-/// Default limits up to which a server keeps a collection in its compact form.
-mod compact {
-    /// `zset-max-listpack-entries` and `set-max-listpack-entries`.
-    pub const ENTRIES: usize = 128;
-    /// `*-max-listpack-value`, in bytes.
-    pub const VALUE_BYTES: usize = 64;
-    /// `list-max-listpack-size -2`, in bytes.
-    pub const LIST_BYTES: usize = 8 * 1024;
-    /// The longest string that is allocated together with its header.
-    pub const EMBEDDED_BYTES: usize = 44;
+/// Up to where a server keeps a collection in its compact form: entries, and bytes of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compact {
+    /// `hash-max-listpack-entries`.
+    pub hash_entries: usize,
+    /// `hash-max-listpack-value`.
+    pub hash_bytes: usize,
+    /// `set-max-listpack-entries`.
+    pub set_entries: usize,
+    /// `set-max-listpack-value`.
+    pub set_bytes: usize,
+    /// `zset-max-listpack-entries`.
+    pub zset_entries: usize,
+    /// `zset-max-listpack-value`.
+    pub zset_bytes: usize,
 }
+
+impl Default for Compact {
+    fn default() -> Self {
+        Self {
+            hash_entries: ORDERED_HASH_ENTRIES,
+            hash_bytes: 64,
+            set_entries: 128,
+            set_bytes: 64,
+            zset_entries: 128,
+            zset_bytes: 64,
+        }
+    }
+}
+
+/// `list-max-listpack-size -2`, in bytes.
+const LIST_BYTES: usize = 8 * 1024;
+/// The longest string that is allocated together with its header.
+const EMBEDDED_BYTES: usize = 44;
 
 impl Value {
     /// What `TYPE` answers.
@@ -69,44 +92,44 @@ impl Value {
 
     /// What `OBJECT ENCODING` answers for a value that was made as it is now: a real server also remembers that
     /// a value was larger once.
-    pub fn encoding(&self, dialect: Dialect) -> &'static str {
+    pub fn encoding(&self, dialect: Dialect, limits: &Compact) -> &'static str {
         let choose = |compact, small, large| if compact { small } else { large };
         match self {
             Value::String(text) if number::read_i64(text).is_some() => "int",
-            Value::String(text) => choose(text.len() <= compact::EMBEDDED_BYTES, "embstr", "raw"),
-            Value::Hash(hash) => choose(is_compact_hash(hash), "listpack", "hashtable"),
+            Value::String(text) => choose(text.len() <= EMBEDDED_BYTES, "embstr", "raw"),
+            Value::Hash(hash) => choose(limits.holds_hash(hash), "listpack", "hashtable"),
             Value::List(list) => choose(is_compact_list(list, dialect), "listpack", "quicklist"),
             Value::Set(set) if set.is_intset() => "intset",
-            Value::Set(set) => choose(is_compact_set(set, dialect), "listpack", "hashtable"),
-            Value::SortedSet(zset) => choose(is_compact_zset(zset), "listpack", "skiplist"),
+            Value::Set(set) => choose(limits.holds_set(set, dialect), "listpack", "hashtable"),
+            Value::SortedSet(zset) => choose(limits.holds_zset(zset), "listpack", "skiplist"),
             Value::Stream(_) => "stream",
         }
     }
 }
 
-/// Whether a server keeps this hash as a listpack, and so scans it in one go.
-pub fn is_compact_hash(hash: &Hash) -> bool {
-    hash.len() <= ORDERED_HASH_ENTRIES && hash.iter().all(|(field, value)| is_short(field) && is_short(value))
-}
+impl Compact {
+    /// Whether a server keeps this hash as a listpack, and so scans it in one go.
+    pub fn holds_hash(&self, hash: &Hash) -> bool {
+        let is_short = |bytes: &Bytes| bytes.len() <= self.hash_bytes;
+        hash.len() <= self.hash_entries
+            && hash.iter().all(|(field, value)| is_short(field) && is_short(value))
+    }
 
-/// Whether a server keeps this set as an intset or a listpack. Redis 7.0 knows no listpack of a set.
-pub fn is_compact_set(set: &Set, dialect: Dialect) -> bool {
-    set.is_intset()
-        || dialect == Dialect::Valkey8
-            && set.len() <= compact::ENTRIES
-            && set.iter().all(|member| is_short(member))
-}
+    /// Whether a server keeps this set as an intset or a listpack. Redis 7.0 knows no listpack of a set.
+    pub fn holds_set(&self, set: &Set, dialect: Dialect) -> bool {
+        set.is_intset()
+            || dialect == Dialect::Valkey8
+                && set.len() <= self.set_entries
+                && set.iter().all(|member| member.len() <= self.set_bytes)
+    }
 
-/// Whether a server keeps this sorted set as a listpack.
-pub fn is_compact_zset(zset: &SortedSet) -> bool {
-    zset.len() <= compact::ENTRIES && zset.iter().all(|(member, _)| is_short(member))
+    /// Whether a server keeps this sorted set as a listpack.
+    pub fn holds_zset(&self, zset: &SortedSet) -> bool {
+        zset.len() <= self.zset_entries && zset.iter().all(|(member, _)| member.len() <= self.zset_bytes)
+    }
 }
 
 /// Whether a server keeps this list as one listpack. Redis 7.0 calls every list a quicklist.
 fn is_compact_list(list: &List, dialect: Dialect) -> bool {
-    dialect == Dialect::Valkey8 && list.iter().map(Bytes::len).sum::<usize>() <= compact::LIST_BYTES
-}
-
-fn is_short(bytes: &[u8]) -> bool {
-    bytes.len() <= compact::VALUE_BYTES
+    dialect == Dialect::Valkey8 && list.iter().map(Bytes::len).sum::<usize>() <= LIST_BYTES
 }

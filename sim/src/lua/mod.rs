@@ -11,8 +11,10 @@
 
 mod bit;
 mod cjson;
+mod cmsgpack;
 mod compiled;
 mod convert;
+mod layout;
 mod number;
 mod random;
 mod raw;

@@ -540,6 +540,11 @@ impl<'l> Lua<'l> {
         unsafe { ffi::luaL_checkinteger(self.raw, index) as i64 }
     }
 
+    /// An argument that, if it is there, must be an integer.
+    pub fn optional_integer(self, index: c_int, default: i64) -> i64 {
+        if matches!(self.kind(index), Kind::None | Kind::Nil) { default } else { self.check_integer(index) }
+    }
+
     /// An argument that must be a string or a number.
     pub fn check_bytes(self, index: c_int) -> &'l [u8] {
         let mut length = 0;

@@ -26,6 +26,9 @@ impl FunctionFlags {
     /// `no-writes`: calls no write command, and so may be called with `FCALL_RO`.
     pub const NO_WRITES: FunctionFlags = FunctionFlags(1);
 
+    /// `allow-oom`: is called even when memory is short.
+    pub const ALLOW_OOM: FunctionFlags = FunctionFlags(1 << 1);
+
     /// The flags by name, in the order in which they are listed.
     const NAMES: [(&'static str, u8); 5] = [
         ("no-writes", 1),

@@ -12,7 +12,7 @@ use std::{ffi::CStr, os::raw::c_int};
 use mlua_sys as ffi;
 
 use super::{
-    bit, cjson, convert, number, random,
+    bit, cjson, cmsgpack, convert, layout, number, random,
     raw::{ALL_RESULTS, GLOBALS, Kind, Lua, Native, Outcome, REGISTRY, Raised, Ref, native},
     redis,
 };
@@ -199,13 +199,23 @@ fn wrap(lua: Lua<'_>, table: c_int, name: &str, wrapper: Native) {
 
 /// The libraries that a server adds to Lua's.
 fn add_libraries(lua: Lua<'_>, globals: c_int) {
-    for (name, functions) in [("bit", bit::FUNCTIONS), ("cjson", cjson::FUNCTIONS)] {
+    for (name, functions) in [
+        ("bit", bit::FUNCTIONS),
+        ("cjson", cjson::FUNCTIONS),
+        ("cmsgpack", cmsgpack::FUNCTIONS),
+        ("struct", layout::FUNCTIONS),
+    ] {
         push_functions(lua, functions);
         lua.set_raw_field(globals, name);
     }
     lua.raw_field(globals, "cjson");
     cjson::add_constants(lua);
-    lua.pop(1);
+    lua.raw_field(globals, "cmsgpack");
+    for &(name, text) in cmsgpack::CONSTANTS {
+        lua.push_bytes(text.as_bytes());
+        lua.set_raw_field(-2, name);
+    }
+    lua.pop(2);
     if lua.with(|state| state.dialect) == Dialect::Valkey8 {
         push_functions(lua, &[("clock", native!(os_clock))]);
         lua.set_raw_field(globals, "os");
@@ -222,7 +232,7 @@ fn push_functions(lua: Lua<'_>, functions: &[(&str, Native)]) {
 
 /// Replaces every table among the globals by its proxy, and lets methods of strings find the real one.
 fn protect_tables(lua: Lua<'_>, globals: c_int) {
-    for name in ["string", "table", "math", "coroutine", "bit", "cjson", "os"] {
+    for name in ["string", "table", "math", "coroutine", "bit", "cjson", "cmsgpack", "struct", "os"] {
         lua.raw_field(globals, name);
         if lua.kind(-1) == Kind::Table {
             let table = lua.top();
@@ -427,7 +437,12 @@ fn getmetatable(lua: Lua<'_>) -> Outcome {
 
 /// As Valkey's: an error raised by the server reaches the script as its text, not as a table.
 fn pcall(lua: Lua<'_>) -> Outcome {
-    lua.check_any(1);
+    if lua.top() == 0 {
+        // Valkey's own `pcall` puts its result in the place of the function, and calls that.
+        lua.push_bool(false);
+        lua.push_bytes(b"attempt to call a boolean value");
+        return Ok(2);
+    }
     let arguments = lua.top() - 1;
     if lua.protected_call(arguments, ALL_RESULTS, 0) {
         lua.push_bool(true);

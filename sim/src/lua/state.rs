@@ -15,6 +15,7 @@ use mlua_sys as ffi;
 
 use super::{
     Compiled, Host, LIBRARY_CHUNK, Limits, Memento,
+    cmsgpack::Open,
     convert::Builder,
     raw::{Kind, Lua, Native, Outcome, REGISTRY, Raised, Ref, lua_State, native},
     registration::Registered,
@@ -35,8 +36,10 @@ pub struct State {
     pub refs: Refs,
     /// A buffer for whoever needs one between two calls of Lua.
     pub scratch: Vec<u8>,
-    /// The text that cjson is writing or the string that it is reading.
+    /// The text that cjson, cmsgpack or struct is writing, or the string that cjson is reading.
     pub output: Vec<u8>,
+    /// The tables that cmsgpack is reading.
+    pub unpacking: Vec<Open>,
     /// What survives from one call to the next and belongs to the server, not to the interpreter.
     pub memento: Memento,
     /// What replies to the running script look like.
@@ -364,6 +367,7 @@ impl State {
             refs: Refs::default(),
             scratch: Vec::new(),
             output: Vec::new(),
+            unpacking: Vec::new(),
             memento: Memento::default(),
             protocol: Protocol::Resp2,
             reply: Reply::Null,

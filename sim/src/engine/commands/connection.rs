@@ -8,7 +8,7 @@ use super::{
 };
 use crate::engine::{
     CommandResult, Context, Dialect, ErrorReply, Protocol, Reply, ReplyMode, SYNTAX, Session, clients,
-    number::parse_i64, pubsub::Kind, wrong_arity,
+    databases, number::parse_i64, pubsub::Kind, wrong_arity,
 };
 
 const QUICK: Flags = Flags::FAST.and(Flags::NOSCRIPT).and(Flags::ALLOW_BUSY);
@@ -25,7 +25,8 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "SELECT", arity: 2, flags: Flags::FAST, keys: Keys::None, run: select },
 ];
 
-const CLIENT: &[Subcommand] = &[
+/// The subcommands of CLIENT.
+pub const CLIENT: &[Subcommand] = &[
     Subcommand { name: "ID", arity: 2, run: client_id },
     Subcommand { name: "GETNAME", arity: 2, run: client_getname },
     Subcommand { name: "SETNAME", arity: 3, run: client_setname },
@@ -139,18 +140,21 @@ fn reset(cx: &mut Context<'_>) -> CommandResult {
             cx.engine.pubsub.unsubscribe(kind, &name, cx.session);
         }
     }
+    cx.unwatch();
     let (lib_name, lib_ver) = (cx.session.lib_name.clone(), cx.session.lib_ver.clone());
     *cx.session = Session { id: cx.session.id, lib_name, lib_ver, ..Session::default() };
     note(cx);
     Ok(Reply::Status("RESET".into()))
 }
 
-/// There is one database.
+/// What a script selects is selected until it ends.
 fn select(cx: &mut Context<'_>) -> CommandResult {
-    match parse_i64(cx.arg(1))? {
-        0 => Ok(Reply::OK),
-        _ => Err(ErrorReply::new("ERR DB index is out of range")),
+    let number = databases::parse(cx.arg(1))?;
+    cx.engine.select(number, cx.effects);
+    if cx.script.is_none() {
+        cx.session.db = number;
     }
+    Ok(Reply::OK)
 }
 
 fn client(cx: &mut Context<'_>) -> CommandResult {

@@ -1,8 +1,11 @@
 //! Functions: FUNCTION, FCALL, FCALL_RO.
 
-use super::{Command, Flags, Keys, scripts};
+use super::{
+    Command, Flags, Keys, scripts,
+    subcommand::{self, Subcommand},
+};
 use crate::{
-    engine::{CommandResult, Context, ErrorReply, Reply, functions::Library, wrong_arity},
+    engine::{CommandResult, Context, ErrorReply, Reply, functions::Library},
     lua::{FunctionFlags, Input},
 };
 
@@ -37,51 +40,39 @@ fn call(cx: &mut Context<'_>, read_only: bool) -> CommandResult {
     }
     let mut memento = cx.engine.functions.memento;
     let input = Input { name: &function.name, keys, args };
-    let reply = scripts::with_host(cx, no_writes, |host| function.callback.call(input, &mut memento, host));
+    let reply =
+        scripts::with_host(cx, no_writes, false, |host| function.callback.call(input, &mut memento, host));
     cx.engine.functions.memento = memento;
     Ok(reply)
 }
 
+/// The subcommands of FUNCTION.
+pub const FUNCTION: &[Subcommand] = &[
+    Subcommand { name: "LOAD", arity: -3, run: load },
+    Subcommand { name: "LIST", arity: -2, run: list },
+    Subcommand { name: "DELETE", arity: 3, run: delete },
+    Subcommand { name: "FLUSH", arity: -2, run: flush },
+    Subcommand { name: "STATS", arity: 2, run: stats },
+    Subcommand { name: "KILL", arity: 2, run: |_| Err(scripts::NOT_BUSY) },
+    Subcommand { name: "HELP", arity: 2, run: |_| subcommand::help(HELP) },
+    Subcommand { name: "DUMP", arity: 2, run: |_| Err(NO_DUMPS) },
+    Subcommand { name: "RESTORE", arity: -3, run: |_| Err(NO_DUMPS) },
+];
+
+const NO_DUMPS: ErrorReply =
+    ErrorReply::new("ERR FUNCTION DUMP and RESTORE are not supported by the simulation");
+
 fn function(cx: &mut Context<'_>) -> CommandResult {
-    let subcommand = cx.arg(1).to_ascii_uppercase();
-    let given = cx.args.len();
-    let exactly = |count: usize, name: &str| {
-        if given == count { Ok(()) } else { Err(wrong_arity(&format!("function|{name}"))) }
-    };
-    match &subcommand[..] {
-        b"LOAD" if given < 3 => Err(wrong_arity("function|load")),
-        b"LOAD" => load(cx),
-        b"LIST" => list(cx),
-        b"DELETE" => {
-            exactly(3, "delete")?;
-            let name = String::from_utf8_lossy(cx.arg(2)).into_owned();
-            if !cx.engine.functions.delete(&name) {
-                return Err(ErrorReply::new("ERR Library not found"));
-            }
-            cx.propagate();
-            Ok(Reply::OK)
-        }
-        b"FLUSH" => flush(cx),
-        b"STATS" => {
-            exactly(2, "stats")?;
-            Ok(stats(cx))
-        }
-        b"KILL" => {
-            exactly(2, "kill")?;
-            Err(scripts::NOT_BUSY)
-        }
-        b"HELP" => {
-            exactly(2, "help")?;
-            Ok(Reply::Array(HELP.lines().map(|line| Reply::Status(line.into())).collect()))
-        }
-        b"DUMP" | b"RESTORE" => {
-            Err(ErrorReply::new("ERR FUNCTION DUMP and RESTORE are not supported by the simulation"))
-        }
-        _ => {
-            let name = String::from_utf8_lossy(cx.arg(1));
-            Err(format!("ERR unknown subcommand '{name}'. Try FUNCTION HELP.").into())
-        }
+    subcommand::dispatch(cx, "function", FUNCTION)
+}
+
+fn delete(cx: &mut Context<'_>) -> CommandResult {
+    let name = String::from_utf8_lossy(cx.arg(2)).into_owned();
+    if !cx.engine.functions.delete(&name) {
+        return Err(ErrorReply::new("ERR Library not found"));
     }
+    cx.propagate();
+    Ok(Reply::OK)
 }
 
 fn load(cx: &mut Context<'_>) -> CommandResult {
@@ -160,16 +151,16 @@ fn describe(library: &Library, with_code: bool) -> Reply {
     Reply::Map(fields)
 }
 
-fn stats(cx: &Context<'_>) -> Reply {
+fn stats(cx: &mut Context<'_>) -> CommandResult {
     let functions = &cx.engine.functions;
     let counts = Reply::Map(vec![
         (Reply::bulk("libraries_count"), Reply::Int(functions.libraries().len() as i64)),
         (Reply::bulk("functions_count"), Reply::Int(functions.function_count() as i64)),
     ]);
-    Reply::Map(vec![
+    Ok(Reply::Map(vec![
         (Reply::bulk("running_script"), Reply::Null),
         (Reply::bulk("engines"), Reply::Map(vec![(Reply::bulk("LUA"), counts)])),
-    ])
+    ]))
 }
 
 /// Whether a name fits a pattern of `*`, `?` and plain characters, which is all that library names need.

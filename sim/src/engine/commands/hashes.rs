@@ -190,9 +190,10 @@ fn scan(cx: &mut Context<'_>) -> CommandResult {
         Dialect::Redis7 => Extra::None,
     };
     let options = scan::Options::parse(cx, 3, extra);
+    let limits = cx.engine.config.compact;
     let Some(hash) = cx.read::<Hash>(cx.arg(1))? else { return scan::reply(0, Vec::new()) };
     let options = options?;
-    let (positions, next) = options.page(cursor, hash.len(), value::is_compact_hash(hash));
+    let (positions, next) = options.page(cursor, hash.len(), limits.holds_hash(hash));
     let mut elements = Vec::new();
     for (field, value) in positions.filter_map(|position| hash.get_index(position)) {
         if options.matches(field) {

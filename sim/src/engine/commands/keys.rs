@@ -9,8 +9,8 @@ use super::{
     scan::{self, Extra},
 };
 use crate::engine::{
-    CommandResult, Context, ErrorReply, Reply, SYNTAX, UnixMillis, glob, unknown_in_script, wrong_arity,
-    wrong_arity_in_script,
+    CommandResult, Context, ErrorReply, Reply, SYNTAX, UnixMillis, databases, glob, unknown_in_script,
+    wrong_arity, wrong_arity_in_script,
 };
 
 const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
@@ -76,6 +76,7 @@ pub const COMMANDS: &[Command] = &[
         run: |cx| deadline(cx, |ms| ms),
     },
     Command { name: "COPY", arity: -3, flags: Flags::WRITE.and(Flags::DENYOOM), keys: TWO_KEYS, run: copy },
+    Command { name: "MOVE", arity: 3, flags: WRITE_FAST, keys: Keys::FIRST, run: move_to },
     Command { name: "RENAME", arity: 3, flags: Flags::WRITE, keys: TWO_KEYS, run: rename },
     Command { name: "RENAMENX", arity: 3, flags: WRITE_FAST, keys: TWO_KEYS, run: rename_if_free },
     Command { name: "RANDOMKEY", arity: 1, flags: Flags::READONLY, keys: Keys::None, run: random_key },
@@ -90,6 +91,7 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
+const SAME_OBJECT: ErrorReply = ErrorReply::new("ERR source and destination objects are the same");
 const NO_SUCH_KEY: ErrorReply = ErrorReply::new("ERR no such key");
 
 /// EXISTS and TOUCH.
@@ -218,29 +220,45 @@ fn expiry(cx: &mut Context<'_>, say: impl FnOnce(UnixMillis) -> i64) -> CommandR
 
 fn copy(cx: &mut Context<'_>) -> CommandResult {
     let (source, target) = (cx.arg(1), cx.arg(2));
-    let mut replace = false;
+    let (mut replace, mut number) = (false, cx.selected());
     let mut words = Words::from(cx, 3);
     while let Some(word) = words.next() {
         if is(word, "REPLACE") {
             replace = true;
         } else if is(word, "DB") {
-            // There is one database.
-            if words.integer()? != 0 {
-                return Err(ErrorReply::new("ERR DB index is out of range"));
-            }
+            number = databases::parse(words.value()?)?;
         } else {
             return Err(SYNTAX);
         }
     }
-    if source == target {
-        return Err(ErrorReply::new("ERR source and destination objects are the same"));
+    if source == target && number == cx.selected() {
+        return Err(SAME_OBJECT);
     }
     let Some(entry) = cx.db(source).get(source).cloned() else { return Ok(Reply::Int(0)) };
-    if cx.exists(target) && !replace {
+    if cx.in_database(number, |cx| cx.exists(target)) && !replace {
         return Ok(Reply::Int(0));
     }
-    cx.engine.db.insert(Bytes::copy_from_slice(target), entry.value, entry.expires_at);
+    cx.engine.database_mut(number).insert(Bytes::copy_from_slice(target), entry.value, entry.expires_at);
     cx.propagate();
+    Ok(Reply::Int(1))
+}
+
+/// MOVE: to another database, expiry included, unless there is such a key.
+fn move_to(cx: &mut Context<'_>) -> CommandResult {
+    let key = cx.arg(1);
+    let number = databases::parse(cx.arg(2))?;
+    if number == cx.selected() {
+        return Err(SAME_OBJECT);
+    }
+    if !cx.exists(key) || cx.in_database(number, |cx| cx.exists(key)) {
+        return Ok(Reply::Int(0));
+    }
+    if let Some(entry) = cx.engine.db.remove(key) {
+        let entry = std::sync::Arc::unwrap_or_clone(entry);
+        let target = cx.engine.database_mut(number);
+        target.insert(Bytes::copy_from_slice(key), entry.value, entry.expires_at);
+        cx.propagate();
+    }
     Ok(Reply::Int(1))
 }
 
@@ -343,7 +361,9 @@ fn object(cx: &mut Context<'_>) -> CommandResult {
         return Ok(object_help());
     }
     let answer: fn(&Context<'_>, &crate::engine::value::Value) -> CommandResult = match subcommand {
-        name if is(name, "ENCODING") => |cx, value| Ok(Reply::bulk(value.encoding(cx.engine.dialect()))),
+        name if is(name, "ENCODING") => {
+            |cx, value| Ok(Reply::bulk(value.encoding(cx.engine.dialect(), &cx.engine.config.compact)))
+        }
         name if is(name, "REFCOUNT") => |_, _| Ok(Reply::Int(1)),
         name if is(name, "IDLETIME") => |_, _| Ok(Reply::Int(0)),
         name if is(name, "FREQ") => |_, _| {

@@ -243,6 +243,10 @@ impl Search {
                     ));
                 }
                 (search.first, search.from_right) = (rank.unsigned_abs(), rank < 0);
+                if rank == i64::MIN {
+                    // Its opposite overflows, so that the first match is enough.
+                    search.first = 1;
+                }
             } else if is(word, "COUNT") {
                 let error = ErrorReply::new("ERR COUNT can't be negative");
                 search.count = Some(parse::count_or(words.value()?, error)?);

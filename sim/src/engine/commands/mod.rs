@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use indexmap::IndexMap;
 
-use super::{CommandResult, Context, value::FixedState};
+use super::{CommandResult, Context, ErrorReply, value::FixedState};
+use subcommand::Subcommand;
 
 mod connection;
 mod expiry;
@@ -15,7 +16,7 @@ mod lists;
 mod parse;
 mod pubsub;
 mod scan;
-mod scripts;
+pub(super) mod scripts;
 mod server;
 mod sets;
 mod shape;
@@ -25,6 +26,7 @@ mod stream_groups;
 mod streams;
 mod strings;
 mod subcommand;
+mod transactions;
 
 /// One command of the table: what a server knows about it before it looks at the arguments.
 pub struct Command {
@@ -116,6 +118,29 @@ pub fn find(name: &[u8]) -> Option<&'static Command> {
     BY_NAME.get(&*capitals).copied()
 }
 
+/// The commands within a command, if it has a table of them.
+pub fn subcommands(command: &Command) -> &'static [Subcommand] {
+    match command.name {
+        "CLIENT" => connection::CLIENT,
+        "COMMAND" => server::COMMAND,
+        "CONFIG" => server::CONFIG,
+        "FUNCTION" => functions::FUNCTION,
+        "PUBSUB" => pubsub::PUBSUB,
+        "SCRIPT" => scripts::SCRIPT,
+        _ => &[],
+    }
+}
+
+/// Whether there is such a subcommand with so many arguments, for a command that has subcommands: what a server asks
+/// before it queues it.
+pub fn check_subcommand(command: &Command, args: &[&[u8]]) -> Result<(), ErrorReply> {
+    let subcommands = subcommands(command);
+    if subcommands.is_empty() || (args.len() == 1 && command.arity == -1) {
+        return Ok(());
+    }
+    subcommand::resolve(args, &command.name.to_ascii_lowercase(), subcommands).map(|_| ())
+}
+
 /// Room for the name of every command.
 const LONGEST_NAME: usize = 32;
 
@@ -130,6 +155,7 @@ pub static FAMILIES: &[&[Command]] = &[
     streams::COMMANDS,
     stream_groups::COMMANDS,
     pubsub::COMMANDS,
+    transactions::COMMANDS,
     functions::COMMANDS,
     scripts::COMMANDS,
     connection::COMMANDS,

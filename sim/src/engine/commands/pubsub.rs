@@ -26,7 +26,8 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "PUBSUB", arity: -2, flags: Flags::PUBSUB, keys: Keys::None, run: pubsub },
 ];
 
-const PUBSUB: &[Subcommand] = &[
+/// The subcommands of PUBSUB.
+pub const PUBSUB: &[Subcommand] = &[
     Subcommand { name: "CHANNELS", arity: -2, run: channels },
     Subcommand { name: "NUMSUB", arity: -2, run: numsub },
     Subcommand { name: "NUMPAT", arity: 2, run: numpat },

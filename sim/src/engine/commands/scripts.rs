@@ -4,11 +4,14 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::{Command, Flags, Keys};
+use super::{
+    Command, Flags, Keys,
+    subcommand::{self, Subcommand},
+};
 use crate::{
     engine::{
-        CommandResult, Context, ErrorReply, Protocol, Reply, ScriptRules, functions::split_words,
-        number::parse_i64, wrong_arity,
+        CommandResult, Context, Engine, ErrorReply, Protocol, Reply, ScriptRules, functions::split_words,
+        number::parse_i64,
     },
     lua::{FunctionFlags, Host, Input, sha1_hex},
 };
@@ -69,6 +72,13 @@ impl Host for ScriptHost<'_, '_> {
         // A script speaks a protocol of its own, whatever its client does.
         let client = std::mem::replace(&mut self.cx.session.protocol, protocol);
         let reply = self.cx.call_from_script(args, self.rules).into();
+        if self.rules.short_of_memory {
+            // A script that has begun to write may end what it began.
+            let command = args.first().and_then(|name| super::find(name));
+            let writes =
+                |command: &Command| command.flags.has(Flags::WRITE) && !command.flags.has(Flags::DENYOOM);
+            self.rules.short_of_memory = !command.is_some_and(writes);
+        }
         self.cx.session.protocol = client;
         reply
     }
@@ -79,8 +89,16 @@ impl Host for ScriptHost<'_, '_> {
 }
 
 /// Has `run` call a script whose commands are executed in this context.
-pub fn with_host(cx: &mut Context<'_>, read_only: bool, run: impl FnOnce(&mut dyn Host) -> Reply) -> Reply {
-    run(&mut ScriptHost { cx, rules: ScriptRules { read_only } })
+pub fn with_host(
+    cx: &mut Context<'_>,
+    read_only: bool,
+    short_of_memory: bool,
+    run: impl FnOnce(&mut dyn Host) -> Reply,
+) -> Reply {
+    let database = cx.selected();
+    let reply = run(&mut ScriptHost { cx, rules: ScriptRules { read_only, short_of_memory } });
+    cx.engine.select(database, cx.effects);
+    reply
 }
 
 fn eval(cx: &mut Context<'_>) -> CommandResult {
@@ -121,7 +139,9 @@ fn run(cx: &mut Context<'_>, hash: &[u8; 40], code: &Bytes, read_only: bool) -> 
     let mut memento = cx.engine.functions.memento;
     let name = String::from_utf8_lossy(hash);
     let input = Input { name: &name, keys, args };
-    let reply = with_host(cx, no_writes, |host| script.call(input, &mut memento, host));
+    // A script that declares nothing is let in, and stopped where it needs memory.
+    let short_of_memory = header.flags.is_none() && cx.engine.is_short_of_memory();
+    let reply = with_host(cx, no_writes, short_of_memory, |host| script.call(input, &mut memento, host));
     cx.engine.functions.memento = memento;
     Ok(reply)
 }
@@ -130,6 +150,24 @@ fn remember(cx: &mut Context<'_>, hash: &[u8; 40], code: &Bytes) {
     if !cx.engine.functions.scripts.contains_key(hash) {
         Rc::make_mut(&mut cx.engine.functions.scripts).insert(*hash, code.clone());
     }
+}
+
+/// Whether a call of a script or function is refused up front when memory is short: unless it declared that it writes
+/// nothing or that it does not mind. A script that declares nothing is let in.
+pub fn needs_memory(engine: &Engine, command: &Command, args: &[&[u8]]) -> bool {
+    let Some(&subject) = args.get(1) else { return false };
+    let of_text = |code: &[u8]| ScriptHeader::parse(code).ok().and_then(|header| header.flags);
+    let flags = match command.name {
+        "FCALL" | "FCALL_RO" => engine.functions.find(subject).map(|function| function.flags),
+        "EVAL" | "EVAL_RO" => of_text(subject),
+        "EVALSHA" | "EVALSHA_RO" => {
+            let hash = <[u8; 40]>::try_from(subject.to_ascii_lowercase());
+            hash.ok().and_then(|hash| of_text(engine.functions.scripts.get(&hash)?))
+        }
+        "FUNCTION" => return subject.eq_ignore_ascii_case(b"LOAD"),
+        _ => None,
+    };
+    flags.is_some_and(|flags| !flags.has(FunctionFlags::NO_WRITES) && !flags.has(FunctionFlags::ALLOW_OOM))
 }
 
 /// A script's optional first line: `#!lua flags=no-writes`.
@@ -167,40 +205,42 @@ impl<'a> ScriptHeader<'a> {
     }
 }
 
+/// The subcommands of SCRIPT.
+pub const SCRIPT: &[Subcommand] = &[
+    Subcommand { name: "LOAD", arity: 3, run: load },
+    Subcommand { name: "EXISTS", arity: -3, run: exists },
+    Subcommand { name: "FLUSH", arity: -2, run: flush },
+    Subcommand { name: "KILL", arity: 2, run: |_| Err(NOT_BUSY) },
+];
+
 fn script(cx: &mut Context<'_>) -> CommandResult {
-    let subcommand = cx.arg(1).to_ascii_uppercase();
-    match (&subcommand[..], &cx.args[2..]) {
-        (b"LOAD", [code]) => {
-            let header = ScriptHeader::parse(code)?;
-            cx.engine.interpreter.script(cx.engine.dialect, header.body)?;
-            let hash = sha1_hex(code);
-            remember(cx, &hash, &Bytes::copy_from_slice(code));
-            Ok(Reply::bulk(hash))
-        }
-        (b"EXISTS", hashes) if !hashes.is_empty() => {
-            let scripts = &cx.engine.functions.scripts;
-            let known = |hash: &&[u8]| {
-                <[u8; 40]>::try_from(hash.to_ascii_lowercase()).is_ok_and(|hash| scripts.contains_key(&hash))
-            };
-            Ok(Reply::Array(hashes.iter().map(|hash| Reply::Int(i64::from(known(hash)))).collect()))
-        }
-        (b"FLUSH", options) => {
-            let known =
-                |mode: &[u8]| mode.eq_ignore_ascii_case(b"SYNC") || mode.eq_ignore_ascii_case(b"ASYNC");
-            if options.len() > 1 || !options.iter().all(|mode| known(mode)) {
-                return Err(ErrorReply::new("ERR SCRIPT FLUSH only support SYNC|ASYNC option"));
-            }
-            cx.engine.functions.scripts = Rc::default();
-            Ok(Reply::OK)
-        }
-        (b"KILL", []) => Err(NOT_BUSY),
-        (b"LOAD" | b"EXISTS" | b"KILL", _) => {
-            let name = String::from_utf8_lossy(&subcommand).to_lowercase();
-            Err(wrong_arity(&format!("script|{name}")))
-        }
-        _ => {
-            let name = String::from_utf8_lossy(cx.arg(1));
-            Err(format!("ERR unknown subcommand '{name}'. Try SCRIPT HELP.").into())
-        }
+    subcommand::dispatch(cx, "script", SCRIPT)
+}
+
+fn load(cx: &mut Context<'_>) -> CommandResult {
+    let code = cx.arg(2);
+    let header = ScriptHeader::parse(code)?;
+    cx.engine.interpreter.script(cx.engine.dialect, header.body)?;
+    let hash = sha1_hex(code);
+    remember(cx, &hash, &Bytes::copy_from_slice(code));
+    Ok(Reply::bulk(hash))
+}
+
+fn exists(cx: &mut Context<'_>) -> CommandResult {
+    let scripts = &cx.engine.functions.scripts;
+    let known = |hash: &&[u8]| {
+        <[u8; 40]>::try_from(hash.to_ascii_lowercase()).is_ok_and(|hash| scripts.contains_key(&hash))
+    };
+    Ok(Reply::Array(cx.args[2..].iter().map(|hash| Reply::Int(i64::from(known(hash)))).collect()))
+}
+
+fn flush(cx: &mut Context<'_>) -> CommandResult {
+    let known = |mode: &[u8]| mode.eq_ignore_ascii_case(b"SYNC") || mode.eq_ignore_ascii_case(b"ASYNC");
+    match &cx.args[2..] {
+        [] => {}
+        [mode] if known(mode) => {}
+        _ => return Err(ErrorReply::new("ERR SCRIPT FLUSH only support SYNC|ASYNC option")),
     }
+    cx.engine.functions.scripts = Rc::default();
+    Ok(Reply::OK)
 }

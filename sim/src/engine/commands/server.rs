@@ -2,10 +2,11 @@
 
 use super::{
     Command, FAMILIES, Flags, Keys, find,
-    subcommand::{Subcommand, dispatch},
+    subcommand::{self, Subcommand, dispatch},
 };
 use crate::engine::{
-    CommandResult, Context, ErrorReply, NOT_AN_INTEGER, Reply, SYNTAX, glob, info, number::parse_i64,
+    CommandResult, Context, ErrorReply, NOT_AN_INTEGER, Reply, SYNTAX, databases, glob, info,
+    number::parse_i64,
 };
 
 const ADMIN: Flags = Flags::ADMIN.and(Flags::NOSCRIPT);
@@ -20,8 +21,9 @@ pub const COMMANDS: &[Command] = &[
         keys: Keys::None,
         run: dbsize,
     },
-    Command { name: "FLUSHALL", arity: -1, flags: Flags::WRITE, keys: Keys::None, run: flush },
-    Command { name: "FLUSHDB", arity: -1, flags: Flags::WRITE, keys: Keys::None, run: flush },
+    Command { name: "FLUSHALL", arity: -1, flags: Flags::WRITE, keys: Keys::None, run: flush_all },
+    Command { name: "FLUSHDB", arity: -1, flags: Flags::WRITE, keys: Keys::None, run: flush_selected },
+    Command { name: "SWAPDB", arity: 3, flags: Flags::WRITE.and(Flags::FAST), keys: Keys::None, run: swap },
     Command { name: "INFO", arity: -1, flags: Flags::NONE, keys: Keys::None, run: info },
     Command { name: "COMMAND", arity: -1, flags: Flags::NONE, keys: Keys::None, run: command },
     Command { name: "CONFIG", arity: -2, flags: ADMIN, keys: Keys::None, run: config },
@@ -30,7 +32,8 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "DEBUG", arity: -2, flags: ADMIN, keys: Keys::None, run: debug },
 ];
 
-const COMMAND: &[Subcommand] = &[
+/// The subcommands of COMMAND.
+pub const COMMAND: &[Subcommand] = &[
     Subcommand { name: "COUNT", arity: 2, run: command_count },
     Subcommand { name: "INFO", arity: -2, run: command_info },
     Subcommand { name: "LIST", arity: -2, run: command_list },
@@ -38,10 +41,13 @@ const COMMAND: &[Subcommand] = &[
     Subcommand { name: "GETKEYS", arity: -3, run: command_getkeys },
 ];
 
-const CONFIG: &[Subcommand] = &[
+/// The subcommands of CONFIG.
+pub const CONFIG: &[Subcommand] = &[
     Subcommand { name: "GET", arity: -3, run: config_get },
     Subcommand { name: "SET", arity: -4, run: config_set },
     Subcommand { name: "RESETSTAT", arity: 2, run: config_resetstat },
+    Subcommand { name: "REWRITE", arity: 2, run: |_| Err(NO_CONFIG_FILE) },
+    Subcommand { name: "HELP", arity: 2, run: |_| subcommand::help(CONFIG_HELP) },
 ];
 
 fn time(cx: &mut Context<'_>) -> CommandResult {
@@ -54,14 +60,45 @@ fn dbsize(cx: &mut Context<'_>) -> CommandResult {
     Ok(Reply::Int(cx.engine.db.len() as i64))
 }
 
-/// Propagated even when there was nothing to remove, as a real server does. Functions stay.
-fn flush(cx: &mut Context<'_>) -> CommandResult {
+/// Checks the one option of FLUSHALL and FLUSHDB.
+fn check_mode(cx: &Context<'_>) -> Result<(), ErrorReply> {
     match &cx.args[1..] {
-        [] => {}
-        [how] if how.eq_ignore_ascii_case(b"ASYNC") || how.eq_ignore_ascii_case(b"SYNC") => {}
-        _ => return Err(SYNTAX),
+        [] => Ok(()),
+        [how] if how.eq_ignore_ascii_case(b"ASYNC") || how.eq_ignore_ascii_case(b"SYNC") => Ok(()),
+        _ => Err(SYNTAX),
     }
+}
+
+/// Propagated even when there was nothing to remove, as a real server does. Functions stay.
+fn flush_all(cx: &mut Context<'_>) -> CommandResult {
+    check_mode(cx)?;
+    for number in 0..databases::COUNT {
+        cx.engine.touch_database(number, None);
+    }
+    cx.engine.clear_databases();
+    cx.propagate();
+    Ok(Reply::OK)
+}
+
+fn flush_selected(cx: &mut Context<'_>) -> CommandResult {
+    check_mode(cx)?;
+    cx.engine.touch_database(cx.selected(), None);
     cx.engine.db.clear();
+    cx.propagate();
+    Ok(Reply::OK)
+}
+
+fn swap(cx: &mut Context<'_>) -> CommandResult {
+    const FIRST: ErrorReply = ErrorReply::new("ERR invalid first DB index");
+    const SECOND: ErrorReply = ErrorReply::new("ERR invalid second DB index");
+    let first = databases::int_or(cx.arg(1), FIRST)?;
+    let second = databases::int_or(cx.arg(2), SECOND)?;
+    let (first, second) = (databases::checked(first)?, databases::checked(second)?);
+    if first != second {
+        cx.engine.touch_database(first, Some(second));
+        cx.engine.touch_database(second, Some(first));
+        cx.engine.swap(first, second);
+    }
     cx.propagate();
     Ok(Reply::OK)
 }
@@ -202,6 +239,21 @@ impl Keys {
         }
     }
 }
+
+const NO_CONFIG_FILE: ErrorReply = ErrorReply::new("ERR The server is running without a config file");
+
+const CONFIG_HELP: &str = "\
+CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:
+GET <pattern>
+    Return parameters matching the glob-like <pattern> and their values.
+SET <directive> <value>
+    Set the configuration <directive> to <value>.
+RESETSTAT
+    Reset statistics reported by the INFO command.
+REWRITE
+    Rewrite the configuration file.
+HELP
+    Prints this help.";
 
 fn config(cx: &mut Context<'_>) -> CommandResult {
     dispatch(cx, "config", CONFIG)

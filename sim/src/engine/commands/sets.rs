@@ -7,7 +7,7 @@ use super::{
     parse::{self, Words, is},
     scan::{self, Extra},
 };
-use crate::engine::{CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX, value, value::Set};
+use crate::engine::{CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX, value::Set};
 
 const READ: Flags = Flags::READONLY;
 const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
@@ -233,10 +233,10 @@ fn count_intersection(cx: &mut Context<'_>) -> CommandResult {
 fn scan(cx: &mut Context<'_>) -> CommandResult {
     let cursor = scan::cursor(cx.arg(2))?;
     let options = scan::Options::parse(cx, 3, Extra::None);
-    let dialect = cx.engine.dialect();
+    let (dialect, limits) = (cx.engine.dialect(), cx.engine.config.compact);
     let Some(set) = cx.read::<Set>(cx.arg(1))? else { return scan::reply(0, Vec::new()) };
     let options = options?;
-    let (positions, next) = options.page(cursor, set.len(), value::is_compact_set(set, dialect));
+    let (positions, next) = options.page(cursor, set.len(), limits.holds_set(set, dialect));
     let members = positions.filter_map(|position| set.at(position)).filter(|member| options.matches(member));
     scan::reply(next, members.cloned().map(Reply::Bulk).collect())
 }

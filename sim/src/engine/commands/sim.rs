@@ -104,7 +104,7 @@ fn effects(cx: &mut Context<'_>) -> CommandResult {
 }
 
 fn data_digest(cx: &mut Context<'_>) -> CommandResult {
-    Ok(Reply::bulk(hex(digest(&cx.engine.db, cx.now_ms()))))
+    Ok(Reply::bulk(hex(digest(cx.engine.databases(), cx.now_ms()))))
 }
 
 fn help(_: &mut Context<'_>) -> CommandResult {

@@ -12,7 +12,7 @@ use super::{
     shape,
 };
 use crate::engine::{
-    CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX, number, value,
+    CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX, number,
     value::{SortedSet, zset::Inserted},
     wrong_arity, wrong_arity_in_script,
 };
@@ -313,10 +313,10 @@ fn pop_from_first(cx: &mut Context<'_>) -> CommandResult {
 fn scan(cx: &mut Context<'_>) -> CommandResult {
     let cursor = scan::cursor(cx.arg(2))?;
     let options = scan::Options::parse(cx, 3, Extra::None);
-    let dialect = cx.engine.dialect();
+    let (dialect, limits) = (cx.engine.dialect(), cx.engine.config.compact);
     let Some(zset) = cx.read::<SortedSet>(cx.arg(1))? else { return scan::reply(0, Vec::new()) };
     let options = options?;
-    let is_compact = value::is_compact_zset(zset);
+    let is_compact = limits.holds_zset(zset);
     let element = |(member, score): (&Bytes, f64)| {
         // A listpack keeps a whole score as an integer, and a scan shows what is kept.
         let is_kept_whole = is_compact && score.trunc() == score && score.abs() <= (i64::MAX / 2) as f64;

@@ -1,0 +1,63 @@
+//! Transactions: MULTI, EXEC, DISCARD, WATCH, UNWATCH.
+
+use super::{Command, Flags, Keys};
+use crate::engine::{CommandResult, Context, ErrorReply, Reply};
+
+const CONTROL: Flags = Flags::NOSCRIPT.and(Flags::FAST).and(Flags::ALLOW_BUSY);
+
+/// The family.
+pub const COMMANDS: &[Command] = &[
+    Command { name: "MULTI", arity: 1, flags: CONTROL, keys: Keys::None, run: multi },
+    Command { name: "EXEC", arity: 1, flags: Flags::NOSCRIPT, keys: Keys::None, run: exec },
+    Command { name: "DISCARD", arity: 1, flags: CONTROL, keys: Keys::None, run: discard },
+    Command { name: "WATCH", arity: -2, flags: CONTROL, keys: Keys::ALL, run: watch },
+    Command { name: "UNWATCH", arity: 1, flags: CONTROL, keys: Keys::None, run: unwatch },
+];
+
+fn multi(cx: &mut Context<'_>) -> CommandResult {
+    if cx.session.transaction.is_some() {
+        return Err(ErrorReply::new("ERR MULTI calls can not be nested"));
+    }
+    cx.session.transaction = Some(Box::default());
+    Ok(Reply::OK)
+}
+
+/// Everything in it happens at one time, and its effects are those of one command.
+fn exec(cx: &mut Context<'_>) -> CommandResult {
+    let transaction = cx.session.transaction.take().ok_or(ErrorReply::new("ERR EXEC without MULTI"))?;
+    let touched = cx.unwatch();
+    if transaction.void {
+        return Err(ErrorReply::new("EXECABORT Transaction discarded because of previous errors."));
+    }
+    if touched {
+        return Ok(Reply::NullArray);
+    }
+    let mut replies = Vec::with_capacity(transaction.queued.len());
+    cx.session.deny_blocking = true;
+    for args in &transaction.queued {
+        cx.execute_queued(args, &mut replies);
+    }
+    cx.session.deny_blocking = false;
+    Ok(Reply::Array(replies))
+}
+
+fn discard(cx: &mut Context<'_>) -> CommandResult {
+    cx.session.transaction.take().ok_or(ErrorReply::new("ERR DISCARD without MULTI"))?;
+    cx.unwatch();
+    Ok(Reply::OK)
+}
+
+fn watch(cx: &mut Context<'_>) -> CommandResult {
+    if cx.session.transaction.is_some() {
+        return Err(ErrorReply::new("ERR WATCH inside MULTI is not allowed"));
+    }
+    for key in &cx.args[1..] {
+        cx.watch(key);
+    }
+    Ok(Reply::OK)
+}
+
+fn unwatch(cx: &mut Context<'_>) -> CommandResult {
+    cx.unwatch();
+    Ok(Reply::OK)
+}

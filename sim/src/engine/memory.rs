@@ -1,0 +1,64 @@
+//! Memory: what a server would use for its keys, roughly, and what it refuses when that is too much.
+//!
+//! The estimate walks over all keys, so it is made only where `maxmemory` is set. Nothing is evicted, whatever the
+//! policy: with the default one, `noeviction`, a real server evicts nothing either.
+
+use super::{
+    Engine, ErrorReply, Session,
+    commands::{self, Command, Flags, scripts},
+    value::Value,
+};
+
+/// What a server without keys uses.
+const EMPTY_SERVER: usize = 1_000_000;
+/// What a key costs beside its name and value: its place in the table, the header of its value.
+const PER_KEY: usize = 72;
+/// What an element of a collection costs beside its bytes.
+const PER_ELEMENT: usize = 16;
+
+/// A command that would use more memory, when there is none.
+pub const OUT_OF_MEMORY: ErrorReply =
+    ErrorReply::new("OOM command not allowed when used memory > 'maxmemory'.");
+
+impl Engine {
+    /// About how many bytes a server would use.
+    pub fn used_memory(&self) -> usize {
+        let entries = self.databases().flat_map(|(_, db)| db.iter());
+        EMPTY_SERVER + entries.map(|(key, entry)| PER_KEY + key.len() + size(&entry.value)).sum::<usize>()
+    }
+
+    /// Whether more memory is used than `maxmemory` allows.
+    pub(super) fn is_short_of_memory(&self) -> bool {
+        self.config.max_memory > 0 && self.used_memory() as u64 > self.config.max_memory
+    }
+
+    /// Whether a command is refused when memory is short.
+    pub(super) fn needs_memory(&self, command: &Command, session: &Session, args: &[&[u8]]) -> bool {
+        let needs = |command: &Command, args: &[&[u8]]| {
+            command.flags.has(Flags::DENYOOM) || scripts::needs_memory(self, command, args)
+        };
+        match (&session.transaction, command.name) {
+            (_, "DISCARD" | "QUIT" | "RESET") | (None, "EXEC") => false,
+            (Some(transaction), "EXEC") => transaction.queued.iter().any(|args| {
+                let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
+                commands::find(args[0]).is_some_and(|command| needs(command, &args))
+            }),
+            // What is queued takes memory, whatever it is.
+            (Some(_), _) => true,
+            (None, _) => needs(command, args),
+        }
+    }
+}
+
+fn size(value: &Value) -> usize {
+    let sum = |bytes: &mut dyn Iterator<Item = usize>| bytes.map(|len| PER_ELEMENT + len).sum();
+    match value {
+        Value::String(text) => text.len(),
+        Value::Hash(hash) => sum(&mut hash.iter().map(|(field, value)| field.len() + value.len())),
+        Value::List(list) => sum(&mut list.iter().map(|element| element.len())),
+        Value::Set(set) => sum(&mut set.iter().map(|member| member.len())),
+        Value::SortedSet(zset) => sum(&mut zset.iter().map(|(member, _)| member.len() + 8)),
+        // Entries are not looked into.
+        Value::Stream(stream) => PER_ELEMENT * 8 * stream.len() as usize,
+    }
+}

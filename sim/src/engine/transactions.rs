@@ -1,0 +1,70 @@
+//! Transactions: what is queued between `MULTI` and `EXEC`, and what makes it void.
+
+use bytes::Bytes;
+
+use super::{
+    Context, Engine, ErrorReply, Reply, Session,
+    commands::{self, Command},
+};
+
+/// A transaction that was begun.
+#[derive(Clone, Debug, Default)]
+pub struct Transaction {
+    /// The commands to execute.
+    pub queued: Vec<Vec<Bytes>>,
+    /// Whether one was refused, so that none will be executed.
+    pub void: bool,
+}
+
+/// Whether a command is queued while there is a transaction; the others act at once.
+pub fn is_queued(command: &Command) -> bool {
+    !matches!(command.name, "EXEC" | "DISCARD" | "MULTI" | "WATCH" | "QUIT" | "RESET")
+}
+
+impl Session {
+    /// Keeps a command for `EXEC`.
+    pub(super) fn queue(&mut self, args: &[&[u8]]) -> Reply {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.queued.push(args.iter().map(|arg| Bytes::copy_from_slice(arg)).collect());
+        }
+        Reply::Status("QUEUED".into())
+    }
+}
+
+impl Engine {
+    /// Answers a command that cannot be executed, or queued: it makes a transaction void, and `EXEC` itself ends it.
+    pub(super) fn refuse(&mut self, session: &mut Session, args: &[&[u8]], error: ErrorReply) -> Reply {
+        if args.first().is_some_and(|name| name.eq_ignore_ascii_case(b"EXEC")) {
+            session.transaction = None;
+            self.watches.forget(session.id);
+            let why = error.0.strip_prefix("ERR ").unwrap_or(&error.0);
+            return Reply::Error(format!("EXECABORT Transaction discarded because of: {why}").into());
+        }
+        if let Some(transaction) = &mut session.transaction {
+            transaction.void = true;
+        }
+        Reply::Error(error)
+    }
+}
+
+impl Context<'_> {
+    /// Executes a queued command and adds what it answers to `replies`.
+    pub(super) fn execute_queued(&mut self, args: &[Bytes], replies: &mut Vec<Reply>) {
+        let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
+        let Some(command) = commands::find(args.first().copied().unwrap_or_default()) else { return };
+        self.engine.stats.count(command, self.now);
+        let mut cx = Context {
+            engine: self.engine,
+            session: self.session,
+            args: &args,
+            now: self.now,
+            effects: self.effects,
+            script: None,
+        };
+        match (command.run)(&mut cx).into() {
+            // Those who subscribe are answered by what would otherwise follow the reply.
+            Reply::Nothing => replies.extend(self.session.pushes.drain(..)),
+            reply => replies.push(reply),
+        }
+    }
+}

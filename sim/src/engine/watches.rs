@@ -1,0 +1,131 @@
+//! Watched keys: `WATCH`, and what makes an `EXEC` fail.
+//!
+//! A key is touched when an effect says that it was written. Nothing is looked at as long as nobody watches.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use super::{Context, Effect, Engine, commands};
+
+/// Who watches which keys.
+#[derive(Clone, Debug, Default)]
+pub struct Watches {
+    /// For every watched key of a database: the sessions, and for each whether the key had expired already when it
+    /// began to watch, so that its removal is no news.
+    keys: BTreeMap<(u8, Bytes), BTreeMap<u64, bool>>,
+    /// The sessions whose next `EXEC` fails.
+    touched: BTreeSet<u64>,
+}
+
+impl Watches {
+    /// Whether nobody watches anything.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Has a session watch nothing any more.
+    pub fn forget(&mut self, session: u64) {
+        self.touched.remove(&session);
+        self.keys.retain(|_, watchers| {
+            watchers.remove(&session);
+            !watchers.is_empty()
+        });
+    }
+
+    /// A key was written; `exists` says whether there is one now.
+    fn touch(&mut self, database: u8, key: &[u8], exists: bool) {
+        // The map is searched by owned keys; this is done only while someone watches.
+        let Some(watchers) = self.keys.get_mut(&(database, Bytes::copy_from_slice(key))) else { return };
+        for (session, had_expired) in watchers {
+            if *had_expired && !exists {
+                *had_expired = false;
+            } else {
+                self.touched.insert(*session);
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Touches the watched keys that effects wrote; the first of them was for database `database`, unless it says
+    /// otherwise.
+    pub(super) fn touch_watched<'e>(&mut self, effects: impl Iterator<Item = Effect<'e>>, mut database: u8) {
+        for effect in effects {
+            let args: Vec<&[u8]> = effect.args().collect();
+            match effect.name() {
+                b"SELECT" => database = super::databases::parse(effect.arg(1)).unwrap_or(database),
+                b"MOVE" => {
+                    let target = super::databases::parse(effect.arg(2)).unwrap_or(database);
+                    self.touch(database, effect.key());
+                    self.touch(target, effect.key());
+                }
+                b"COPY" => {
+                    let target = args.iter().position(|arg| arg.eq_ignore_ascii_case(b"DB"));
+                    let target = target.and_then(|at| super::databases::parse(args.get(at + 1)?).ok());
+                    self.touch(target.unwrap_or(database), effect.arg(2));
+                }
+                name => {
+                    let written = written_keys(name, &args);
+                    written.into_iter().for_each(|key| self.touch(database, key));
+                }
+            }
+        }
+    }
+
+    fn touch(&mut self, database: u8, key: &[u8]) {
+        let exists = self.database(database).is_some_and(|db| db.get(key).is_some());
+        self.watches.touch(database, key, exists);
+    }
+
+    /// A database is about to be emptied, or to be exchanged for another: touches what is watched in it and exists in
+    /// either.
+    pub(super) fn touch_database(&mut self, database: u8, replacement: Option<u8>) {
+        if self.watches.is_empty() {
+            return;
+        }
+        let exists = |number: u8, key: &Bytes| self.database(number).is_some_and(|db| db.get(key).is_some());
+        let watched = self.watches.keys.iter().filter(|((number, _), _)| *number == database);
+        let lost = watched.filter(|((_, key), _)| {
+            exists(database, key) || replacement.is_some_and(|number| exists(number, key))
+        });
+        let sessions: Vec<u64> = lost
+            .flat_map(|(_, watchers)| watchers.iter().filter(|(_, gone)| !**gone).map(|(id, _)| *id))
+            .collect();
+        self.watches.touched.extend(sessions);
+    }
+}
+
+/// The keys that an effect wrote, in the database it is for. What happens to a stream's groups leaves the stream as it
+/// was, and its id counter too: a real server does not count them as changes of the key.
+fn written_keys<'a>(name: &[u8], args: &[&'a [u8]]) -> Vec<&'a [u8]> {
+    match name {
+        b"XACK" | b"XCLAIM" | b"XSETID" => Vec::new(),
+        b"XGROUP" if !args.iter().any(|arg| arg.eq_ignore_ascii_case(b"MKSTREAM")) => Vec::new(),
+        name if name.ends_with(b"STORE") => args.get(1).copied().into_iter().collect(),
+        name => commands::find(name).and_then(|command| command.keys.of(args)).unwrap_or_default(),
+    }
+}
+
+impl Context<'_> {
+    /// Has the connection watch a key of the selected database.
+    pub fn watch(&mut self, key: &[u8]) {
+        let had_expired = self.engine.db.is_expired(key, self.now_ms());
+        let watched = (self.selected(), Bytes::copy_from_slice(key));
+        self.engine.watches.keys.entry(watched).or_default().entry(self.session.id).or_insert(had_expired);
+    }
+
+    /// Has the connection watch nothing any more. Returns whether a key that it watched was touched, or has expired
+    /// since it began.
+    pub fn unwatch(&mut self) -> bool {
+        let (id, now) = (self.session.id, self.now_ms());
+        let watches = &self.engine.watches;
+        let watched = watches.keys.iter().filter(|(_, watchers)| watchers.get(&id) == Some(&false));
+        let expired =
+            |number: u8, key: &Bytes| self.engine.database(number).is_some_and(|db| db.is_expired(key, now));
+        let touched =
+            watches.touched.contains(&id) || watched.into_iter().any(|((n, key), _)| expired(*n, key));
+        self.engine.watches.forget(id);
+        touched
+    }
+}
