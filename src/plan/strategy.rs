@@ -17,6 +17,8 @@ use crate::node::Node;
 const EPOCH_MS: u64 = 1_735_689_600_000;
 /// Faults begin within this time; what they leave behind has the rest of the run to mend.
 const FAULTS_WITHIN_MS: u64 = 6_000;
+/// Long enough for whatever the faults left behind to mend.
+const RUN_FOR_MS: u64 = 20_000;
 const LANES: [&str; 3] = ["gold", "silver", "bronze"];
 const CAPABILITIES: [&str; 2] = ["gpu", "eu"];
 
@@ -78,7 +80,7 @@ pub(super) fn plans(shape: Shape) -> impl Strategy<Value = Plan> {
             seed,
             dialect: super::default_dialect(),
             epoch_ms: EPOCH_MS,
-            run_for_ms: 30_000,
+            run_for_ms: RUN_FOR_MS,
             settings,
             network,
             clocks,
@@ -163,8 +165,9 @@ fn settings(shape: &Shape) -> impl Strategy<Value = Settings> + use<> {
         grant_ttl_ms,
         shape.lease_ttl_ms.clone(),
         shape.request_timeout_ms.clone(),
-        prop_oneof![Just(1u16), Just(2), Just(4), Just(8)],
-        50..=300u64,
+        // Most of what a run costs is idle polling, a partition at a time: a few of both are as good as many.
+        prop_oneof![Just(1u16), Just(2), Just(4)],
+        100..=500u64,
         prop_oneof![2 => Just(0u8), 1 => 1..=2u8],
         500..=3_000u64,
     );

@@ -33,7 +33,7 @@ pub static MINIMAL: LazyLock<Subject> = LazyLock::new(|| {
 pub fn config() -> Config {
     let given = std::env::var_os("PROPTEST_CASES").is_some();
     let default = Config::default();
-    let cases = if given { default.cases } else { 64 };
+    let cases = if given { default.cases } else { 256 };
     Config { cases, rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..default }
 }
 
