@@ -18,7 +18,7 @@ const EPOCH_MS: u64 = 1_735_689_600_000;
 /// Faults begin within this time; what they leave behind has the rest of the run to mend.
 const FAULTS_WITHIN_MS: u64 = 6_000;
 /// Long enough for whatever the faults left behind to mend.
-const RUN_FOR_MS: u64 = 20_000;
+const RUN_FOR_MS: u64 = 30_000;
 const LANES: [&str; 3] = ["gold", "silver", "bronze"];
 const CAPABILITIES: [&str; 2] = ["gpu", "eu"];
 
