@@ -16,8 +16,11 @@ pub struct Finding {
     pub slug: String,
     /// The property it breaks.
     pub property: String,
-    /// The kind of break.
+    /// The kind of break that its plan shows.
     pub fingerprint: Fingerprint,
+    /// Other kinds that have the same cause: other functions that share the faulty check.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Fingerprint>,
     /// The library.
     pub library: String,
     /// The versions of it on which the plan reproduces it.
@@ -30,6 +33,7 @@ pub struct Finding {
 const FINDINGS: &[&str] = &[
     include_str!("../fixtures/findings/cancel-from-a-former-owner/finding.json"),
     include_str!("../fixtures/findings/cancel-under-expired-lease/finding.json"),
+    include_str!("../fixtures/findings/completion-of-a-marked-lease/finding.json"),
     include_str!("../fixtures/findings/eligible-in-the-delayed-set/finding.json"),
     include_str!("../fixtures/findings/renewal-of-a-marked-lease/finding.json"),
 ];
@@ -44,6 +48,11 @@ impl Finding {
             .iter()
             .map(|json| serde_json::from_str(json).expect("a finding of this build is well formed"))
             .collect()
+    }
+
+    /// Whether a break with this fingerprint is this finding.
+    pub fn covers(&self, fingerprint: &Fingerprint) -> bool {
+        self.fingerprint == *fingerprint || self.also.contains(fingerprint)
     }
 
     /// Those that concern a library.

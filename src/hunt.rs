@@ -262,8 +262,7 @@ impl<'a> Gather<'a> {
 
     /// Notes a violation; whether it is a new one.
     fn violated(&mut self, seed: u64, violation: Violation) -> bool {
-        if let Some(finding) = self.known.iter().find(|finding| finding.fingerprint == violation.fingerprint)
-        {
+        if let Some(finding) = self.known.iter().find(|finding| finding.covers(&violation.fingerprint)) {
             *self.known_met.entry(finding.slug.clone()).or_default() += 1;
             return false;
         }

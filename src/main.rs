@@ -285,7 +285,7 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<Exit> {
     let known = Finding::of(&subject.library);
     let mut exit = Exit::AllHeld;
     for violation in property::judge(&trace.events, &properties) {
-        match known.iter().find(|finding| finding.fingerprint == violation.fingerprint) {
+        match known.iter().find(|finding| finding.covers(&violation.fingerprint)) {
             Some(finding) => out += &format!("known finding {}: {}\n", finding.slug, violation.message),
             None => {
                 out += &report::failure(&violation, &trace, &args.library.replay_line(&args.what));
