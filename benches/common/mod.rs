@@ -12,6 +12,10 @@ use grantsim::{
 };
 use uuid::Uuid;
 
+/// As in the program: what is measured is what users get.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const TTL: Millis = Millis(600_000);
 
 /// The life of the `n`th execution: create, grant, claim, renew, complete. What the server would tell is known before:
