@@ -217,7 +217,12 @@ impl Leases {
                 }
             }
             What::LeaseEnded { execution, .. } => {
-                self.0.remove(execution);
+                // Whoever says that a lease has expired does not end one that has not.
+                let declared = scene.call.filter(|call| call.function == "ff_mark_lease_expired_if_due");
+                let held = self.0.get(execution);
+                if !declared.is_some_and(|call| held.is_some_and(|held| held.is_live(call.now_ms))) {
+                    self.0.remove(execution);
+                }
             }
             What::StateChanged { execution, ownership, .. } => {
                 let now_ms = scene.call.map_or(i64::MIN, |call| call.now_ms);
