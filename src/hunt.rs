@@ -195,7 +195,17 @@ impl Hunt {
         })
     }
 
-    fn plan(&self, seed: u64) -> Plan {
+    /// How many seeds this hunt's share is, where that is known before.
+    pub fn seeds(&self) -> Option<u64> {
+        let (share, shares) = self.shard;
+        match self.until {
+            Until::Seeds(seeds) => Some(seeds.saturating_add(shares - share) / shares),
+            Until::Elapsed(_) => None,
+        }
+    }
+
+    /// The plan that this hunt makes of a seed.
+    pub fn plan(&self, seed: u64) -> Plan {
         let mut plan = self.first.with_seed(seed).plan();
         if let Some(dialect) = &self.dialect {
             plan.dialect.clone_from(dialect);
@@ -287,12 +297,6 @@ impl<'a> Gather<'a> {
         let violations = found
             .map(|(seed, violation, times)| Found { violation, token: token(seed).to_string(), times })
             .collect();
-        let expected = match self.hunt.until {
-            Until::Seeds(seeds) => {
-                (0..seeds).filter(|n| n % self.hunt.shard.1 == self.hunt.shard.0 - 1).count() as u64
-            }
-            Until::Elapsed(_) => 0,
-        };
         Ok(Report {
             seeds: self.seeds,
             passed: self.seeds - self.failed_seeds,
@@ -304,7 +308,7 @@ impl<'a> Gather<'a> {
             counts: self.counts,
             wall_seconds: elapsed.as_secs_f64(),
             library: self.hunt.subject.reference(),
-            interrupted: self.seeds < expected,
+            interrupted: self.hunt.seeds().is_some_and(|seeds| self.seeds < seeds),
         })
     }
 }

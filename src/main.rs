@@ -210,9 +210,7 @@ fn hunt(args: &HuntArgs) -> anyhow::Result<Exit> {
 fn show_report(hunt: &Hunt, report: &Report, args: &HuntArgs) -> anyhow::Result<Exit> {
     for found in &report.violations {
         let token: Token = found.token.parse()?;
-        let mut plan = token.plan();
-        args.library.adjust(&mut plan);
-        let trace = drive::run(&plan, &hunt.subject)?;
+        let trace = drive::run(&hunt.plan(token.seed()), &hunt.subject)?;
         if !property::judge(&trace.events, &hunt.properties).contains(&found.violation) {
             eprintln!("error: {token} did not do again what it did; please report this with the library");
             return Ok(Exit::NotDeterministic);
@@ -387,12 +385,12 @@ impl Bar {
     const SAY_EVERY: Duration = Duration::from_secs(10);
 
     fn new(hunt: &Hunt) -> Self {
-        let bar = io::stderr().is_terminal().then(|| match hunt.until {
-            Until::Seeds(seeds) => ProgressBar::new(seeds / hunt.shard.1).with_style(
+        let bar = io::stderr().is_terminal().then(|| match hunt.seeds() {
+            Some(seeds) => ProgressBar::new(seeds).with_style(
                 ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {msg}, {eta} left")
                     .expect("a template"),
             ),
-            Until::Elapsed(_) => ProgressBar::new_spinner(),
+            None => ProgressBar::new_spinner(),
         });
         Self { bar, started: Instant::now(), said: std::cell::Cell::new(0) }
     }

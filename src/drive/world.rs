@@ -96,7 +96,7 @@ pub(super) fn run(
     let dialect = plan.dialect.parse().unwrap_or_default();
     let loaded = server::load(subject, dialect, plan.seed)?;
     let runtime = Runtime::with_seed_and_config(plan.seed, Config::default());
-    let ended = runtime.block_on(async {
+    let (ended, recorder, now, endless, recorded) = runtime.block_on(async {
         let world = World::new(plan.clone(), loaded);
         world.requests.borrow_mut().recorded = recorded;
         let nodes = world.start();
@@ -104,10 +104,9 @@ pub(super) fn run(
         world.stop(&nodes).await;
         let recorded = world.requests.borrow_mut().recorded.take().unwrap_or_default();
         let endless = world.endless.borrow_mut().take();
-        ended.map(|ended| (ended, Rc::clone(&world.recorder), world.now(), endless, recorded))
+        (ended, Rc::clone(&world.recorder), world.now(), endless, recorded)
     });
     drop(runtime);
-    let (ended, recorder, now, endless, recorded) = ended?;
     if let Some(function) = endless {
         let library = subject.library.name().to_owned();
         return Err(RunError::Endless { library, function, limit: server::INSTRUCTIONS_PER_CALL });
@@ -285,7 +284,7 @@ impl World {
     }
 
     /// Waits until all is quiet or the time is up, while the plan's faults happen.
-    async fn watch(self: &Rc<Self>, nodes: &BTreeMap<Node, NodeHandle>) -> Result<Ended, RunError> {
+    async fn watch(self: &Rc<Self>, nodes: &BTreeMap<Node, NodeHandle>) -> Ended {
         let director = madsim::task::spawn_local(director::direct(Rc::clone(self), nodes.clone()));
         let end = WorldMicros(self.plan.run_for_ms.saturating_mul(1_000));
         let ended = loop {
@@ -306,7 +305,7 @@ impl World {
             }
         };
         director.abort();
-        Ok(ended)
+        ended
     }
 
     /// Kills every node and lets their tasks go: what is not dropped in here is never freed.

@@ -14,8 +14,6 @@ pub use event::{Called, Event, Exec, GrantKind, GrantRef, IndexName, Lost, Seq, 
 pub use presented::Presented;
 pub use recorder::{Call, Recorder, answer};
 
-use crate::node::Node;
-
 /// What happened in one run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
@@ -39,11 +37,4 @@ pub enum Ended {
     OutOfTime,
     /// More events than any plan of a sensible size makes: the run was stopped.
     TooManyEvents,
-}
-
-impl Trace {
-    /// The events of one node.
-    pub fn of(&self, node: Node) -> impl Iterator<Item = &Event> {
-        self.events.iter().filter(move |event| event.node == node)
-    }
 }
