@@ -194,6 +194,12 @@ impl Engine {
         if session.only_listens() && !pubsub::allowed_while_listening(command) {
             return Err(pubsub::only_listens(command));
         }
+        if self.dialect == Dialect::Valkey8
+            && pubsub::is_only_for_listeners(command)
+            && session.subscriptions() == 0
+        {
+            return Err(pubsub::listens_to_nothing(command));
+        }
         Ok(())
     }
 
@@ -415,10 +421,7 @@ impl<'a> Context<'a> {
     pub fn call_from_script(&mut self, args: &[&[u8]], rules: ScriptRules) -> CommandResult {
         let command = resolve_from_script(self.engine.dialect, args)?;
         if command.flags.has(Flags::NOSCRIPT) {
-            return Err(ErrorReply::new(match self.engine.dialect {
-                Dialect::Valkey8 => "ERR This Valkey command is not allowed from script",
-                Dialect::Redis7 => "ERR This Redis command is not allowed from script",
-            }));
+            return Err(ErrorReply::new("ERR This Redis command is not allowed from script"));
         }
         let writes = command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE);
         if rules.read_only && writes {
