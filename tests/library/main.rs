@@ -28,7 +28,7 @@ use support::{
     simulated::Simulated,
     transcript::{self, START},
 };
-use valkey_sim::engine::Reply;
+use valkey_sim::engine::{Dialect, Reply};
 
 /// The fewest sequences that a test runs, which take some seconds.
 const CASES: u32 = 12;
@@ -36,9 +36,18 @@ const CASES: u32 = 12;
 const CALLS: std::ops::Range<usize> = 20..60;
 
 #[test]
-fn every_function_does_on_the_engine_what_it_does_on_a_real_server() {
-    let Some(mut real) = Real::start("the functions of the published library") else { return };
-    let mut ours = Simulated::new(real.dialect());
+fn every_function_does_on_the_engine_what_it_does_on_valkey() {
+    compare_with(Dialect::Valkey8);
+}
+
+#[test]
+fn every_function_does_on_the_engine_what_it_does_on_redis() {
+    compare_with(Dialect::Redis7);
+}
+
+fn compare_with(dialect: Dialect) {
+    let Some(mut real) = Real::start(dialect, "the functions of the published library") else { return };
+    let mut ours = Simulated::new(dialect);
     let mut tally = Tally::new();
     compare(&mut real, &mut ours, &[], &mut tally).unwrap_or_else(|error| panic!("{error}"));
     let given = std::env::var_os("PROPTEST_CASES").is_some();
@@ -57,7 +66,7 @@ fn every_function_does_on_the_engine_what_it_does_on_a_real_server() {
         Ok(())
     });
     let tally = tally.into_inner();
-    eprintln!("{cases} sequences, {} calls compared", compared.get());
+    eprintln!("{dialect}: {cases} sequences, {} calls compared", compared.get());
     for (function, (consented, refused)) in &tally {
         eprintln!("{function:42} {consented:6} consented {refused:6} refused");
     }
