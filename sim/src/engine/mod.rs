@@ -421,6 +421,7 @@ impl<'a> Context<'a> {
     pub fn call_from_script(&mut self, args: &[&[u8]], rules: ScriptRules) -> CommandResult {
         let command = resolve_from_script(self.engine.dialect, args)?;
         if command.flags.has(Flags::NOSCRIPT) {
+            // Valkey 8 says Redis here, too.
             return Err(ErrorReply::new("ERR This Redis command is not allowed from script"));
         }
         let writes = command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE);
