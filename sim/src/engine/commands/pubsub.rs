@@ -2,10 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{
-    Command, Flags, Keys,
-    subcommand::{Subcommand, dispatch},
-};
+use super::{Command, Flags, Keys, reference, resolve};
 use crate::engine::{CommandResult, Context, Reply, glob, pubsub::Kind};
 
 const LISTEN: Flags = Flags::PUBSUB.and(Flags::NOSCRIPT);
@@ -23,14 +20,15 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "UNSUBSCRIBE", arity: -1, flags: LISTEN, keys: Keys::None, run: unsubscribe },
     Command { name: "PSUBSCRIBE", arity: -2, flags: LISTEN, keys: Keys::None, run: psubscribe },
     Command { name: "PUNSUBSCRIBE", arity: -1, flags: LISTEN, keys: Keys::None, run: punsubscribe },
-    Command { name: "PUBSUB", arity: -2, flags: Flags::PUBSUB, keys: Keys::None, run: pubsub },
+    Command::new("PUBSUB", -2, Flags::CONTAINER, resolve::container),
 ];
 
 /// The subcommands of PUBSUB.
-pub const PUBSUB: &[Subcommand] = &[
-    Subcommand { name: "CHANNELS", arity: -2, run: channels },
-    Subcommand { name: "NUMSUB", arity: -2, run: numsub },
-    Subcommand { name: "NUMPAT", arity: 2, run: numpat },
+pub const PUBSUB: &[Command] = &[
+    Command::new("PUBSUB|CHANNELS", -2, Flags::PUBSUB, channels),
+    Command::new("PUBSUB|NUMSUB", -2, Flags::PUBSUB, numsub),
+    Command::new("PUBSUB|NUMPAT", 2, Flags::PUBSUB, numpat),
+    Command::new("PUBSUB|HELP", 2, Flags::NONE, reference::help),
 ];
 
 /// Messages leave the keyspace alone, so they are no effects.
@@ -90,10 +88,6 @@ fn acknowledge(cx: &mut Context<'_>, verb: &'static str, name: Reply) {
 
 fn note(cx: &mut Context<'_>) {
     cx.engine.clients.update(cx.session, cx.engine.dialect);
-}
-
-fn pubsub(cx: &mut Context<'_>) -> CommandResult {
-    dispatch(cx, "pubsub", PUBSUB)
 }
 
 fn channels(cx: &mut Context<'_>) -> CommandResult {
