@@ -41,7 +41,7 @@ impl Engine {
             (_, "DISCARD" | "QUIT" | "RESET") | (None, "EXEC") => false,
             (Some(transaction), "EXEC") => transaction.queued.iter().any(|args| {
                 let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
-                commands::find(args[0]).is_some_and(|command| needs(command, &args))
+                commands::resolve::resolve(self.dialect, &args).is_ok_and(|command| needs(command, &args))
             }),
             // What is queued takes memory, whatever it is.
             (Some(_), _) => true,

@@ -57,7 +57,8 @@ pub use typed::Kind;
 use crate::lua::Interpreter;
 use crate::random::Random;
 use clients::Clients;
-use commands::{Command, Flags};
+pub use commands::resolve::{wrong_arity, wrong_arity_in_script};
+use commands::{Command, Flags, resolve::resolve};
 use config::Config;
 use databases::Databases;
 use effect_log::EffectLog;
@@ -165,12 +166,10 @@ impl Engine {
         now: UnixMicros,
         effects: &mut Effects,
     ) -> Reply {
-        match resolve(args).and_then(|command| self.admit(command, session, args).map(|()| command)) {
+        let resolved = resolve(self.dialect, args).map_err(|unresolved| unresolved.to_client(args));
+        match resolved.and_then(|command| self.admit(command, session, args).map(|()| command)) {
             Ok(command) if session.transaction.is_some() && transactions::is_queued(command) => {
-                match commands::check_subcommand(command, args) {
-                    Ok(()) => session.queue(args),
-                    Err(error) => self.refuse(session, args, error),
-                }
+                session.queue(args)
             }
             Ok(command) => {
                 self.stats.count(command, now);
@@ -190,6 +189,12 @@ impl Engine {
             && self.is_short_of_memory()
         {
             return Err(memory::OUT_OF_MEMORY);
+        }
+        if session.transaction.is_some()
+            && command.flags.has(Flags::NO_MULTI)
+            && self.dialect == Dialect::Valkey8
+        {
+            return Err(transactions::NOT_IN_ONE);
         }
         if session.only_listens() && !pubsub::allowed_while_listening(command) {
             return Err(pubsub::only_listens(command));
@@ -264,54 +269,6 @@ impl Engine {
             Dialect::Redis7 => b"DEL",
         }
     }
-}
-
-/// Finds a command and checks its arity.
-fn resolve(args: &[&[u8]]) -> Result<&'static Command, ErrorReply> {
-    let name = args.first().copied().unwrap_or_default();
-    let command = commands::find(name).ok_or_else(|| unknown_command(args))?;
-    let given = args.len() as i64;
-    let arity = i64::from(command.arity);
-    if (arity >= 0 && given != arity) || given < -arity {
-        return Err(wrong_arity(&command.name.to_ascii_lowercase()));
-    }
-    Ok(command)
-}
-
-fn unknown_command(args: &[&[u8]]) -> ErrorReply {
-    let name = ErrorReply::quote(args.first().copied().unwrap_or_default());
-    let mut rest = String::new();
-    for arg in args.iter().skip(1) {
-        if rest.len() >= 128 {
-            break;
-        }
-        let room = 128 - rest.len();
-        let text: String = ErrorReply::quote(arg).chars().take(room).collect();
-        rest.push_str(&format!("'{text}' "));
-    }
-    let name: String = name.chars().take(128).collect();
-    format!("ERR unknown command '{name}', with args beginning with: {rest}").into()
-}
-
-/// `ERR wrong number of arguments for 'get' command`; subcommands are written `client|id`.
-pub fn wrong_arity(name: &str) -> ErrorReply {
-    format!("ERR wrong number of arguments for '{name}' command").into()
-}
-
-/// There is no such command, or subcommand: what a script sees.
-pub fn unknown_in_script(dialect: Dialect) -> ErrorReply {
-    ErrorReply::new(match dialect {
-        Dialect::Valkey8 => "ERR Unknown command called from script",
-        Dialect::Redis7 => "ERR Unknown Redis command called from script",
-    })
-}
-
-/// As [`wrong_arity`], with the words that a script sees.
-pub fn wrong_arity_in_script(dialect: Dialect) -> ErrorReply {
-    ErrorReply::new(match dialect {
-        Dialect::Valkey8 => "ERR Wrong number of args calling command from script",
-        Dialect::Redis7 => "ERR Wrong number of args calling Redis command from script",
-    })
 }
 
 /// A value of another type is under the key.
@@ -419,7 +376,8 @@ impl<'a> Context<'a> {
 
     /// Runs a command on behalf of the running script.
     pub fn call_from_script(&mut self, args: &[&[u8]], rules: ScriptRules) -> CommandResult {
-        let command = resolve_from_script(self.engine.dialect, args)?;
+        let dialect = self.engine.dialect;
+        let command = resolve(dialect, args).map_err(|unresolved| unresolved.to_script(dialect))?;
         if command.flags.has(Flags::NOSCRIPT) {
             // Valkey 8 says Redis here, too.
             return Err(ErrorReply::new("ERR This Redis command is not allowed from script"));
@@ -442,16 +400,4 @@ impl<'a> Context<'a> {
         };
         (command.run)(&mut context)
     }
-}
-
-/// As [`resolve`], with the words that a script sees.
-fn resolve_from_script(dialect: Dialect, args: &[&[u8]]) -> Result<&'static Command, ErrorReply> {
-    let command = commands::find(args.first().copied().unwrap_or_default())
-        .ok_or_else(|| unknown_in_script(dialect))?;
-    let given = args.len() as i64;
-    let arity = i64::from(command.arity);
-    if (arity >= 0 && given != arity) || given < -arity {
-        return Err(wrong_arity_in_script(dialect));
-    }
-    Ok(command)
 }

@@ -16,6 +16,9 @@ pub struct Transaction {
     pub void: bool,
 }
 
+/// Valkey's answer to what cannot be queued; Redis 7.0 leaves that to the command.
+pub const NOT_IN_ONE: ErrorReply = ErrorReply::new("ERR Command not allowed inside a transaction");
+
 /// Whether a command is queued while there is a transaction; the others act at once.
 pub fn is_queued(command: &Command) -> bool {
     !matches!(command.name, "EXEC" | "DISCARD" | "MULTI" | "WATCH" | "QUIT" | "RESET")
@@ -51,7 +54,7 @@ impl Context<'_> {
     /// Executes a queued command and adds what it answers to `replies`.
     pub(super) fn execute_queued(&mut self, args: &[Bytes], replies: &mut Vec<Reply>) {
         let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
-        let Some(command) = commands::find(args.first().copied().unwrap_or_default()) else { return };
+        let Ok(command) = commands::resolve::resolve(self.engine.dialect, &args) else { return };
         self.engine.stats.count(command, self.now);
         let mut cx = Context {
             engine: self.engine,

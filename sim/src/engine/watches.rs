@@ -101,7 +101,8 @@ impl Engine {
 fn written_keys<'a>(name: &[u8], args: &[&'a [u8]]) -> Vec<&'a [u8]> {
     match name {
         b"XACK" | b"XCLAIM" | b"XSETID" => Vec::new(),
-        b"XGROUP" if !args.iter().any(|arg| arg.eq_ignore_ascii_case(b"MKSTREAM")) => Vec::new(),
+        b"XGROUP" if args.iter().any(|arg| arg.eq_ignore_ascii_case(b"MKSTREAM")) => vec![args[2]],
+        b"XGROUP" => Vec::new(),
         name if name.ends_with(b"STORE") => args.get(1).copied().into_iter().collect(),
         name => commands::find(name).and_then(|command| command.keys.of(args)).unwrap_or_default(),
     }

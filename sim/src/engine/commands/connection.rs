@@ -2,10 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{
-    Command, Flags, Keys,
-    subcommand::{Subcommand, dispatch, unknown},
-};
+use super::{Command, Flags, Keys, reference, resolve};
 use crate::engine::{
     CommandResult, Context, Dialect, ErrorReply, Protocol, Reply, ReplyMode, SYNTAX, Session, clients,
     databases, number::parse_i64, pubsub::Kind, wrong_arity,
@@ -19,25 +16,28 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "ECHO", arity: 2, flags: Flags::FAST, keys: Keys::None, run: echo },
     Command { name: "HELLO", arity: -1, flags: QUICK, keys: Keys::None, run: hello },
     Command { name: "AUTH", arity: -2, flags: QUICK, keys: Keys::None, run: auth },
-    Command { name: "CLIENT", arity: -2, flags: Flags::NOSCRIPT, keys: Keys::None, run: client },
+    Command::new("CLIENT", -2, Flags::CONTAINER, resolve::container),
     Command { name: "QUIT", arity: -1, flags: QUICK, keys: Keys::None, run: quit },
     Command { name: "RESET", arity: 1, flags: QUICK, keys: Keys::None, run: reset },
     Command { name: "SELECT", arity: 2, flags: Flags::FAST, keys: Keys::None, run: select },
 ];
 
+const ADMIN: Flags = Flags::NOSCRIPT.and(Flags::ADMIN);
+
 /// The subcommands of CLIENT.
-pub const CLIENT: &[Subcommand] = &[
-    Subcommand { name: "ID", arity: 2, run: client_id },
-    Subcommand { name: "GETNAME", arity: 2, run: client_getname },
-    Subcommand { name: "SETNAME", arity: 3, run: client_setname },
-    Subcommand { name: "SETINFO", arity: 4, run: client_setinfo },
-    Subcommand { name: "INFO", arity: 2, run: client_info },
-    Subcommand { name: "LIST", arity: -2, run: client_list },
-    Subcommand { name: "KILL", arity: -3, run: client_kill },
-    Subcommand { name: "REPLY", arity: 3, run: client_reply },
-    Subcommand { name: "NO-EVICT", arity: 3, run: client_no_evict },
-    Subcommand { name: "NO-TOUCH", arity: 3, run: client_no_touch },
-    Subcommand { name: "GETREDIR", arity: 2, run: client_getredir },
+pub const CLIENT: &[Command] = &[
+    Command::new("CLIENT|ID", 2, Flags::NOSCRIPT, client_id),
+    Command::new("CLIENT|GETNAME", 2, Flags::NOSCRIPT, client_getname),
+    Command::new("CLIENT|SETNAME", 3, Flags::NOSCRIPT, client_setname),
+    Command::new("CLIENT|SETINFO", 4, Flags::NOSCRIPT.and(Flags::VALKEY_ONLY), client_setinfo),
+    Command::new("CLIENT|INFO", 2, Flags::NOSCRIPT, client_info),
+    Command::new("CLIENT|LIST", -2, ADMIN, client_list),
+    Command::new("CLIENT|KILL", -3, ADMIN, client_kill),
+    Command::new("CLIENT|REPLY", 3, Flags::NOSCRIPT, client_reply),
+    Command::new("CLIENT|NO-EVICT", 3, ADMIN, client_no_evict),
+    Command::new("CLIENT|NO-TOUCH", 3, Flags::NOSCRIPT.and(Flags::VALKEY_ONLY), client_no_touch),
+    Command::new("CLIENT|GETREDIR", 2, Flags::NOSCRIPT, client_getredir),
+    Command::new("CLIENT|HELP", 2, Flags::NONE, reference::help),
 ];
 
 fn ping(cx: &mut Context<'_>) -> CommandResult {
@@ -155,14 +155,6 @@ fn select(cx: &mut Context<'_>) -> CommandResult {
         cx.session.db = number;
     }
     Ok(Reply::OK)
-}
-
-fn client(cx: &mut Context<'_>) -> CommandResult {
-    let valkey_only = [&b"SETINFO"[..], b"NO-TOUCH"].iter().any(|name| name.eq_ignore_ascii_case(cx.arg(1)));
-    if valkey_only && cx.engine.dialect() == Dialect::Redis7 {
-        return Err(unknown("client", cx.arg(1)));
-    }
-    dispatch(cx, "client", CLIENT)
 }
 
 fn client_id(cx: &mut Context<'_>) -> CommandResult {

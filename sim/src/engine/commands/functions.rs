@@ -1,9 +1,6 @@
 //! Functions: FUNCTION, FCALL, FCALL_RO.
 
-use super::{
-    Command, Flags, Keys, scripts,
-    subcommand::{self, Subcommand},
-};
+use super::{Command, Flags, Keys, reference, resolve, scripts};
 use crate::{
     engine::{CommandResult, Context, ErrorReply, Reply, functions::Library},
     lua::{FunctionFlags, Input},
@@ -11,7 +8,7 @@ use crate::{
 
 /// The family.
 pub const COMMANDS: &[Command] = &[
-    Command { name: "FUNCTION", arity: -2, flags: Flags::NOSCRIPT, keys: Keys::None, run: function },
+    Command::new("FUNCTION", -2, Flags::CONTAINER, resolve::container),
     Command { name: "FCALL", arity: -3, flags: Flags::NOSCRIPT, keys: Keys::Counted(2), run: fcall },
     Command {
         name: "FCALL_RO",
@@ -46,25 +43,25 @@ fn call(cx: &mut Context<'_>, read_only: bool) -> CommandResult {
     Ok(reply)
 }
 
+const WRITES: Flags = Flags::NOSCRIPT.and(Flags::WRITE);
+const LOADS: Flags = WRITES.and(Flags::DENYOOM);
+const BUSY: Flags = Flags::NOSCRIPT.and(Flags::ALLOW_BUSY);
+
 /// The subcommands of FUNCTION.
-pub const FUNCTION: &[Subcommand] = &[
-    Subcommand { name: "LOAD", arity: -3, run: load },
-    Subcommand { name: "LIST", arity: -2, run: list },
-    Subcommand { name: "DELETE", arity: 3, run: delete },
-    Subcommand { name: "FLUSH", arity: -2, run: flush },
-    Subcommand { name: "STATS", arity: 2, run: stats },
-    Subcommand { name: "KILL", arity: 2, run: |_| Err(scripts::NOT_BUSY) },
-    Subcommand { name: "HELP", arity: 2, run: |_| subcommand::help(HELP) },
-    Subcommand { name: "DUMP", arity: 2, run: |_| Err(NO_DUMPS) },
-    Subcommand { name: "RESTORE", arity: -3, run: |_| Err(NO_DUMPS) },
+pub const FUNCTION: &[Command] = &[
+    Command::new("FUNCTION|LOAD", -3, LOADS, load),
+    Command::new("FUNCTION|LIST", -2, Flags::NOSCRIPT, list),
+    Command::new("FUNCTION|DELETE", 3, WRITES, delete),
+    Command::new("FUNCTION|FLUSH", -2, WRITES, flush),
+    Command::new("FUNCTION|STATS", 2, BUSY, stats),
+    Command::new("FUNCTION|KILL", 2, BUSY, |_| Err(scripts::NOT_BUSY)),
+    Command::new("FUNCTION|HELP", 2, Flags::NONE, reference::help),
+    Command::new("FUNCTION|DUMP", 2, Flags::NOSCRIPT, |_| Err(NO_DUMPS)),
+    Command::new("FUNCTION|RESTORE", -3, LOADS, |_| Err(NO_DUMPS)),
 ];
 
 const NO_DUMPS: ErrorReply =
     ErrorReply::new("ERR FUNCTION DUMP and RESTORE are not supported by the simulation");
-
-fn function(cx: &mut Context<'_>) -> CommandResult {
-    subcommand::dispatch(cx, "function", FUNCTION)
-}
 
 fn delete(cx: &mut Context<'_>) -> CommandResult {
     let name = String::from_utf8_lossy(cx.arg(2)).into_owned();
@@ -173,35 +170,3 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
         _ => false,
     }
 }
-
-const HELP: &str = "\
-FUNCTION <subcommand> [<arg> [value] [opt] ...]. Subcommands are:
-LOAD [REPLACE] <FUNCTION CODE>
-    Create a new library with the given library name and code.
-DELETE <LIBRARY NAME>
-    Delete the given library.
-LIST [LIBRARYNAME PATTERN] [WITHCODE]
-    Return general information on all the libraries:
-    * Library name
-    * The engine used to run the Library
-    * Library description
-    * Functions list
-    * Library code (if WITHCODE is given)
-    It also possible to get only function that matches a pattern using LIBRARYNAME argument.
-STATS
-    Return information about the current function running:
-    * Function name
-    * Command used to run the function
-    * Duration in MS that the function is running
-    If no function is running, return nil
-    In addition, returns a list of available engines.
-KILL
-    Kill the current running function.
-FLUSH [ASYNC|SYNC]
-    Delete all the libraries.
-    When called without the optional mode argument, the behavior is determined by the
-    lazyfree-lazy-user-flush configuration directive. Valid modes are:
-    * ASYNC: Asynchronously flush the libraries.
-    * SYNC: Synchronously flush the libraries.
-HELP
-    Prints this help.";

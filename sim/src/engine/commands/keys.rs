@@ -6,11 +6,11 @@ use super::{
     Command, Flags, Keys,
     expiry::Form,
     parse::{Words, is},
+    reference, resolve,
     scan::{self, Extra},
 };
 use crate::engine::{
-    CommandResult, Context, ErrorReply, Reply, SYNTAX, UnixMillis, databases, glob, unknown_in_script,
-    wrong_arity, wrong_arity_in_script,
+    CommandResult, Context, ErrorReply, Reply, SYNTAX, UnixMillis, databases, glob, value::Value,
 };
 
 const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
@@ -82,13 +82,16 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "RANDOMKEY", arity: 1, flags: Flags::READONLY, keys: Keys::None, run: random_key },
     Command { name: "KEYS", arity: 2, flags: Flags::READONLY, keys: Keys::None, run: keys },
     Command { name: "SCAN", arity: -2, flags: Flags::READONLY, keys: Keys::None, run: scan },
-    Command {
-        name: "OBJECT",
-        arity: -2,
-        flags: Flags::READONLY,
-        keys: Keys::Range { first: 2, last: 2, step: 1 },
-        run: object,
-    },
+    Command::new("OBJECT", -2, Flags::CONTAINER, resolve::container),
+];
+
+/// The subcommands of OBJECT.
+pub const OBJECT: &[Command] = &[
+    Command::new("OBJECT|ENCODING", 3, Flags::READONLY, object_encoding).on(Keys::SECOND),
+    Command::new("OBJECT|FREQ", 3, Flags::READONLY, object_freq).on(Keys::SECOND),
+    Command::new("OBJECT|HELP", 2, Flags::NONE, reference::help),
+    Command::new("OBJECT|IDLETIME", 3, Flags::READONLY, object_idletime).on(Keys::SECOND),
+    Command::new("OBJECT|REFCOUNT", 3, Flags::READONLY, object_refcount).on(Keys::SECOND),
 ];
 
 const SAME_OBJECT: ErrorReply = ErrorReply::new("ERR source and destination objects are the same");
@@ -356,58 +359,31 @@ fn place(key: &[u8]) -> u64 {
     (crate::engine::value::FixedState::default().hash_one(key) >> 12).max(1)
 }
 
-fn object(cx: &mut Context<'_>) -> CommandResult {
-    let subcommand = cx.arg(1);
-    if is(subcommand, "HELP") {
-        return Ok(object_help());
-    }
-    let answer: fn(&Context<'_>, &crate::engine::value::Value) -> CommandResult = match subcommand {
-        name if is(name, "ENCODING") => {
-            |cx, value| Ok(Reply::bulk(value.encoding(cx.engine.dialect(), &cx.engine.config.compact)))
-        }
-        name if is(name, "REFCOUNT") => |_, _| Ok(Reply::Int(1)),
-        name if is(name, "IDLETIME") => |_, _| Ok(Reply::Int(0)),
-        name if is(name, "FREQ") => |_, _| {
-            Err(ErrorReply::new(
-                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that \
-                 when switching between policies at runtime LRU and LFU data will take some time to adjust.",
-            ))
-        },
-        _ if cx.script.is_some() => return Err(unknown_in_script(cx.engine.dialect)),
-        name => {
-            let name = ErrorReply::quote(name);
-            return Err(format!("ERR unknown subcommand '{name}'. Try OBJECT HELP.").into());
-        }
-    };
-    if cx.args.len() != 3 && cx.script.is_some() {
-        return Err(wrong_arity_in_script(cx.engine.dialect));
-    }
-    if cx.args.len() != 3 {
-        let name = String::from_utf8_lossy(subcommand).to_ascii_lowercase();
-        return Err(wrong_arity(&format!("object|{name}")));
-    }
-    let key = cx.arg(2);
-    cx.drop_if_expired(key);
-    cx.engine.db.get(key).map_or(Ok(Reply::Null), |entry| answer(cx, &entry.value))
+fn object_encoding(cx: &mut Context<'_>) -> CommandResult {
+    object(cx, |cx, value| Ok(Reply::bulk(value.encoding(cx.engine.dialect(), &cx.engine.config.compact))))
 }
 
-fn object_help() -> Reply {
-    const LINES: &[&str] = &[
-        "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        "ENCODING <key>",
-        "    Return the kind of internal representation used in order to store the value",
-        "    associated with a <key>.",
-        "FREQ <key>",
-        "    Return the access frequency index of the <key>. The returned integer is",
-        "    proportional to the logarithm of the recent access frequency of the key.",
-        "IDLETIME <key>",
-        "    Return the idle time of the <key>, that is the approximated number of",
-        "    seconds elapsed since the last access to the key.",
-        "REFCOUNT <key>",
-        "    Return the number of references of the value associated with the specified",
-        "    <key>.",
-        "HELP",
-        "    Prints this help.",
-    ];
-    Reply::Array(LINES.iter().map(|&line| Reply::Status(line.into())).collect())
+fn object_refcount(cx: &mut Context<'_>) -> CommandResult {
+    object(cx, |_, _| Ok(Reply::Int(1)))
+}
+
+/// When a key was last read or written is not kept.
+fn object_idletime(cx: &mut Context<'_>) -> CommandResult {
+    object(cx, |_, _| Ok(Reply::Int(0)))
+}
+
+fn object_freq(cx: &mut Context<'_>) -> CommandResult {
+    object(cx, |_, _| {
+        Err(ErrorReply::new(
+            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
+             switching between policies at runtime LRU and LFU data will take some time to adjust.",
+        ))
+    })
+}
+
+/// What is to be told of the value of a key, if it has one.
+fn object(cx: &mut Context<'_>, tell: impl Fn(&Context<'_>, &Value) -> CommandResult) -> CommandResult {
+    let key = cx.arg(2);
+    cx.drop_if_expired(key);
+    cx.engine.db.get(key).map_or(Ok(Reply::Null), |entry| tell(cx, &entry.value))
 }

@@ -4,17 +4,20 @@ use std::sync::LazyLock;
 
 use indexmap::IndexMap;
 
-use super::{CommandResult, Context, ErrorReply, value::FixedState};
-use subcommand::Subcommand;
+use super::{CommandResult, Context, Dialect, value::FixedState};
 
+mod command;
 mod connection;
 mod expiry;
 mod functions;
 mod hashes;
+mod key_specs;
 mod keys;
 mod lists;
 mod parse;
 mod pubsub;
+mod reference;
+pub(super) mod resolve;
 mod scan;
 pub(super) mod scripts;
 mod server;
@@ -25,12 +28,11 @@ mod sorted_sets;
 mod stream_groups;
 mod streams;
 mod strings;
-mod subcommand;
 mod transactions;
 
 /// One command of the table: what a server knows about it before it looks at the arguments.
 pub struct Command {
-    /// The name, in capitals.
+    /// The name, in capitals; that of a subcommand is written `CLIENT|LIST`.
     pub name: &'static str,
     /// How many arguments, the name included; negative: at least that many.
     pub arity: i16,
@@ -40,6 +42,59 @@ pub struct Command {
     pub keys: Keys,
     /// What runs it.
     pub run: fn(&mut Context<'_>) -> CommandResult,
+}
+
+impl Command {
+    /// A command without keys.
+    pub const fn new(
+        name: &'static str,
+        arity: i16,
+        flags: Flags,
+        run: fn(&mut Context<'_>) -> CommandResult,
+    ) -> Self {
+        Self { name, arity, flags, keys: Keys::None, run }
+    }
+
+    /// The same with keys.
+    pub const fn on(self, keys: Keys) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// Whether it takes so many arguments, its name among them.
+    #[inline]
+    pub fn takes(&self, given: usize) -> bool {
+        let (given, arity) = (given as i64, i64::from(self.arity));
+        if arity >= 0 { given == arity } else { given >= -arity }
+    }
+
+    /// The name as a server reports it.
+    pub fn lower_name(&self) -> String {
+        self.name.to_ascii_lowercase()
+    }
+
+    /// The name within its container, if it is a subcommand.
+    pub fn own_name(&self) -> &'static str {
+        self.name.rsplit('|').next().unwrap_or(self.name)
+    }
+
+    /// The commands within it that a server of the dialect has.
+    pub fn subcommands(&self, dialect: Dialect) -> impl Iterator<Item = &'static Command> {
+        let all = match self.name {
+            "CLIENT" => connection::CLIENT,
+            "COMMAND" => command::COMMAND,
+            "CONFIG" => server::CONFIG,
+            "FUNCTION" => functions::FUNCTION,
+            "OBJECT" => keys::OBJECT,
+            "PUBSUB" => pubsub::PUBSUB,
+            "SCRIPT" => scripts::SCRIPT,
+            "SIM" => sim::SIM,
+            "XGROUP" => stream_groups::XGROUP,
+            "XINFO" => streams::XINFO,
+            _ => &[],
+        };
+        let redis = dialect == Dialect::Redis7;
+        all.iter().filter(move |command| !(redis && command.flags.has(Flags::VALKEY_ONLY)))
+    }
 }
 
 /// What a command may do, as `COMMAND` reports it.
@@ -65,6 +120,12 @@ impl Flags {
     pub const ALLOW_BUSY: Flags = Flags(1 << 7);
     /// Is no write, and yet a replica may get it: a read-only script may not call it.
     pub const MAY_REPLICATE: Flags = Flags(1 << 8);
+    /// Holds other commands.
+    pub const CONTAINER: Flags = Flags(1 << 9);
+    /// Redis 7.0 does not have it.
+    pub const VALKEY_ONLY: Flags = Flags(1 << 10);
+    /// Is refused within a transaction, and makes it void.
+    pub const NO_MULTI: Flags = Flags(1 << 11);
     /// Nothing of the above.
     pub const NONE: Flags = Flags(0);
 
@@ -102,6 +163,8 @@ pub enum Keys {
 impl Keys {
     /// One key, the first argument.
     pub const FIRST: Keys = Keys::Range { first: 1, last: 1, step: 1 };
+    /// One key, the second argument: where the first is a subcommand.
+    pub const SECOND: Keys = Keys::Range { first: 2, last: 2, step: 1 };
     /// Every argument is a key.
     pub const ALL: Keys = Keys::Range { first: 1, last: -1, step: 1 };
 }
@@ -116,29 +179,6 @@ pub fn find(name: &[u8]) -> Option<&'static Command> {
     capitals.copy_from_slice(name);
     capitals.make_ascii_uppercase();
     BY_NAME.get(&*capitals).copied()
-}
-
-/// The commands within a command, if it has a table of them.
-pub fn subcommands(command: &Command) -> &'static [Subcommand] {
-    match command.name {
-        "CLIENT" => connection::CLIENT,
-        "COMMAND" => server::COMMAND,
-        "CONFIG" => server::CONFIG,
-        "FUNCTION" => functions::FUNCTION,
-        "PUBSUB" => pubsub::PUBSUB,
-        "SCRIPT" => scripts::SCRIPT,
-        _ => &[],
-    }
-}
-
-/// Whether there is such a subcommand with so many arguments, for a command that has subcommands: what a server asks
-/// before it queues it.
-pub fn check_subcommand(command: &Command, args: &[&[u8]]) -> Result<(), ErrorReply> {
-    let subcommands = subcommands(command);
-    if subcommands.is_empty() || (args.len() == 1 && command.arity == -1) {
-        return Ok(());
-    }
-    subcommand::resolve(args, &command.name.to_ascii_lowercase(), subcommands).map(|_| ())
 }
 
 /// Room for the name of every command.
@@ -160,6 +200,7 @@ pub static FAMILIES: &[&[Command]] = &[
     scripts::COMMANDS,
     connection::COMMANDS,
     server::COMMANDS,
+    command::COMMANDS,
     sim::COMMANDS,
 ];
 

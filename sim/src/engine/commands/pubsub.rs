@@ -2,10 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{
-    Command, Flags, Keys,
-    subcommand::{Subcommand, dispatch},
-};
+use super::{Command, Flags, Keys, reference, resolve};
 use crate::engine::{CommandResult, Context, ErrorReply, Reply, glob, pubsub::Kind};
 
 const LISTEN: Flags = Flags::PUBSUB.and(Flags::NOSCRIPT);
@@ -32,16 +29,17 @@ pub const COMMANDS: &[Command] = &[
     },
     Command { name: "SSUBSCRIBE", arity: -2, flags: LISTEN, keys: Keys::ALL, run: ssubscribe },
     Command { name: "SUNSUBSCRIBE", arity: -1, flags: LISTEN, keys: Keys::ALL, run: sunsubscribe },
-    Command { name: "PUBSUB", arity: -2, flags: Flags::PUBSUB, keys: Keys::None, run: pubsub },
+    Command::new("PUBSUB", -2, Flags::CONTAINER, resolve::container),
 ];
 
 /// The subcommands of PUBSUB.
-pub const PUBSUB: &[Subcommand] = &[
-    Subcommand { name: "CHANNELS", arity: -2, run: |cx| channels(cx, Kind::Channel) },
-    Subcommand { name: "NUMSUB", arity: -2, run: |cx| numsub(cx, Kind::Channel) },
-    Subcommand { name: "NUMPAT", arity: 2, run: numpat },
-    Subcommand { name: "SHARDCHANNELS", arity: -2, run: |cx| channels(cx, Kind::Shard) },
-    Subcommand { name: "SHARDNUMSUB", arity: -2, run: |cx| numsub(cx, Kind::Shard) },
+pub const PUBSUB: &[Command] = &[
+    Command::new("PUBSUB|CHANNELS", -2, Flags::PUBSUB, |cx| channels(cx, Kind::Channel)),
+    Command::new("PUBSUB|NUMSUB", -2, Flags::PUBSUB, |cx| numsub(cx, Kind::Channel)),
+    Command::new("PUBSUB|NUMPAT", 2, Flags::PUBSUB, numpat),
+    Command::new("PUBSUB|SHARDCHANNELS", -2, Flags::PUBSUB, |cx| channels(cx, Kind::Shard)),
+    Command::new("PUBSUB|SHARDNUMSUB", -2, Flags::PUBSUB, |cx| numsub(cx, Kind::Shard)),
+    Command::new("PUBSUB|HELP", 2, Flags::NONE, reference::help),
 ];
 
 /// Messages leave the keyspace alone, so they are no effects.
@@ -119,10 +117,6 @@ fn acknowledge(cx: &mut Context<'_>, kind: Kind, verb: &'static str, name: Reply
 
 fn note(cx: &mut Context<'_>) {
     cx.engine.clients.update(cx.session, cx.engine.dialect);
-}
-
-fn pubsub(cx: &mut Context<'_>) -> CommandResult {
-    dispatch(cx, "pubsub", PUBSUB)
 }
 
 fn channels(cx: &mut Context<'_>, kind: Kind) -> CommandResult {

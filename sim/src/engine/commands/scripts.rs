@@ -4,10 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::{
-    Command, Flags, Keys,
-    subcommand::{self, Subcommand},
-};
+use super::{Command, Flags, Keys, reference, resolve};
 use crate::{
     engine::{
         CommandResult, Context, Dialect, Engine, ErrorReply, Protocol, Reply, ScriptRules,
@@ -34,7 +31,7 @@ pub const COMMANDS: &[Command] = &[
         keys: Keys::Counted(2),
         run: evalsha_ro,
     },
-    Command { name: "SCRIPT", arity: -2, flags: Flags::NOSCRIPT, keys: Keys::None, run: script },
+    Command::new("SCRIPT", -2, Flags::CONTAINER, resolve::container),
 ];
 
 /// `FUNCTION KILL`, `SCRIPT KILL`: calls are over before anyone can ask.
@@ -74,7 +71,7 @@ impl Host for ScriptHost<'_, '_> {
         let reply = self.cx.call_from_script(args, self.rules).into();
         if self.rules.short_of_memory {
             // A script that has begun to write may end what it began.
-            let command = args.first().and_then(|name| super::find(name));
+            let command = resolve::lookup(self.cx.engine.dialect, args).ok();
             let writes =
                 |command: &Command| command.flags.has(Flags::WRITE) && !command.flags.has(Flags::DENYOOM);
             self.rules.short_of_memory = !command.is_some_and(writes);
@@ -211,16 +208,13 @@ impl<'a> ScriptHeader<'a> {
 }
 
 /// The subcommands of SCRIPT.
-pub const SCRIPT: &[Subcommand] = &[
-    Subcommand { name: "LOAD", arity: 3, run: load },
-    Subcommand { name: "EXISTS", arity: -3, run: exists },
-    Subcommand { name: "FLUSH", arity: -2, run: flush },
-    Subcommand { name: "KILL", arity: 2, run: |_| Err(NOT_BUSY) },
+pub const SCRIPT: &[Command] = &[
+    Command::new("SCRIPT|LOAD", 3, Flags::NOSCRIPT, load),
+    Command::new("SCRIPT|EXISTS", -3, Flags::NOSCRIPT, exists),
+    Command::new("SCRIPT|FLUSH", -2, Flags::NOSCRIPT, flush),
+    Command::new("SCRIPT|KILL", 2, Flags::NOSCRIPT.and(Flags::ALLOW_BUSY), |_| Err(NOT_BUSY)),
+    Command::new("SCRIPT|HELP", 2, Flags::NONE, reference::help),
 ];
-
-fn script(cx: &mut Context<'_>) -> CommandResult {
-    subcommand::dispatch(cx, "script", SCRIPT)
-}
 
 fn load(cx: &mut Context<'_>) -> CommandResult {
     let code = cx.arg(2);

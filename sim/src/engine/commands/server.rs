@@ -1,9 +1,6 @@
 //! The server itself: TIME, INFO, COMMAND, CONFIG, DBSIZE, FLUSHALL.
 
-use super::{
-    Command, FAMILIES, Flags, Keys, find,
-    subcommand::{self, Subcommand, dispatch},
-};
+use super::{Command, Flags, Keys, reference, resolve};
 use crate::engine::{
     CommandResult, Context, ErrorReply, NOT_AN_INTEGER, Reply, SYNTAX, databases, glob, info,
     number::parse_i64,
@@ -25,29 +22,19 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "FLUSHDB", arity: -1, flags: Flags::WRITE, keys: Keys::None, run: flush_selected },
     Command { name: "SWAPDB", arity: 3, flags: Flags::WRITE.and(Flags::FAST), keys: Keys::None, run: swap },
     Command { name: "INFO", arity: -1, flags: Flags::NONE, keys: Keys::None, run: info },
-    Command { name: "COMMAND", arity: -1, flags: Flags::NONE, keys: Keys::None, run: command },
-    Command { name: "CONFIG", arity: -2, flags: ADMIN, keys: Keys::None, run: config },
+    Command::new("CONFIG", -2, Flags::CONTAINER, resolve::container),
     Command { name: "WAIT", arity: 3, flags: Flags::NONE, keys: Keys::None, run: wait },
     Command { name: "LASTSAVE", arity: 1, flags: Flags::FAST, keys: Keys::None, run: lastsave },
     Command { name: "DEBUG", arity: -2, flags: ADMIN, keys: Keys::None, run: debug },
 ];
 
-/// The subcommands of COMMAND.
-pub const COMMAND: &[Subcommand] = &[
-    Subcommand { name: "COUNT", arity: 2, run: command_count },
-    Subcommand { name: "INFO", arity: -2, run: command_info },
-    Subcommand { name: "LIST", arity: -2, run: command_list },
-    Subcommand { name: "DOCS", arity: -2, run: command_docs },
-    Subcommand { name: "GETKEYS", arity: -3, run: command_getkeys },
-];
-
 /// The subcommands of CONFIG.
-pub const CONFIG: &[Subcommand] = &[
-    Subcommand { name: "GET", arity: -3, run: config_get },
-    Subcommand { name: "SET", arity: -4, run: config_set },
-    Subcommand { name: "RESETSTAT", arity: 2, run: config_resetstat },
-    Subcommand { name: "REWRITE", arity: 2, run: |_| Err(NO_CONFIG_FILE) },
-    Subcommand { name: "HELP", arity: 2, run: |_| subcommand::help(CONFIG_HELP) },
+pub const CONFIG: &[Command] = &[
+    Command::new("CONFIG|GET", -3, ADMIN, config_get),
+    Command::new("CONFIG|SET", -4, ADMIN, config_set),
+    Command::new("CONFIG|RESETSTAT", 2, ADMIN, config_resetstat),
+    Command::new("CONFIG|REWRITE", 2, ADMIN, |_| Err(NO_CONFIG_FILE)),
+    Command::new("CONFIG|HELP", 2, Flags::NONE, reference::help),
 ];
 
 fn time(cx: &mut Context<'_>) -> CommandResult {
@@ -108,110 +95,6 @@ fn info(cx: &mut Context<'_>) -> CommandResult {
     Ok(Reply::Verbatim(*b"txt", text.into()))
 }
 
-fn command(cx: &mut Context<'_>) -> CommandResult {
-    if cx.args.len() == 1 {
-        return Ok(Reply::Array(all().map(description).collect()));
-    }
-    dispatch(cx, "command", COMMAND)
-}
-
-fn all() -> impl Iterator<Item = &'static Command> {
-    FAMILIES.iter().flat_map(|family| family.iter())
-}
-
-fn command_count(_: &mut Context<'_>) -> CommandResult {
-    Ok(Reply::Int(all().count() as i64))
-}
-
-fn command_info(cx: &mut Context<'_>) -> CommandResult {
-    Ok(Reply::Array(match &cx.args[2..] {
-        [] => all().map(description).collect(),
-        names => names.iter().map(|name| find(name).map_or(Reply::NullArray, description)).collect(),
-    }))
-}
-
-fn command_list(cx: &mut Context<'_>) -> CommandResult {
-    let pattern = match &cx.args[2..] {
-        [] => b"*",
-        [by, kind, pattern]
-            if by.eq_ignore_ascii_case(b"FILTERBY") && kind.eq_ignore_ascii_case(b"PATTERN") =>
-        {
-            *pattern
-        }
-        _ => return Err(SYNTAX),
-    };
-    let names =
-        all().map(lower_name).filter(|name| glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes()));
-    Ok(Reply::Array(names.map(Reply::bulk).collect()))
-}
-
-/// Names only: clients use it for completion.
-fn command_docs(cx: &mut Context<'_>) -> CommandResult {
-    let documented: Vec<&Command> = match &cx.args[2..] {
-        [] => all().collect(),
-        names => names.iter().filter_map(|name| find(name)).collect(),
-    };
-    let entry = |command| (Reply::bulk(lower_name(command)), Reply::Map(Vec::new()));
-    Ok(Reply::Map(documented.into_iter().map(entry).collect()))
-}
-
-fn command_getkeys(cx: &mut Context<'_>) -> CommandResult {
-    let args = &cx.args[2..];
-    let command = find(args[0]).ok_or(ErrorReply::new("ERR Invalid command specified"))?;
-    let (given, arity) = (args.len() as i64, i64::from(command.arity));
-    if command.keys == Keys::None {
-        return Err(ErrorReply::new("ERR The command has no key arguments"));
-    }
-    if (arity >= 0 && given != arity) || given < -arity {
-        return Err(ErrorReply::new("ERR Invalid number of arguments specified for command"));
-    }
-    let keys = command.keys.of(args).ok_or(ErrorReply::new("ERR Invalid arguments specified for command"))?;
-    Ok(Reply::Array(keys.into_iter().map(Reply::bulk).collect()))
-}
-
-fn lower_name(command: &Command) -> String {
-    command.name.to_ascii_lowercase()
-}
-
-/// What `COMMAND` tells about one command, but for categories, hints, key specifications and subcommands.
-fn description(command: &Command) -> Reply {
-    const NAMES: &[(Flags, &str)] = &[
-        (Flags::WRITE, "write"),
-        (Flags::READONLY, "readonly"),
-        (Flags::DENYOOM, "denyoom"),
-        (Flags::ADMIN, "admin"),
-        (Flags::PUBSUB, "pubsub"),
-        (Flags::NOSCRIPT, "noscript"),
-        (Flags::FAST, "fast"),
-        (Flags::ALLOW_BUSY, "allow_busy"),
-        (Flags::MAY_REPLICATE, "may_replicate"),
-    ];
-    let flags = NAMES.iter().filter(|(flag, _)| command.flags.has(*flag));
-    let mut flags: Vec<Reply> = flags.map(|(_, name)| Reply::Status((*name).into())).collect();
-    let (first, last, step) = match command.keys {
-        Keys::Range { first, last, step } => (first, last, step),
-        Keys::None => (0, 0, 0),
-        Keys::Counted(_) | Keys::Streams => {
-            flags.push(Reply::Status("movablekeys".into()));
-            (0, 0, 0)
-        }
-    };
-    let number = |value: i16| Reply::Int(i64::from(value));
-    let none = || Reply::Set(Vec::new());
-    Reply::Array(vec![
-        Reply::bulk(lower_name(command)),
-        number(command.arity),
-        Reply::Set(flags),
-        number(first),
-        number(last),
-        number(step),
-        none(),
-        none(),
-        none(),
-        Reply::Array(Vec::new()),
-    ])
-}
-
 impl Keys {
     /// The keys among a command's arguments; `None` when these do not fit.
     pub fn of<'a>(self, args: &[&'a [u8]]) -> Option<Vec<&'a [u8]>> {
@@ -241,23 +124,6 @@ impl Keys {
 }
 
 const NO_CONFIG_FILE: ErrorReply = ErrorReply::new("ERR The server is running without a config file");
-
-const CONFIG_HELP: &str = "\
-CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:
-GET <pattern>
-    Return parameters matching the glob-like <pattern> and their values.
-SET <directive> <value>
-    Set the configuration <directive> to <value>.
-RESETSTAT
-    Reset statistics reported by the INFO command.
-REWRITE
-    Rewrite the configuration file.
-HELP
-    Prints this help.";
-
-fn config(cx: &mut Context<'_>) -> CommandResult {
-    dispatch(cx, "config", CONFIG)
-}
 
 fn config_get(cx: &mut Context<'_>) -> CommandResult {
     let wanted = |name: &str| {

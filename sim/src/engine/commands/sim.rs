@@ -1,9 +1,9 @@
 //! `SIM`: what no real server has. It turns the clock, and tells a test what it wants to know.
 
 use super::{
-    Command, Flags, Keys,
+    Command, Flags,
     parse::{count, is},
-    subcommand::{Subcommand, dispatch, unknown},
+    reference, resolve,
 };
 use crate::engine::{
     CommandResult, Context, ErrorReply, Reply, SYNTAX, UnixMillis,
@@ -15,20 +15,25 @@ use crate::engine::{
 use crate::lua::hex;
 
 /// The family.
-pub const COMMANDS: &[Command] = &[Command {
-    name: "SIM",
-    arity: -2,
-    flags: Flags::ADMIN.and(Flags::NOSCRIPT),
-    keys: Keys::None,
-    run: sim,
-}];
+pub const COMMANDS: &[Command] = &[Command::new("SIM", -2, Flags::CONTAINER, resolve::container)];
 
-const SIM: &[Subcommand] = &[
-    Subcommand { name: "CLOCK", arity: -2, run: clock },
-    Subcommand { name: "SEED", arity: -2, run: seed },
-    Subcommand { name: "EFFECTS", arity: -2, run: effects },
-    Subcommand { name: "DIGEST", arity: 2, run: data_digest },
-    Subcommand { name: "HELP", arity: 2, run: help },
+const ADMIN: Flags = Flags::ADMIN.and(Flags::NOSCRIPT);
+
+/// The subcommands of SIM.
+pub const SIM: &[Command] = &[
+    Command::new("SIM|CLOCK", -2, ADMIN, clock),
+    Command::new("SIM|SEED", -2, ADMIN, seed),
+    Command::new("SIM|EFFECTS", -2, ADMIN, effects),
+    Command::new("SIM|DIGEST", 2, ADMIN, data_digest),
+    Command::new("SIM|HELP", 2, Flags::NONE, reference::help),
+];
+
+const SUMMARIES: &[(&str, &str)] = &[
+    ("CLOCK", "Returns or turns the server's clock."),
+    ("SEED", "Returns or sets the seed of all random choices."),
+    ("EFFECTS", "Returns the last writes as they would be propagated."),
+    ("DIGEST", "Returns a hash of the data."),
+    ("HELP", "Returns helpful text about the different subcommands."),
 ];
 
 /// The effects that are shown when nobody says how many.
@@ -54,10 +59,6 @@ DIGEST
 HELP
     Print this help.";
 
-fn sim(cx: &mut Context<'_>) -> CommandResult {
-    dispatch(cx, "sim", SIM)
-}
-
 /// Leaves the request with the session. The reply is what a host that takes no requests has its clients see.
 fn clock(cx: &mut Context<'_>) -> CommandResult {
     let turn = match &cx.args[2..] {
@@ -69,7 +70,7 @@ fn clock(cx: &mut Context<'_>) -> CommandResult {
         [what, ..] if ["FREEZE", "RUN", "SET", "ADVANCE"].iter().any(|known| is(what, known)) => {
             return Err(wrong_arity("sim|clock"));
         }
-        [what, ..] => return Err(unknown("sim", what)),
+        [what, ..] => return Err(resolve::unknown_subcommand(b"sim", what)),
     };
     // The time stands still within a transaction, and its replies are not the host's to write.
     if cx.session.deny_blocking {
@@ -107,6 +108,28 @@ fn data_digest(cx: &mut Context<'_>) -> CommandResult {
     Ok(Reply::bulk(hex(digest(cx.engine.databases(), cx.now_ms()))))
 }
 
-fn help(_: &mut Context<'_>) -> CommandResult {
-    Ok(Reply::Array(HELP.lines().map(|line| Reply::Status(line.into())).collect()))
+/// What `SIM HELP` answers.
+pub fn help_text() -> Reply {
+    Reply::Array(HELP.lines().map(|line| Reply::Status(line.into())).collect())
+}
+
+/// What `COMMAND DOCS SIM` answers.
+pub fn documentation() -> Reply {
+    let map = |pairs: Vec<(&str, Reply)>| {
+        Reply::Map(pairs.into_iter().map(|(name, value)| (Reply::bulk(name), value)).collect())
+    };
+    let about = |summary: &str| {
+        vec![
+            ("summary", Reply::bulk(summary)),
+            ("since", Reply::bulk(env!("CARGO_PKG_VERSION"))),
+            ("group", Reply::bulk("simulation")),
+        ]
+    };
+    let within = SIM.iter().map(|command| {
+        let summary = SUMMARIES.iter().find(|(name, _)| *name == command.own_name());
+        (Reply::bulk(command.lower_name()), map(about(summary.map_or("", |(_, summary)| summary))))
+    });
+    let mut sim = about("A container for commands that only a simulated server has.");
+    sim.push(("subcommands", Reply::Map(within.collect())));
+    map(sim)
 }

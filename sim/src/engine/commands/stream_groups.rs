@@ -3,12 +3,11 @@
 use bytes::Bytes;
 
 use super::{
-    Command, Flags, Keys,
+    Command, Flags, Keys, reference, resolve,
     streams::{
         NO_SUCH_KEY, Read, by_stream, entry_reply, id_reply, interval_end, interval_start, named, parse_id,
         stream, stream_mut,
     },
-    subcommand::{Subcommand, dispatch},
 };
 use crate::engine::{
     CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX, UnixMillis,
@@ -22,12 +21,11 @@ use crate::engine::{
     },
 };
 
-const SECOND: Keys = Keys::Range { first: 2, last: 2, step: 1 };
 const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
 
 /// The family.
 pub const COMMANDS: &[Command] = &[
-    Command { name: "XGROUP", arity: -2, flags: Flags::WRITE, keys: SECOND, run: xgroup },
+    Command::new("XGROUP", -2, Flags::CONTAINER, resolve::container),
     Command { name: "XREADGROUP", arity: -7, flags: Flags::WRITE, keys: Keys::Streams, run: xreadgroup },
     Command { name: "XACK", arity: -4, flags: WRITE_FAST, keys: Keys::FIRST, run: xack },
     Command { name: "XCLAIM", arity: -6, flags: WRITE_FAST, keys: Keys::FIRST, run: xclaim },
@@ -35,22 +33,21 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "XPENDING", arity: -3, flags: Flags::READONLY, keys: Keys::FIRST, run: xpending },
 ];
 
-const XGROUP: &[Subcommand] = &[
-    Subcommand { name: "CREATE", arity: -5, run: create },
-    Subcommand { name: "SETID", arity: -5, run: set_id },
-    Subcommand { name: "DESTROY", arity: 4, run: destroy },
-    Subcommand { name: "CREATECONSUMER", arity: 5, run: create_consumer },
-    Subcommand { name: "DELCONSUMER", arity: 5, run: delete_consumer },
+/// The subcommands of XGROUP.
+pub const XGROUP: &[Command] = &[
+    Command::new("XGROUP|CREATE", -5, Flags::WRITE.and(Flags::DENYOOM), create).on(Keys::SECOND),
+    Command::new("XGROUP|SETID", -5, Flags::WRITE, set_id).on(Keys::SECOND),
+    Command::new("XGROUP|DESTROY", 4, Flags::WRITE, destroy).on(Keys::SECOND),
+    Command::new("XGROUP|CREATECONSUMER", 5, Flags::WRITE.and(Flags::DENYOOM), create_consumer)
+        .on(Keys::SECOND),
+    Command::new("XGROUP|DELCONSUMER", 5, Flags::WRITE, delete_consumer).on(Keys::SECOND),
+    Command::new("XGROUP|HELP", 2, Flags::NONE, reference::help),
 ];
 
 const KEY_REQUIRED: ErrorReply = ErrorReply::new(
     "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM \
      option to create an empty stream automatically.",
 );
-
-fn xgroup(cx: &mut Context<'_>) -> CommandResult {
-    dispatch(cx, "xgroup", XGROUP)
-}
 
 fn create(cx: &mut Context<'_>) -> CommandResult {
     let args = cx.args;

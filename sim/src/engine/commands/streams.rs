@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{
-    Command, Flags, Keys, stream_groups,
-    subcommand::{Subcommand, dispatch},
-};
+use super::{Command, Flags, Keys, reference, resolve, stream_groups};
 use crate::engine::{
     CommandResult, Context, Dialect, ErrorReply, NOT_AN_INTEGER, Reply, SYNTAX, WRONG_TYPE,
     number::parse_i64,
@@ -31,19 +28,15 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "XDEL", arity: -3, flags: WRITE_FAST, keys: Keys::FIRST, run: xdel },
     Command { name: "XREAD", arity: -4, flags: Flags::READONLY, keys: Keys::Streams, run: xread },
     Command { name: "XSETID", arity: -3, flags: ADD, keys: Keys::FIRST, run: xsetid },
-    Command {
-        name: "XINFO",
-        arity: -2,
-        flags: Flags::READONLY,
-        keys: Keys::Range { first: 2, last: 2, step: 1 },
-        run: xinfo,
-    },
+    Command::new("XINFO", -2, Flags::CONTAINER, resolve::container),
 ];
 
-const XINFO: &[Subcommand] = &[
-    Subcommand { name: "STREAM", arity: -3, run: xinfo_stream },
-    Subcommand { name: "GROUPS", arity: 3, run: stream_groups::xinfo_groups },
-    Subcommand { name: "CONSUMERS", arity: 4, run: stream_groups::xinfo_consumers },
+/// The subcommands of XINFO.
+pub const XINFO: &[Command] = &[
+    Command::new("XINFO|STREAM", -3, Flags::READONLY, xinfo_stream).on(Keys::SECOND),
+    Command::new("XINFO|GROUPS", 3, Flags::READONLY, stream_groups::xinfo_groups).on(Keys::SECOND),
+    Command::new("XINFO|CONSUMERS", 4, Flags::READONLY, stream_groups::xinfo_consumers).on(Keys::SECOND),
+    Command::new("XINFO|HELP", 2, Flags::NONE, reference::help),
 ];
 
 const INVALID_ID: ErrorReply = ErrorReply::new("ERR Invalid stream ID specified as stream command argument");
@@ -519,10 +512,6 @@ pub(super) fn by_stream(cx: &Context<'_>, streams: Vec<(Reply, Reply)>) -> Reply
         return Reply::Map(streams);
     }
     Reply::Array(streams.into_iter().map(|(key, entries)| Reply::Array(vec![key, entries])).collect())
-}
-
-fn xinfo(cx: &mut Context<'_>) -> CommandResult {
-    dispatch(cx, "xinfo", XINFO)
 }
 
 const UNKNOWN_FORM: ErrorReply =

@@ -5,12 +5,14 @@ use crate::engine::{CommandResult, Context, ErrorReply, Reply};
 
 const CONTROL: Flags = Flags::NOSCRIPT.and(Flags::FAST).and(Flags::ALLOW_BUSY);
 
+const BEGIN: Flags = CONTROL.and(Flags::NO_MULTI);
+
 /// The family.
 pub const COMMANDS: &[Command] = &[
-    Command { name: "MULTI", arity: 1, flags: CONTROL, keys: Keys::None, run: multi },
+    Command { name: "MULTI", arity: 1, flags: BEGIN, keys: Keys::None, run: multi },
     Command { name: "EXEC", arity: 1, flags: Flags::NOSCRIPT, keys: Keys::None, run: exec },
     Command { name: "DISCARD", arity: 1, flags: CONTROL, keys: Keys::None, run: discard },
-    Command { name: "WATCH", arity: -2, flags: CONTROL, keys: Keys::ALL, run: watch },
+    Command { name: "WATCH", arity: -2, flags: BEGIN, keys: Keys::ALL, run: watch },
     Command { name: "UNWATCH", arity: 1, flags: CONTROL, keys: Keys::None, run: unwatch },
 ];
 

@@ -1,0 +1,113 @@
+//! COMMAND: what a server tells about its commands.
+
+use bytes::Bytes;
+
+use super::{Command, FAMILIES, Flags, key_specs, parse::is, reference, resolve, resolve::wrong_arity};
+use crate::engine::{CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX, glob};
+
+/// The family.
+pub const COMMANDS: &[Command] = &[Command::new("COMMAND", -1, Flags::CONTAINER, every_info)];
+
+/// The subcommands of COMMAND.
+pub const COMMAND: &[Command] = &[
+    Command::new("COMMAND|COUNT", 2, Flags::NONE, count),
+    Command::new("COMMAND|DOCS", -2, Flags::NONE, docs),
+    Command::new("COMMAND|GETKEYS", -3, Flags::NONE, getkeys),
+    Command::new("COMMAND|GETKEYSANDFLAGS", -3, Flags::NONE, getkeysandflags),
+    Command::new("COMMAND|HELP", 2, Flags::NONE, reference::help),
+    Command::new("COMMAND|INFO", -2, Flags::NONE, info),
+    Command::new("COMMAND|LIST", -2, Flags::NONE, list),
+];
+
+/// The commands that are not within another.
+fn all() -> impl Iterator<Item = &'static Command> {
+    FAMILIES.iter().copied().flatten()
+}
+
+fn count(_: &mut Context<'_>) -> CommandResult {
+    Ok(Reply::Int(all().count() as i64))
+}
+
+fn every_info(cx: &mut Context<'_>) -> CommandResult {
+    let info = &reference::of(cx.engine.dialect()).info;
+    let told = all().filter_map(|command| info.get(command.lower_name().as_bytes()).cloned());
+    Ok(Reply::Array(told.collect()))
+}
+
+fn info(cx: &mut Context<'_>) -> CommandResult {
+    if cx.args.len() == 2 {
+        return every_info(cx);
+    }
+    let info = &reference::of(cx.engine.dialect()).info;
+    let told = cx.args[2..].iter().map(|name| info.get(&*name.to_ascii_lowercase()).cloned());
+    Ok(Reply::Array(told.map(|told| told.unwrap_or(Reply::NullArray)).collect()))
+}
+
+fn docs(cx: &mut Context<'_>) -> CommandResult {
+    let docs = &reference::of(cx.engine.dialect()).docs;
+    let names: Vec<Vec<u8>> = match &cx.args[2..] {
+        [] => all().map(|command| command.lower_name().into()).collect(),
+        names => names.iter().map(|name| name.to_ascii_lowercase()).collect(),
+    };
+    let told = names.iter().filter_map(|name| docs.get_key_value(&name[..]));
+    Ok(Reply::Map(told.map(|(name, told)| (Reply::Bulk(name.clone()), told.clone())).collect()))
+}
+
+fn list(cx: &mut Context<'_>) -> CommandResult {
+    let wanted: Box<dyn Fn(&Bytes, &Reply) -> bool> = match cx.args[2..] {
+        [] => Box::new(|_, _| true),
+        [by, kind, which] if is(by, "FILTERBY") => match kind {
+            // There are no modules.
+            kind if is(kind, "MODULE") => Box::new(|_, _| false),
+            kind if is(kind, "ACLCAT") => {
+                let category = format!("@{}", String::from_utf8_lossy(which).to_ascii_lowercase());
+                Box::new(move |_, told| has_category(told, &category))
+            }
+            kind if is(kind, "PATTERN") => {
+                let pattern = which.to_ascii_lowercase();
+                Box::new(move |name, _| glob::matches(&pattern, name))
+            }
+            _ => return Err(SYNTAX),
+        },
+        _ => return Err(SYNTAX),
+    };
+    let info = &reference::of(cx.engine.dialect()).info;
+    let names = info.iter().filter(|(name, told)| wanted(name, told)).map(|(name, _)| name);
+    Ok(Reply::bulks(names))
+}
+
+fn has_category(told: &Reply, category: &str) -> bool {
+    let Reply::Array(parts) = told else { return false };
+    let Some(Reply::Set(categories)) = parts.get(6) else { return false };
+    categories.contains(&Reply::Status(category.to_owned().into()))
+}
+
+fn getkeys(cx: &mut Context<'_>) -> CommandResult {
+    let keys = keys(cx, "command|getkeys")?;
+    Ok(Reply::Array(keys.into_iter().map(|(key, _)| Reply::bulk(key)).collect()))
+}
+
+fn getkeysandflags(cx: &mut Context<'_>) -> CommandResult {
+    let keys = keys(cx, "command|getkeysandflags")?;
+    let pair = |(key, flags)| Reply::Array(vec![Reply::bulk(key), Reply::Set(flags)]);
+    Ok(Reply::Array(keys.into_iter().map(pair).collect()))
+}
+
+/// The keys of the command that follows, each with what is done to it.
+fn keys<'a>(cx: &Context<'a>, asking: &str) -> Result<Vec<(&'a [u8], Vec<Reply>)>, ErrorReply> {
+    let (args, dialect) = (&cx.args[2..], cx.engine.dialect());
+    if dialect == Dialect::Redis7 && args.len() < 2 {
+        return Err(wrong_arity(asking));
+    }
+    let command =
+        resolve::lookup(dialect, args).map_err(|_| ErrorReply::new("ERR Invalid command specified"))?;
+    let name = command.lower_name();
+    let specs = reference::of(dialect).info.get(name.as_bytes()).map(key_specs::of).unwrap_or_default();
+    if specs.is_empty() {
+        return Err(ErrorReply::new("ERR The command has no key arguments"));
+    }
+    if !command.takes(args.len()) {
+        return Err(ErrorReply::new("ERR Invalid number of arguments specified for command"));
+    }
+    key_specs::keys(specs, args).ok_or(ErrorReply::new("ERR Invalid arguments specified for command"))
+}

@@ -1,0 +1,106 @@
+//! Which command a request names: `GET`, or `CLIENT LIST` within `CLIENT`. Whatever is wrong with a request's name and
+//! the count of its arguments is found here, before anything looks at it closely.
+
+use super::{Command, Flags, find};
+use crate::engine::{CommandResult, Context, Dialect, ErrorReply};
+
+/// Why a request is no command.
+#[derive(Clone, Copy)]
+pub enum Unresolved {
+    /// There is no such command.
+    Command,
+    /// This one has no such subcommand.
+    Subcommand(&'static Command),
+    /// This one takes another number of arguments.
+    Arity(&'static Command),
+}
+
+/// Finds the command or subcommand that `args` names, and checks its arity.
+#[inline]
+pub fn resolve(dialect: Dialect, args: &[&[u8]]) -> Result<&'static Command, Unresolved> {
+    let command = lookup(dialect, args)?;
+    if command.takes(args.len()) { Ok(command) } else { Err(Unresolved::Arity(command)) }
+}
+
+/// Finds the command or subcommand that `args` names, however many there are.
+#[inline]
+pub fn lookup(dialect: Dialect, args: &[&[u8]]) -> Result<&'static Command, Unresolved> {
+    let command = find(args.first().copied().unwrap_or_default()).ok_or(Unresolved::Command)?;
+    match args.get(1) {
+        Some(name) if command.flags.has(Flags::CONTAINER) => {
+            subcommand(dialect, command, name).ok_or(Unresolved::Subcommand(command))
+        }
+        _ => Ok(command),
+    }
+}
+
+/// The subcommand of this name, in any case, if a server of the dialect has it.
+pub fn subcommand(dialect: Dialect, container: &Command, name: &[u8]) -> Option<&'static Command> {
+    container
+        .subcommands(dialect)
+        .find(|subcommand| subcommand.own_name().as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// What runs a container that no subcommand was found for.
+pub fn container(cx: &mut Context<'_>) -> CommandResult {
+    Err(unknown_subcommand(cx.arg(0), cx.opt(1).unwrap_or_default()))
+}
+
+impl Unresolved {
+    /// As a client is told of it.
+    pub fn to_client(self, args: &[&[u8]]) -> ErrorReply {
+        match self {
+            Unresolved::Command => unknown_command(args),
+            Unresolved::Subcommand(command) => {
+                unknown_subcommand(command.name.as_bytes(), args.get(1).copied().unwrap_or_default())
+            }
+            Unresolved::Arity(command) => wrong_arity(&command.lower_name()),
+        }
+    }
+
+    /// As a script is told of it.
+    pub fn to_script(self, dialect: Dialect) -> ErrorReply {
+        match self {
+            Unresolved::Command | Unresolved::Subcommand(_) => ErrorReply::new(match dialect {
+                Dialect::Valkey8 => "ERR Unknown command called from script",
+                Dialect::Redis7 => "ERR Unknown Redis command called from script",
+            }),
+            Unresolved::Arity(_) => wrong_arity_in_script(dialect),
+        }
+    }
+}
+
+fn unknown_command(args: &[&[u8]]) -> ErrorReply {
+    let name = ErrorReply::quote(args.first().copied().unwrap_or_default());
+    let mut rest = String::new();
+    for arg in args.iter().skip(1) {
+        if rest.len() >= 128 {
+            break;
+        }
+        let room = 128 - rest.len();
+        let text: String = ErrorReply::quote(arg).chars().take(room).collect();
+        rest.push_str(&format!("'{text}' "));
+    }
+    let name: String = name.chars().take(128).collect();
+    format!("ERR unknown command '{name}', with args beginning with: {rest}").into()
+}
+
+/// There is no such subcommand.
+pub fn unknown_subcommand(container: &[u8], name: &[u8]) -> ErrorReply {
+    let name: String = ErrorReply::quote(name).chars().take(128).collect();
+    let container = ErrorReply::quote(container).to_ascii_uppercase();
+    format!("ERR unknown subcommand '{name}'. Try {container} HELP.").into()
+}
+
+/// `ERR wrong number of arguments for 'get' command`; subcommands are written `client|id`.
+pub fn wrong_arity(name: &str) -> ErrorReply {
+    format!("ERR wrong number of arguments for '{name}' command").into()
+}
+
+/// As [`wrong_arity`], with the words that a script sees.
+pub fn wrong_arity_in_script(dialect: Dialect) -> ErrorReply {
+    ErrorReply::new(match dialect {
+        Dialect::Valkey8 => "ERR Wrong number of args calling command from script",
+        Dialect::Redis7 => "ERR Wrong number of args calling Redis command from script",
+    })
+}
