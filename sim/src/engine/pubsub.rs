@@ -70,6 +70,11 @@ impl PubSub {
         self.outbox.len() - before
     }
 
+    /// Sends something to one connection.
+    pub fn send(&mut self, id: u64, reply: Reply) {
+        self.outbox.push((id, reply));
+    }
+
     /// The channels that someone listens to.
     pub fn active_channels(&self) -> impl Iterator<Item = &Bytes> {
         self.channels.keys()
@@ -116,11 +121,6 @@ impl Engine {
     /// The messages published since the last call, each with the id of the session that it goes to.
     pub fn take_deliveries(&mut self) -> Vec<(u64, Reply)> {
         std::mem::take(&mut self.pubsub.outbox)
-    }
-
-    /// The ids of the sessions that `CLIENT KILL` asked to close since the last call.
-    pub fn take_killed(&mut self) -> Vec<u64> {
-        self.clients.take_killed()
     }
 }
 

@@ -59,7 +59,6 @@ fn listen(cx: &mut Context<'_>, kind: Kind, verb: &'static str) -> CommandResult
         cx.engine.pubsub.subscribe(kind, &name, cx.session);
         acknowledge(cx, verb, Reply::Bulk(name));
     }
-    note(cx);
     Ok(Reply::Nothing)
 }
 
@@ -75,7 +74,6 @@ fn leave(cx: &mut Context<'_>, kind: Kind, verb: &'static str) -> CommandResult 
         cx.engine.pubsub.unsubscribe(kind, &name, cx.session);
         acknowledge(cx, verb, Reply::Bulk(name));
     }
-    note(cx);
     Ok(Reply::Nothing)
 }
 
@@ -84,10 +82,6 @@ fn acknowledge(cx: &mut Context<'_>, verb: &'static str, name: Reply) {
     let verb = Reply::Bulk(Bytes::from_static(verb.as_bytes()));
     let count = Reply::Int(cx.session.subscriptions() as i64);
     cx.session.pushes.push_back(Reply::Push(vec![verb, name, count]));
-}
-
-fn note(cx: &mut Context<'_>) {
-    cx.engine.clients.update(cx.session, cx.engine.dialect);
 }
 
 fn channels(cx: &mut Context<'_>) -> CommandResult {
