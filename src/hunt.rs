@@ -106,7 +106,7 @@ pub struct Report {
     pub passed: u64,
     /// Known findings that were met again, by slug.
     pub known: BTreeMap<String, u64>,
-    /// The first token.
+    /// The first token of its share.
     pub first_token: String,
     /// The last token that was run.
     pub last_token: String,
@@ -176,14 +176,22 @@ impl Hunt {
 
     /// The next seed of this hunt's share.
     fn take(&self, next: &AtomicU64, started: Instant) -> Option<u64> {
-        let nth = next.fetch_add(1, Ordering::Relaxed);
-        let (share, shares) = self.shard;
-        let place = nth * shares + (share - 1);
+        let place = self.place(next.fetch_add(1, Ordering::Relaxed));
         let more = match self.until {
             Until::Seeds(seeds) => place < seeds,
             Until::Elapsed(limit) => started.elapsed() < limit,
         };
-        more.then(|| self.first.seed().wrapping_add(place))
+        more.then(|| self.seed(place))
+    }
+
+    /// Where the nth seed of this hunt's share stands among all seeds.
+    fn place(&self, nth: u64) -> u64 {
+        let (share, shares) = self.shard;
+        nth * shares + (share - 1)
+    }
+
+    fn seed(&self, place: u64) -> u64 {
+        self.first.seed().wrapping_add(place)
     }
 
     fn judge(&self, seed: u64) -> Result<Judged, RunError> {
@@ -236,7 +244,7 @@ impl<'a> Gather<'a> {
             hunt,
             known,
             seeds: 0,
-            last_seed: hunt.first.seed(),
+            last_seed: hunt.seed(hunt.place(0)),
             failed_seeds: 0,
             known_met: BTreeMap::new(),
             found: BTreeMap::new(),
@@ -301,7 +309,7 @@ impl<'a> Gather<'a> {
             seeds: self.seeds,
             passed: self.seeds - self.failed_seeds,
             known: self.known_met,
-            first_token: self.hunt.first.to_string(),
+            first_token: token(self.hunt.seed(self.hunt.place(0))).to_string(),
             last_token: token(self.last_seed).to_string(),
             violations,
             reach: self.reach,

@@ -121,6 +121,24 @@ fn the_json_of_a_hunt_has_the_documented_names() {
 }
 
 #[test]
+fn the_shards_of_a_hunt_are_the_hunt_in_parts() {
+    let report = |name: &str, shard: &str| -> serde_json::Value {
+        let path = scratch(name);
+        let path = path.to_str().expect("a path in UTF-8");
+        grantsim(&["hunt", "--seeds", "5", "--shard", shard, "--json", path]).succeeds();
+        serde_json::from_str(&fs::read_to_string(path).expect("the report was written")).expect("JSON")
+    };
+    let (whole, odd, even) =
+        (report("1-1.json", "1/1"), report("1-2.json", "1/2"), report("2-2.json", "2/2"));
+    let number = |report: &serde_json::Value, name: &str| report[name].as_u64().expect("a number");
+    for name in ["seeds", "passed", "grants", "claims", "events"] {
+        assert_eq!(number(&odd, name) + number(&even, name), number(&whole, name), "{name}");
+    }
+    assert_eq!([&odd["first_token"], &odd["last_token"]], [&whole["first_token"], &whole["last_token"]]);
+    assert_ne!(even["first_token"], whole["first_token"], "a shard begins where its first seed is");
+}
+
+#[test]
 fn a_violation_in_the_json_names_its_property_fingerprint_token_and_message() {
     let path = scratch("mutant.json");
     let path = path.to_str().expect("a path in UTF-8");

@@ -1,8 +1,8 @@
 //! What only a real server can say: every mutant of every library loads, and the typed calls carry a whole life of
 //! an execution through the published library and through minimal.lua.
 //!
-//! Needs `redis-server`; without it the tests say that they compared nothing. Whether a mutant is *killed* is for the
-//! hunts to show.
+//! Each test runs on `valkey-server` and on `redis-server`; where one of them is missing it says that it compared nothing.
+//! Whether a mutant is *killed* is for the hunts to show.
 
 use ff_core::types::*;
 use grantsim::{
@@ -11,20 +11,44 @@ use grantsim::{
     protocol::*,
 };
 use uuid::Uuid;
-use valkey_sim::engine::{Reply, UnixMicros};
+use valkey_sim::engine::{Dialect, Reply, UnixMicros};
 
 #[path = "../sim/tests/support/mod.rs"]
 mod support;
 
 use support::{real::Real, server::Server as _};
 
+/// Makes two tests of each of these, one for each dialect's server.
+macro_rules! on_each_server {
+    ($($claim:ident),+ $(,)?) => {
+        mod on_valkey {
+            use super::*;
+            $(#[test] fn $claim() { super::$claim(Dialect::Valkey8) })+
+        }
+        mod on_redis {
+            use super::*;
+            $(#[test] fn $claim() { super::$claim(Dialect::Redis7) })+
+        }
+    };
+}
+
+on_each_server! {
+    every_mutant_of_every_library_loads,
+    an_execution_is_created_granted_claimed_renewed_and_completed_by_either_library,
+    an_expired_lease_is_marked_and_the_next_one_has_a_higher_epoch_in_either_library,
+    the_published_library_fails_delays_promotes_blocks_revokes_cancels_and_replays,
+    quotas_and_budgets_and_the_worker_registry_answer_in_their_own_words,
+    a_suspended_execution_is_resumed_and_claimed_with_the_same_attempt,
+    a_member_of_a_flow_waits_for_another_and_goes_on_when_that_has_succeeded,
+}
+
 /// A server with one connection, and typed calls on it.
 struct Server(Real);
 
 impl Server {
     /// `None` where there is no server to start.
-    fn start(what: &str) -> Option<Self> {
-        Real::start(what).map(Self)
+    fn start(dialect: Dialect, what: &str) -> Option<Self> {
+        Real::start(dialect, what).map(Self)
     }
 
     /// Sends a command and reads its outcome.
@@ -50,9 +74,8 @@ fn libraries() -> [Library; 2] {
     [Library::published(), Library::from_file(minimal).unwrap()]
 }
 
-#[test]
-fn every_mutant_of_every_library_loads() {
-    let Some(mut server) = Server::start("mutants") else { return };
+fn every_mutant_of_every_library_loads(dialect: Dialect) {
+    let Some(mut server) = Server::start(dialect, "mutants") else { return };
     for library in libraries() {
         let functions = server.load(&library);
         let version = server.run(&library_version());
@@ -159,9 +182,8 @@ impl Life {
     }
 }
 
-#[test]
-fn an_execution_is_created_granted_claimed_renewed_and_completed_by_either_library() {
-    let Some(mut server) = Server::start("cycle") else { return };
+fn an_execution_is_created_granted_claimed_renewed_and_completed_by_either_library(dialect: Dialect) {
+    let Some(mut server) = Server::start(dialect, "cycle") else { return };
     for library in libraries() {
         server.send(&["FLUSHALL"]);
         let mut life = Life::new(1, &server.load(&library));
@@ -186,9 +208,8 @@ fn an_execution_is_created_granted_claimed_renewed_and_completed_by_either_libra
     }
 }
 
-#[test]
-fn an_expired_lease_is_marked_and_the_next_one_has_a_higher_epoch_in_either_library() {
-    let Some(mut server) = Server::start("expiry") else { return };
+fn an_expired_lease_is_marked_and_the_next_one_has_a_higher_epoch_in_either_library(dialect: Dialect) {
+    let Some(mut server) = Server::start(dialect, "expiry") else { return };
     for library in libraries() {
         server.send(&["FLUSHALL"]);
         let mut life = Life::new(1, &server.load(&library));
@@ -217,9 +238,8 @@ fn an_expired_lease_is_marked_and_the_next_one_has_a_higher_epoch_in_either_libr
     }
 }
 
-#[test]
-fn the_published_library_fails_delays_promotes_blocks_revokes_cancels_and_replays() {
-    let Some(mut server) = Server::start("moves") else { return };
+fn the_published_library_fails_delays_promotes_blocks_revokes_cancels_and_replays(dialect: Dialect) {
+    let Some(mut server) = Server::start(dialect, "moves") else { return };
     let functions = server.load(&Library::published());
     let now = server.run(&server_time()).unwrap();
     let later = Millis(3_600_000).after(now);
@@ -287,9 +307,8 @@ fn the_published_library_fails_delays_promotes_blocks_revokes_cancels_and_replay
     assert_eq!(server.run(&revoke), Ok(RevokeLeaseOutcome::AlreadyRevoked));
 }
 
-#[test]
-fn quotas_and_budgets_and_the_worker_registry_answer_in_their_own_words() {
-    let Some(mut server) = Server::start("limits") else { return };
+fn quotas_and_budgets_and_the_worker_registry_answer_in_their_own_words(dialect: Dialect) {
+    let Some(mut server) = Server::start(dialect, "limits") else { return };
     server.load(&Library::published());
     let now = server.run(&server_time()).unwrap();
     let execution_id = ExecutionId::parse(&format!("{{fp:7}}:{}", Uuid::from_u128(1))).unwrap();
@@ -360,9 +379,8 @@ fn quotas_and_budgets_and_the_worker_registry_answer_in_their_own_words() {
     assert_eq!(server.run(&heartbeat), Ok(HeartbeatWorkerOutcome::Refreshed(Millis(60_000))));
 }
 
-#[test]
-fn a_suspended_execution_is_resumed_and_claimed_with_the_same_attempt() {
-    let Some(mut server) = Server::start("suspension") else { return };
+fn a_suspended_execution_is_resumed_and_claimed_with_the_same_attempt(dialect: Dialect) {
+    let Some(mut server) = Server::start(dialect, "suspension") else { return };
     let mut life = Life::new(1, &server.load(&Library::published()));
     let keys = ExecutionKeys::of(&life.execution_id);
     server.send(&["HSET", &keys.index.waitpoint_hmac_secrets(), "current_kid", "k1", "secret:k1", "abcd"]);
@@ -423,9 +441,8 @@ fn a_suspended_execution_is_resumed_and_claimed_with_the_same_attempt() {
     assert_eq!((&resumed.attempt_id, resumed.attempt_index), (&lease.attempt_id, lease.attempt_index));
 }
 
-#[test]
-fn a_member_of_a_flow_waits_for_another_and_goes_on_when_that_has_succeeded() {
-    let Some(mut server) = Server::start("flow") else { return };
+fn a_member_of_a_flow_waits_for_another_and_goes_on_when_that_has_succeeded(dialect: Dialect) {
+    let Some(mut server) = Server::start(dialect, "flow") else { return };
     let functions = server.load(&Library::published());
     let now = server.run(&server_time()).unwrap();
     let (upstream, downstream) = (Life::new(1, &functions), Life::new(2, &functions));

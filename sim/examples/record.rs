@@ -1,7 +1,8 @@
-//! Records a transcript: runs a script of commands on a real server and prints them with its replies.
+//! Records a transcript: runs a script of commands on the real server of a dialect and prints them with its replies.
 //!
-//! `cargo run -p valkey-sim --example record -- script.txt > fixtures/transcripts/name.txt`. A transcript is a script,
-//! too: its replies are left out and asked for anew. The format is described in `tests/support/transcript.rs`.
+//! `cargo run -p valkey-sim --example record -- valkey-8 script.txt > fixtures/transcripts/valkey-8/name.txt`. A
+//! transcript is a script, too: its replies are left out and asked for anew. The format is described in
+//! `tests/support/transcript.rs`.
 
 use std::process::ExitCode;
 
@@ -9,20 +10,31 @@ use std::process::ExitCode;
 mod support;
 
 use support::{real::Real, transcript};
+use valkey_sim::engine::Dialect;
 
 fn main() -> ExitCode {
-    let Some(path) = std::env::args().nth(1) else {
-        eprintln!("usage: record SCRIPT");
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [dialect, path] = &args[..] else {
+        eprintln!("usage: record DIALECT SCRIPT");
         return ExitCode::from(2);
     };
-    let script = match std::fs::read_to_string(&path) {
+    let dialect: Dialect = match dialect.parse() {
+        Ok(dialect) => dialect,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    let script = match std::fs::read_to_string(path) {
         Ok(script) => script,
         Err(error) => {
             eprintln!("cannot read {path}: {error}");
             return ExitCode::from(2);
         }
     };
-    let Some(mut server) = Real::start(&format!("{path} is not recorded")) else { return ExitCode::FAILURE };
+    let Some(mut server) = Real::start(dialect, &format!("{path} is not recorded")) else {
+        return ExitCode::FAILURE;
+    };
     print!("{}", transcript::record(&script, &mut server));
     ExitCode::SUCCESS
 }

@@ -1,5 +1,5 @@
 //! Records what a real server tells about the commands that the engine has:
-//! `cargo run -p valkey-sim --example record_commands > sim/src/engine/commands/reference/valkey-8.resp`.
+//! `cargo run -p valkey-sim --example record_commands -- valkey-8 > sim/src/engine/commands/reference/valkey-8.resp`.
 //!
 //! Three maps from names to replies, as RESP3: of `COMMAND INFO`, of `COMMAND DOCS` and of each container's `HELP`.
 //! Subcommands that the engine does not have are left out.
@@ -22,9 +22,15 @@ use valkey_sim::{
 };
 
 fn main() -> ExitCode {
-    let Some(mut server) = Real::start("nothing is recorded") else { return ExitCode::FAILURE };
+    let dialect = match std::env::args().nth(1).unwrap_or_default().parse() {
+        Ok(dialect) => dialect,
+        Err(error) => {
+            eprintln!("usage: record_commands DIALECT\n{error}");
+            return ExitCode::from(2);
+        }
+    };
+    let Some(mut server) = Real::start(dialect, "nothing is recorded") else { return ExitCode::FAILURE };
     server.send(&["HELLO", "3"]);
-    let dialect = server.dialect();
     let commands: Vec<&Command> =
         FAMILIES.iter().copied().flatten().filter(|command| command.name != "SIM").collect();
     let (mut info, mut docs, mut help) = (Vec::new(), Vec::new(), Vec::new());

@@ -1,5 +1,5 @@
-//! The engine answers as a real server does: random sequences of commands, run on both with the same clock, get the
-//! same replies and leave the same keys, types, expiries and contents.
+//! The engine answers as the real server of its dialect does: random sequences of commands, run on both with the same
+//! clock, get the same replies and leave the same keys, types, expiries and contents.
 //!
 //! `PROPTEST_CASES` says how many sequences. What differs is shrunk and printed as a transcript.
 
@@ -12,14 +12,24 @@ use proptest::{
     test_runner::{Config, RngSeed, TestRunner},
 };
 use support::{commands, compare::compare, real::Real, simulated::Simulated};
+use valkey_sim::engine::Dialect;
 
 /// The fewest sequences that a test runs, which take about a second.
 const CASES: u32 = 64;
 
 #[test]
-fn random_sequences_of_commands_do_on_the_engine_what_they_do_on_a_real_server() {
-    let Some(real) = Real::start("random sequences of commands") else { return };
-    let ours = Simulated::new(real.dialect());
+fn random_sequences_of_commands_do_on_the_engine_what_they_do_on_valkey() {
+    compare_with(Dialect::Valkey8);
+}
+
+#[test]
+fn random_sequences_of_commands_do_on_the_engine_what_they_do_on_redis() {
+    compare_with(Dialect::Redis7);
+}
+
+fn compare_with(dialect: Dialect) {
+    let Some(real) = Real::start(dialect, "random sequences of commands") else { return };
+    let ours = Simulated::new(dialect);
     let given = std::env::var_os("PROPTEST_CASES").is_some();
     let default = Config::default();
     let cases = if given { default.cases } else { CASES };
@@ -33,6 +43,6 @@ fn random_sequences_of_commands_do_on_the_engine_what_they_do_on_a_real_server()
         let (real, ours) = &mut *servers.borrow_mut();
         compare(real, ours, &steps).map_err(TestCaseError::fail)
     });
-    eprintln!("{cases} sequences, {} steps compared", compared.get());
+    eprintln!("{dialect}: {cases} sequences, {} steps compared", compared.get());
     outcome.unwrap_or_else(|error| panic!("{error}"));
 }

@@ -4,27 +4,15 @@
 
 #[path = "common/program.rs"]
 mod program;
+#[path = "common/world.rs"]
+mod world;
 
-use std::{
-    io,
-    pin::Pin,
-    task::{Context, Poll},
-    thread,
-    time::Duration,
-};
+use std::{thread, time::Duration};
 
-use madsim::{runtime::Runtime, task::spawn_local};
+use madsim::runtime::Runtime;
 use program::Program;
-use redis::{AsyncCommands, RedisConnectionInfo, RedisResult, Value, aio::MultiplexedConnection};
-use send_wrapper::SendWrapper;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use valkey_sim::{
-    clock::Clock,
-    engine::{Dialect, Engine, UnixMicros},
-    link::{self, HostId, Latency, Network, NodeTime},
-    lua::Interpreter,
-    server::Server,
-};
+use redis::{AsyncCommands, RedisResult, Value};
+use valkey_sim::link::HostId;
 
 /// What a program does with redis-rs: single commands, a pipeline, a stream, a function.
 async fn works_a_shift(connection: &mut impl AsyncCommands) -> RedisResult<()> {
@@ -82,57 +70,10 @@ fn works_over_a_socket_and_sees_the_clock_turned() {
     }
 }
 
-/// redis-rs asks for a stream that may move to another thread. A world has one thread only.
-struct OnOneThread(SendWrapper<link::Stream>);
-
-impl AsyncRead for OnOneThread {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for OnOneThread {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0).poll_shutdown(cx)
-    }
-}
-
-const CLIENT: HostId = HostId(1);
-const SERVER: HostId = HostId(2);
-
 /// One client's shift in a world of its own; returns how long it took there, and the digest of what it left.
 async fn shift_in_a_world(seed: u64) -> (u64, String) {
-    let network = Network::new(seed, Latency { base_us: 500, jitter_us: 300, ..Latency::default() });
-    let clock = Clock::starting_at(UnixMicros::from_millis(1_700_000_000_000));
-    let engine = Engine::new(Dialect::Valkey8, Interpreter::default());
-    let server = Server::new(engine, NodeTime::new(clock, network.world().clone()), ());
-    let listener = network.listen(SERVER);
-    spawn_local(async move {
-        loop {
-            let serving = server.connection(listener.accept().await);
-            spawn_local(async move { drop(serving.await) });
-        }
-    });
-
-    let stream = OnOneThread(SendWrapper::new(network.connect(CLIENT, SERVER).await.unwrap()));
-    // Its own timeouts look for a tokio runtime, which a simulated node has not.
-    let config = redis::AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-    let info = RedisConnectionInfo::default();
-    let opening = MultiplexedConnection::new_with_config(&info, stream, config);
-    let (mut connection, driver) = opening.await.unwrap();
-    spawn_local(driver);
+    let network = world::serve(seed);
+    let mut connection = world::connect(&network, HostId(1)).await;
     works_a_shift(&mut connection).await.unwrap();
 
     let _: () = connection.pset_ex("grant", "g", 50).await.unwrap();

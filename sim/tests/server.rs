@@ -204,6 +204,36 @@ fn a_message_reaches_those_who_listen() {
 }
 
 #[test]
+fn a_shards_channels_are_a_world_of_their_own() {
+    let mut world = World::new();
+    let (mut listener, mut speaker) = (world.connect(), world.connect());
+    world.exchange(&mut listener, b"SUBSCRIBE news\r\n");
+    let count =
+        |verb: &str, count| Reply::Array(vec![Reply::bulk(verb), Reply::bulk("news"), Reply::Int(count)]);
+    assert_eq!(world.exchange(&mut listener, b"SSUBSCRIBE news\r\n"), [count("ssubscribe", 1)]);
+    let said = b"SPUBLISH news hi\r\nPUBSUB SHARDCHANNELS\r\nPUBSUB SHARDNUMSUB news x\r\n";
+    let numbers = vec![Reply::bulk("news"), Reply::Int(1), Reply::bulk("x"), Reply::Int(0)];
+    assert_eq!(world.exchange(&mut speaker, said), [Reply::Int(1), array(["news"]), Reply::Array(numbers)]);
+    assert_eq!(listener.replies(), [array(["smessage", "news", "hi"])]);
+    let left = world.exchange(&mut listener, b"SUNSUBSCRIBE news\r\nUNSUBSCRIBE news\r\n");
+    assert_eq!(left, [count("sunsubscribe", 0), count("unsubscribe", 0)]);
+    let refused = world.exchange(&mut speaker, b"MULTI\r\nSSUBSCRIBE news\r\nEXEC\r\n");
+    let error = Reply::Error("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client".to_owned().into());
+    assert_eq!(refused[2], Reply::Array(vec![error]));
+}
+
+#[test]
+fn who_is_not_subscribed_cannot_unsubscribe_in_valkey_8() {
+    let mut world = World::new();
+    let mut client = world.connect();
+    let refused = world.exchange(&mut client, b"UNSUBSCRIBE\r\nMULTI\r\nPUNSUBSCRIBE x*\r\nEXEC\r\n");
+    let refusal =
+        |verb| Reply::Error(format!("NOSUB '{verb}' command executed not in subscribed mode").into());
+    assert_eq!([&refused[0], &refused[2]], [&refusal("unsubscribe"), &refusal("punsubscribe")]);
+    assert!(refused[3].error().is_some_and(|error| error.0.starts_with("EXECABORT")));
+}
+
+#[test]
 fn xread_block_is_woken_by_xadd() {
     let mut world = World::new();
     let (mut reader, mut writer) = (world.connect(), world.connect());

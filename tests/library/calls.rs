@@ -13,13 +13,11 @@ use ff_core::{
 };
 use grantsim::{grant::Millis, protocol::*};
 use uuid::Uuid;
-use valkey_sim::engine::{Reply, UnixMicros};
+use valkey_sim::engine::UnixMicros;
 
-use super::support::{
-    choices::Choices,
-    server::{Args, Server},
-    simulated::Simulated,
-    transcript::START,
+use super::{
+    support::{choices::Choices, server::Args, simulated::Simulated, transcript::START},
+    who::{PARTITION, Who, execution, field, is_member},
 };
 
 /// Every function that the library registers.
@@ -85,9 +83,6 @@ pub const FUNCTIONS: [&str; 59] = [
     "ff_version",
 ];
 
-/// The partition of everything that has one.
-const PARTITION: u16 = 7;
-
 /// One step of a sequence.
 pub enum Step {
     /// The clock is turned.
@@ -103,13 +98,11 @@ pub struct World {
     drawn: u128,
     /// The last call: it may be repeated.
     last: Option<Args>,
-    /// Tokens that suspensions and waitpoints answered.
-    tokens: Vec<String>,
 }
 
 impl Default for World {
     fn default() -> Self {
-        Self { now: START, drawn: 0, last: None, tokens: Vec::new() }
+        Self { now: START, drawn: 0, last: None }
     }
 }
 
@@ -132,7 +125,7 @@ impl World {
             return Step::Call(last.clone());
         }
         let who = Who::draw(&mut draw, ours);
-        let function = if draw.below(3) < 2 { draw.of(fitting(&who, ours)) } else { draw.of(&FUNCTIONS) };
+        let function = if draw.below(3) < 2 { draw.of(who.fitting(ours)) } else { draw.of(&FUNCTIONS) };
         let mut args = self.call(function, &who, &mut draw, ours);
         malform(&mut args, &mut draw);
         self.last = Some(args.clone());
@@ -144,17 +137,6 @@ impl World {
         let mut draw = Choices::new(&[]);
         let who = Who::draw(&mut draw, ours);
         Step::Call(self.call(function, &who, &mut draw, ours))
-    }
-
-    /// Takes note of what a reply told.
-    pub fn learn(&mut self, args: &Args, reply: &Reply) {
-        let told =
-            [&b"ff_suspend_execution"[..], b"ff_create_pending_waitpoint"].contains(&args[1].as_slice());
-        if let (true, Reply::Array(items)) = (told, reply)
-            && let Some(Reply::Bulk(token)) = items.last()
-        {
-            self.tokens.push(String::from_utf8_lossy(token).into_owned());
-        }
     }
 
     /// A call of a function, valid as far as the world's state allows.
@@ -205,13 +187,13 @@ impl World {
             partition: PARTITION,
         };
         let flow_keys = FlowKeyContext::new(&flow_partition_at(PARTITION), &flow.flow_id);
-        let (edge, upstream, downstream) = draw.of(&[(31, 0, 1), (32, 0, 2), (33, 1, 2)]);
+        let (edge, upstream, downstream) = edge(draw, ours);
         let dependency = Dependency {
             flow: flow.clone(),
             edge_id: EdgeId::from_uuid(Uuid::from_u128(edge)),
             upstream: execution(upstream),
             downstream: execution(downstream),
-            dependency_kind: draw.of(&["success_only", "bogus"]).into(),
+            dependency_kind: draw.of(&["success_only", "success_only", "success_only", "bogus"]).into(),
             data_passing_ref: draw.of(&[None, Some("ref".to_owned())]),
         };
         let group = SiblingGroup { flow: flow.clone(), downstream: execution_id.clone() };
@@ -220,11 +202,11 @@ impl World {
             EdgeDependencyPolicy::any_of(OnSatisfied::cancel_remaining()),
             EdgeDependencyPolicy::quorum(2, OnSatisfied::let_run()),
         ]);
-        let waitpoint = Waitpoint {
-            id: WaitpointId::from_uuid(Uuid::from_u128(draw.of(&[41, 42]))),
-            key: WaitpointKey::new("wpk:a"),
-        };
-        let waitpoint_id = waitpoint.id.clone();
+        let waitpoint_id = who.waitpoint(draw, ours);
+        let waitpoint = Waitpoint { id: waitpoint_id.clone(), key: WaitpointKey::new("wpk:a") };
+        let pending = who.waitpoint_field(ours, &waitpoint_id, "state") == "pending";
+        let blocked_by =
+            BLOCKS.into_iter().find(|reason| reason.as_str() == who.core(ours, "blocking_reason"));
         let quota_policy_id = QuotaPolicyId::from_uuid(Uuid::from_u128(draw.of(&[51, 52])));
         let budget_id = BudgetId::from_uuid(Uuid::from_u128(draw.of(&[61, 62])));
         let deltas: BTreeMap<String, u64> =
@@ -341,7 +323,7 @@ impl World {
                 resume_condition_json: draw.of(CONDITIONS).into(),
                 resume_policy_json: draw.of(&["{}", r#"{"resume_delay_ms":1000}"#, "["]).into(),
                 continuation_metadata_pointer: draw.of(&[None, Some("p".to_owned())]),
-                use_pending_waitpoint: draw.once_in(5),
+                use_pending_waitpoint: pending != draw.once_in(8),
                 idempotency_key: draw.of(&[None, None, None, Some("idem".to_owned())]),
                 dedup_ttl: Millis(draw.of(&[1_000, 0])),
             }),
@@ -364,7 +346,8 @@ impl World {
                 now,
             }),
             "ff_unblock_execution" => {
-                send(&UnblockExecution { execution_id, lane_id, expected_reason: draw.of(&BLOCKS), now })
+                let expected_reason = blocked_by.filter(|_| !draw.once_in(8)).unwrap_or(draw.of(&BLOCKS));
+                send(&UnblockExecution { execution_id, lane_id, expected_reason, now })
             }
             "ff_change_priority" => {
                 send(&ChangePriority { execution_id, lane_id, priority: draw.of(&[9, 0, -5, 100_000]) })
@@ -488,7 +471,9 @@ impl World {
             ),
             "ff_list_waitpoint_hmac_kids" => fcall(function, &[secrets], &[]),
             "ff_deliver_signal" | "ff_buffer_signal_for_pending_waitpoint" => {
-                self.signal(function, who, &waitpoint_id, fresh, draw, now)
+                let token = who.waitpoint_field(ours, &waitpoint_id, "waitpoint_token");
+                let token = if token.is_empty() || draw.once_in(8) { "k1:bad".into() } else { token };
+                signal(function, who, &waitpoint_id, SignalId::from_uuid(fresh), token, draw, now)
             }
             "ff_append_frame" => fcall(
                 function,
@@ -511,7 +496,7 @@ impl World {
                     "worker".into(),
                     draw.word("0 2 1000"),
                     who.attempt(),
-                    draw.word("65536 3"),
+                    draw.word("65536 65536 65536 3"),
                     draw.of(&["", "summary", "best_effort", "durable", "bogus"]).into(),
                     draw.of(&["json-merge-patch", ""]).into(),
                     draw.word("1000 0"),
@@ -535,66 +520,75 @@ impl World {
             other => panic!("no call of {other}"),
         }
     }
+}
 
-    fn signal(
-        &self,
-        function: &str,
-        who: &Who,
-        waitpoint_id: &WaitpointId,
-        fresh: Uuid,
-        draw: &mut Choices<'_>,
-        now: TimestampMs,
-    ) -> Args {
-        let ExecutionKeys { exec, index } = ExecutionKeys::of(&who.execution_id);
-        let signal_id = SignalId::from_uuid(fresh);
-        let idempotency_key = draw.of(&["", "idem"]);
-        let mut keys = vec![
-            exec.core(),
-            exec.waitpoint_condition(waitpoint_id),
-            exec.waitpoint_signals(waitpoint_id),
-            exec.exec_signals(),
-            exec.signal(&signal_id),
-            exec.signal_payload(&signal_id),
-            exec.signal_dedup(waitpoint_id, idempotency_key),
-            exec.waitpoint(waitpoint_id),
-        ];
-        if function == "ff_deliver_signal" {
-            keys.extend([
-                exec.suspension_current(),
-                index.lane_eligible(&who.lane_id),
-                index.lane_suspended(&who.lane_id),
-                index.lane_delayed(&who.lane_id),
-                index.suspension_timeout(),
-                index.waitpoint_hmac_secrets(),
-                index.partition_signal_delivery(),
-            ]);
-        } else {
-            keys.push(index.waitpoint_hmac_secrets());
-        }
-        let token =
-            self.tokens.last().filter(|_| !draw.once_in(4)).cloned().unwrap_or_else(|| "k1:bad".into());
-        let args = [
-            signal_id.to_string(),
-            who.execution_id.to_string(),
-            waitpoint_id.to_string(),
-            draw.word("go stop"),
-            "category".into(),
-            "source".into(),
-            "me".into(),
-            "payload".into(),
-            "json".into(),
-            idempotency_key.into(),
-            String::new(),
-            "waitpoint".into(),
-            now.to_string(),
-            draw.word("1000 0 x"),
-            draw.word("0 1000"),
-            draw.word("1000 1"),
-            draw.word("10000 1"),
-            token,
-        ];
-        fcall(function, &keys, &args)
+/// The number of an edge and of the executions that it connects: one within a flow, mostly.
+fn edge(draw: &mut Choices<'_>, ours: &mut Simulated) -> (u128, u128, u128) {
+    const EDGES: [(u128, u128, u128); 3] = [(31, 0, 1), (32, 0, 2), (33, 1, 2)];
+    let joined: Vec<_> = [0, 1, 2].into_iter().filter(|&n| is_member(&execution(n), ours)).collect();
+    let within: Vec<_> = EDGES
+        .into_iter()
+        .filter(|(_, upstream, downstream)| joined.contains(upstream) && joined.contains(downstream))
+        .collect();
+    if within.is_empty() || draw.once_in(8) { draw.of(&EDGES) } else { draw.of(&within) }
+}
+
+/// A signal to a waitpoint, delivered or buffered.
+fn signal(
+    function: &str,
+    who: &Who,
+    waitpoint_id: &WaitpointId,
+    signal_id: SignalId,
+    token: String,
+    draw: &mut Choices<'_>,
+    now: TimestampMs,
+) -> Args {
+    let ExecutionKeys { exec, index } = ExecutionKeys::of(&who.execution_id);
+    let idempotency_key = draw.of(&["", "idem"]);
+    let mut keys = vec![
+        exec.core(),
+        exec.waitpoint_condition(waitpoint_id),
+        exec.waitpoint_signals(waitpoint_id),
+        exec.exec_signals(),
+        exec.signal(&signal_id),
+        exec.signal_payload(&signal_id),
+        exec.signal_dedup(waitpoint_id, idempotency_key),
+        exec.waitpoint(waitpoint_id),
+    ];
+    if function == "ff_deliver_signal" {
+        keys.extend([
+            exec.suspension_current(),
+            index.lane_eligible(&who.lane_id),
+            index.lane_suspended(&who.lane_id),
+            index.lane_delayed(&who.lane_id),
+            index.suspension_timeout(),
+            index.waitpoint_hmac_secrets(),
+            index.partition_signal_delivery(),
+        ]);
+    } else {
+        keys.push(index.waitpoint_hmac_secrets());
     }
+    let args = [
+        signal_id.to_string(),
+        who.execution_id.to_string(),
+        waitpoint_id.to_string(),
+        draw.word("go stop"),
+        "category".into(),
+        "source".into(),
+        "me".into(),
+        "payload".into(),
+        "json".into(),
+        idempotency_key.into(),
+        String::new(),
+        "waitpoint".into(),
+        now.to_string(),
+        draw.word("1000 0 x"),
+        draw.word("0 1000"),
+        draw.word("1000 1"),
+        draw.word("10000 1"),
+        token,
+    ];
+    fcall(function, &keys, &args)
 }
 
 /// What suspensions wait for.
@@ -613,141 +607,6 @@ const BLOCKS: [BlockingReason; 4] =
 /// A policy that lets an execution be tried again.
 fn retries() -> String {
     r#"{"max_retries":2,"backoff":{"type":"exponential","initial_delay_ms":100,"max_delay_ms":1000,"multiplier":2},"max_reclaim_count":2}"#.into()
-}
-
-/// Who calls about what, and with which proof of ownership.
-#[derive(Clone)]
-struct Who {
-    execution_id: ExecutionId,
-    lane_id: LaneId,
-    worker_id: WorkerId,
-    worker_instance_id: WorkerInstanceId,
-    attempt_index: AttemptIndex,
-    fence: Option<LeaseFence>,
-}
-
-impl Who {
-    /// The holder of an execution's lease, mostly.
-    fn draw(draw: &mut Choices<'_>, ours: &mut Simulated) -> Self {
-        let execution_id = execution(draw.of(&[0, 0, 0, 1, 1, 2]));
-        let mut core = |field: &str| core_field(ours, &execution_id, field);
-        let uuid = |text: String| Uuid::parse_str(&text).unwrap_or_default();
-        let mut fence = LeaseFence {
-            lease_id: LeaseId::from_uuid(uuid(core("current_lease_id"))),
-            lease_epoch: LeaseEpoch(core("current_lease_epoch").parse().unwrap_or_default()),
-            attempt_id: AttemptId::from_uuid(uuid(core("current_attempt_id"))),
-        };
-        let mut attempt_index = AttemptIndex(core("current_attempt_index").parse().unwrap_or_default());
-        let (lane, instance) = (core("lane_id"), core("current_worker_instance_id"));
-        let mut lane = if lane.is_empty() { "gpu".to_owned() } else { lane };
-        let mut instance = if instance.is_empty() { "w1".to_owned() } else { instance };
-        // Something may be stale, or another's.
-        match draw.below(60) {
-            17 => fence.lease_epoch = LeaseEpoch(fence.lease_epoch.0 + 1),
-            18 => fence.lease_id = LeaseId::from_uuid(Uuid::from_u128(1)),
-            19 => fence.attempt_id = AttemptId::from_uuid(Uuid::from_u128(1)),
-            20 => attempt_index = AttemptIndex(attempt_index.0 + 1),
-            21 => lane = "cpu".into(),
-            22 => instance = "w2".into(),
-            _ => {}
-        }
-        Self {
-            execution_id,
-            lane_id: LaneId::new(lane),
-            worker_id: WorkerId::new("w"),
-            worker_instance_id: WorkerInstanceId::new(instance),
-            attempt_index,
-            fence: (!draw.once_in(24)).then_some(fence),
-        }
-    }
-
-    fn attempts(&self, ours: &mut Simulated) -> u32 {
-        core_field(ours, &self.execution_id, "total_attempt_count").parse().unwrap_or_default()
-    }
-
-    fn lease(&self) -> String {
-        self.fence.as_ref().map(|fence| fence.lease_id.to_string()).unwrap_or_default()
-    }
-
-    fn epoch(&self) -> String {
-        self.fence.as_ref().map(|fence| fence.lease_epoch.to_string()).unwrap_or_default()
-    }
-
-    fn attempt(&self) -> String {
-        self.fence.as_ref().map(|fence| fence.attempt_id.to_string()).unwrap_or_default()
-    }
-}
-
-fn execution(n: u128) -> ExecutionId {
-    let uuid = Uuid::from_u128(11 + n);
-    ExecutionId::parse(&format!("{{fp:{PARTITION}}}:{uuid}")).expect("an execution's id")
-}
-
-/// The functions that move an execution on from where it is; the longest way comes first.
-fn fitting(who: &Who, ours: &mut Simulated) -> &'static [&'static str] {
-    let core = |ours: &mut Simulated, field: &str| core_field(ours, &who.execution_id, field);
-    let granted =
-        !field(ours, &ExecutionKeys::of(&who.execution_id).exec.claim_grant(), "worker_id").is_empty();
-    let phase = core(ours, "lifecycle_phase");
-    match (phase.as_str(), core(ours, "ownership_state").as_str()) {
-        ("", _) => &[
-            "ff_create_execution",
-            "ff_create_execution",
-            "ff_create_execution",
-            "ff_create_flow",
-            "ff_rotate_waitpoint_hmac_secret",
-        ],
-        ("runnable", _) if granted && core(ours, "attempt_state") == "attempt_interrupted" => {
-            &["ff_claim_resumed_execution"]
-        }
-        ("runnable", _) if granted => &["ff_claim_execution"],
-        ("runnable", _) => &[
-            "ff_issue_claim_grant",
-            "ff_issue_claim_grant",
-            "ff_add_execution_to_flow",
-            "ff_stage_dependency_edge",
-            "ff_apply_dependency_to_child",
-            "ff_resolve_dependency",
-            "ff_promote_delayed",
-            "ff_promote_blocked_to_eligible",
-            "ff_unblock_execution",
-            "ff_change_priority",
-            "ff_issue_grant_and_claim",
-        ],
-        ("active", "lease_expired_reclaimable" | "lease_revoked") if granted => &["ff_reclaim_execution"],
-        ("active", "lease_expired_reclaimable" | "lease_revoked") => &["ff_issue_reclaim_grant"],
-        ("active", _) => &[
-            "ff_renew_lease",
-            "ff_suspend_execution",
-            "ff_append_frame",
-            "ff_update_progress",
-            "ff_create_pending_waitpoint",
-            "ff_buffer_signal_for_pending_waitpoint",
-            "ff_mark_lease_expired_if_due",
-            "ff_complete_execution",
-            "ff_fail_execution",
-            "ff_delay_execution",
-            "ff_move_to_waiting_children",
-            "ff_revoke_lease",
-        ],
-        ("suspended", _) => {
-            &["ff_deliver_signal", "ff_deliver_signal", "ff_resume_execution", "ff_expire_suspension"]
-        }
-        _ => &["ff_replay_execution", "ff_resolve_dependency", "ff_cancel_flow", "ff_set_execution_tags"],
-    }
-}
-
-/// A field of an execution's core; empty where there is none.
-fn core_field(ours: &mut Simulated, execution_id: &ExecutionId, name: &str) -> String {
-    field(ours, &ExecutionKeys::of(execution_id).exec.core(), name)
-}
-
-/// A field of a hash; empty where there is none.
-fn field(ours: &mut Simulated, key: &str, field: &str) -> String {
-    match ours.send(&["HGET", key, field]) {
-        Reply::Bulk(value) => String::from_utf8_lossy(&value).into_owned(),
-        _ => String::new(),
-    }
 }
 
 fn send(command: &impl Command) -> Args {

@@ -165,7 +165,7 @@ impl Engine {
         };
         format!(
             "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} flags={flags} db={db} sub={sub} \
-             psub={psub} ssub=0 multi={multi}{watch} {buffers} argv-mem={argument_bytes} multi-mem={queued_bytes} \
+             psub={psub} ssub={ssub} multi={multi}{watch} {buffers} argv-mem={argument_bytes} multi-mem={queued_bytes} \
              rbs=1024 rbp=0 obl=0 oll=0 omem=0 tot-mem={memory} events=r cmd={command} user=default redir=-1 \
              resp={resp}{library}",
             id = session.id,
@@ -177,6 +177,7 @@ impl Engine {
             db = session.db,
             sub = session.channels.len(),
             psub = session.patterns.len(),
+            ssub = session.shard_channels.len(),
             memory = base + argument_bytes + queued_bytes,
             command = session.last_command.map_or("NULL".to_owned(), str::to_ascii_lowercase),
             resp = if session.protocol == Protocol::Resp3 { 3 } else { 2 },

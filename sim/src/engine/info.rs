@@ -1,6 +1,6 @@
 //! `INFO`: what a server tells about itself, as far as a simulated one has it to tell.
 
-use super::{Dialect, Engine, Keyspace, UnixMicros};
+use super::{Dialect, Engine, Keyspace, UnixMicros, pubsub::Kind};
 
 /// The sections in the order in which a server lists them, and whether they are shown unasked.
 const SECTIONS: &[(&str, bool)] = &[
@@ -100,8 +100,8 @@ fn stats(engine: &Engine) -> Fields {
         ("total_commands_processed", engine.stats.calls().map(|(_, calls)| calls).sum()),
         ("expired_keys", engine.stats.expired_keys),
         ("evicted_keys", 0),
-        ("pubsub_channels", engine.pubsub.active_channels().count() as u64),
-        ("pubsub_patterns", engine.pubsub.pattern_count() as u64),
+        ("pubsub_channels", engine.pubsub.listeners(Kind::Channel).len() as u64),
+        ("pubsub_patterns", engine.pubsub.listeners(Kind::Pattern).len() as u64),
     ])
 }
 

@@ -204,6 +204,12 @@ impl Engine {
         if session.only_listens() && !pubsub::allowed_while_listening(command) {
             return Err(pubsub::only_listens(command));
         }
+        if self.dialect == Dialect::Valkey8
+            && pubsub::is_only_for_listeners(command)
+            && session.subscriptions() == 0
+        {
+            return Err(pubsub::listens_to_nothing(command));
+        }
         Ok(())
     }
 
@@ -378,10 +384,8 @@ impl<'a> Context<'a> {
         let dialect = self.engine.dialect;
         let command = resolve(dialect, args).map_err(|unresolved| unresolved.to_script(dialect))?;
         if command.flags.has(Flags::NOSCRIPT) {
-            return Err(ErrorReply::new(match dialect {
-                Dialect::Valkey8 => "ERR This Valkey command is not allowed from script",
-                Dialect::Redis7 => "ERR This Redis command is not allowed from script",
-            }));
+            // Valkey 8 says Redis here, too.
+            return Err(ErrorReply::new("ERR This Redis command is not allowed from script"));
         }
         let writes = command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE);
         if rules.read_only && writes {

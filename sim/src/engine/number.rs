@@ -122,7 +122,7 @@ pub fn format_double(value: f64, dialect: Dialect) -> String {
 fn format_shortest(value: f64) -> String {
     // Half of i64::MAX is where `double2ll` stops taking a number for an integer.
     const LARGEST_INTEGER: f64 = (i64::MAX / 2) as f64;
-    if value.is_nan() || value.is_infinite() {
+    if value.is_nan() || value.is_infinite() || value == 0.0 {
         return format_g(value, 17);
     }
     if value.abs() <= LARGEST_INTEGER && value == value.trunc() {
@@ -254,7 +254,7 @@ mod tests {
             (1e17, "100000000000000000"),
             (1e20, "1e+20"),
             (1e-7, "1e-7"),
-            (-0.0, "0"),
+            (-0.0, "-0"),
             (1.5, "1.5"),
             (-0.001, "-0.001"),
             (123456.789, "123456.789"),

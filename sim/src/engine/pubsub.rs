@@ -6,13 +6,20 @@ use bytes::Bytes;
 
 use super::{Engine, ErrorReply, Reply, Session, commands::Command, glob};
 
-/// Channels, or patterns of channels.
+/// What one subscribes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// `SUBSCRIBE`.
+    /// A channel: `SUBSCRIBE`.
     Channel,
-    /// `PSUBSCRIBE`.
+    /// All channels of a pattern: `PSUBSCRIBE`.
     Pattern,
+    /// A channel of a cluster's shard: `SSUBSCRIBE`. Where there is no cluster, a world of channels of its own.
+    Shard,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Kind; 3] = [Kind::Channel, Kind::Pattern, Kind::Shard];
 }
 
 /// The subscriptions of all connections.
@@ -21,6 +28,7 @@ pub struct PubSub {
     /// Listeners in the order in which they subscribed.
     channels: BTreeMap<Bytes, Vec<u64>>,
     patterns: BTreeMap<Bytes, Vec<u64>>,
+    shard_channels: BTreeMap<Bytes, Vec<u64>>,
     /// Messages that were published and not yet taken away.
     outbox: Vec<(u64, Reply)>,
 }
@@ -28,25 +36,24 @@ pub struct PubSub {
 impl PubSub {
     /// Subscribes a connection.
     pub fn subscribe(&mut self, kind: Kind, name: &Bytes, session: &mut Session) {
-        if session.subscribed(kind).insert(name.clone()) {
-            self.listeners(kind).entry(name.clone()).or_default().push(session.id);
+        if session.subscribed_mut(kind).insert(name.clone()) {
+            self.listeners_mut(kind).entry(name.clone()).or_default().push(session.id);
         }
     }
 
     /// Ends a subscription.
     pub fn unsubscribe(&mut self, kind: Kind, name: &Bytes, session: &mut Session) {
-        if session.subscribed(kind).remove(name) {
-            remove(self.listeners(kind), name, session.id);
+        if session.subscribed_mut(kind).remove(name) {
+            remove(self.listeners_mut(kind), name, session.id);
         }
     }
 
     /// Ends all subscriptions of a connection that is gone, and drops what was on its way to it.
     pub fn forget(&mut self, session: &Session) {
-        for name in &session.channels {
-            remove(&mut self.channels, name, session.id);
-        }
-        for name in &session.patterns {
-            remove(&mut self.patterns, name, session.id);
+        for kind in Kind::ALL {
+            for name in session.subscribed(kind) {
+                remove(self.listeners_mut(kind), name, session.id);
+            }
         }
         self.outbox.retain(|(id, _)| *id != session.id);
     }
@@ -75,25 +82,28 @@ impl PubSub {
         self.outbox.push((id, reply));
     }
 
-    /// The channels that someone listens to.
-    pub fn active_channels(&self) -> impl Iterator<Item = &Bytes> {
-        self.channels.keys()
+    /// Sends a message to all who listen on a shard's channel; returns to how many.
+    pub fn publish_in_shard(&mut self, channel: &[u8], message: &[u8]) -> usize {
+        let ids = self.shard_channels.get(channel).map_or(&[][..], Vec::as_slice);
+        let push = Reply::Push(vec![Reply::bulk("smessage"), Reply::bulk(channel), Reply::bulk(message)]);
+        self.outbox.extend(ids.iter().map(|id| (*id, push.clone())));
+        ids.len()
     }
 
-    /// How many listen to a channel, patterns aside.
-    pub fn listener_count(&self, channel: &[u8]) -> usize {
-        self.channels.get(channel).map_or(0, Vec::len)
+    /// The channels, or patterns, that someone listens to, and who does.
+    pub fn listeners(&self, kind: Kind) -> &BTreeMap<Bytes, Vec<u64>> {
+        match kind {
+            Kind::Channel => &self.channels,
+            Kind::Pattern => &self.patterns,
+            Kind::Shard => &self.shard_channels,
+        }
     }
 
-    /// How many different patterns there are.
-    pub fn pattern_count(&self) -> usize {
-        self.patterns.len()
-    }
-
-    fn listeners(&mut self, kind: Kind) -> &mut BTreeMap<Bytes, Vec<u64>> {
+    fn listeners_mut(&mut self, kind: Kind) -> &mut BTreeMap<Bytes, Vec<u64>> {
         match kind {
             Kind::Channel => &mut self.channels,
             Kind::Pattern => &mut self.patterns,
+            Kind::Shard => &mut self.shard_channels,
         }
     }
 }
@@ -109,10 +119,19 @@ fn remove(listeners: &mut BTreeMap<Bytes, Vec<u64>>, name: &Bytes, id: u64) {
 
 impl Session {
     /// What the connection is subscribed to.
-    pub fn subscribed(&mut self, kind: Kind) -> &mut BTreeSet<Bytes> {
+    pub fn subscribed(&self, kind: Kind) -> &BTreeSet<Bytes> {
+        match kind {
+            Kind::Channel => &self.channels,
+            Kind::Pattern => &self.patterns,
+            Kind::Shard => &self.shard_channels,
+        }
+    }
+
+    fn subscribed_mut(&mut self, kind: Kind) -> &mut BTreeSet<Bytes> {
         match kind {
             Kind::Channel => &mut self.channels,
             Kind::Pattern => &mut self.patterns,
+            Kind::Shard => &mut self.shard_channels,
         }
     }
 }
@@ -148,4 +167,15 @@ pub fn only_listens(command: &Command) -> ErrorReply {
          this context"
     )
     .into()
+}
+
+/// Whether this is refused to who is not subscribed to anything: Valkey 8 does so.
+pub fn is_only_for_listeners(command: &Command) -> bool {
+    matches!(command.name, "UNSUBSCRIBE" | "PUNSUBSCRIBE" | "SUNSUBSCRIBE")
+}
+
+/// What it is told.
+pub fn listens_to_nothing(command: &Command) -> ErrorReply {
+    let name = command.name.to_ascii_lowercase();
+    format!("NOSUB '{name}' command executed not in subscribed mode").into()
 }

@@ -89,6 +89,8 @@ pub struct Session {
     pub channels: BTreeSet<Bytes>,
     /// The patterns it is subscribed to.
     pub patterns: BTreeSet<Bytes>,
+    /// The channels of shards that it is subscribed to.
+    pub shard_channels: BTreeSet<Bytes>,
     /// The command it waits in. No other may be run before [`Engine::resume`](super::Engine::resume) ended it.
     pub blocked: Option<Blocked>,
     /// The database that it selected.
@@ -111,7 +113,7 @@ impl Session {
 
     /// How many channels and patterns it is subscribed to.
     pub fn subscriptions(&self) -> usize {
-        self.channels.len() + self.patterns.len()
+        self.channels.len() + self.patterns.len() + self.shard_channels.len()
     }
 
     /// Whether it speaks RESP2 and is subscribed: then it may say little else.

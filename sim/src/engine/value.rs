@@ -78,6 +78,9 @@ const LIST_BYTES: usize = 8 * 1024;
 const EMBEDDED_BYTES: usize = 44;
 
 impl Value {
+    /// All that [`type_name`](Self::type_name) answers.
+    pub const TYPE_NAMES: [&str; 6] = ["string", "hash", "list", "set", "zset", "stream"];
+
     /// What `TYPE` answers.
     pub fn type_name(&self) -> &'static str {
         match self {

@@ -14,14 +14,18 @@ mod cjson;
 mod cmsgpack;
 mod compiled;
 mod convert;
+mod coroutines;
 mod layout;
 mod number;
+mod pattern;
 mod random;
 mod raw;
 mod redis;
 mod registration;
 mod sandbox;
 mod state;
+mod strings;
+mod tables;
 
 use std::{cell::OnceCell, ffi::CStr, fmt, rc::Rc};
 

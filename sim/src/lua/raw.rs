@@ -16,7 +16,7 @@ use std::{
 use mlua_sys as ffi;
 pub use mlua_sys::lua_State;
 
-use super::state::State;
+use super::state::{self, State};
 
 /// A running Lua function's view of the interpreter.
 #[derive(Clone, Copy)]
@@ -341,6 +341,18 @@ impl<'l> Lua<'l> {
         unsafe { ffi::lua_rawseti_(self.raw, table, key) }
     }
 
+    /// Replaces the key on top by the value that indexing has for it, with metamethods.
+    pub fn get(self, index: c_int) {
+        // SAFETY: raises under the discipline.
+        unsafe { ffi::lua_gettable_(self.raw, index) }
+    }
+
+    /// Whether one value is less than another, with metamethods.
+    pub fn less_than(self, one: c_int, other: c_int) -> bool {
+        // SAFETY: raises under the discipline.
+        unsafe { ffi::lua_lessthan(self.raw, one, other) != 0 }
+    }
+
     /// Pushes the field of a table, without metamethods.
     pub fn raw_field(self, table: c_int, name: &str) {
         let table = self.absolute(table);
@@ -399,7 +411,8 @@ impl<'l> Lua<'l> {
 
     /// Calls a native function of Lua's own in the running function's place, with its arguments.
     pub fn tail_call(self, function: c_int) -> Outcome {
-        // SAFETY: the upvalue is one of Lua's own library functions, which use no upvalues themselves.
+        // SAFETY: the upvalue is one of Lua's own library functions; those that use upvalues themselves find them
+        // among the running function's.
         unsafe {
             match ffi::lua_tocfunction(self.raw, function) {
                 Some(original) => Ok(original(self.raw)),
@@ -561,6 +574,18 @@ impl<'l> Lua<'l> {
         unsafe { ffi::luaL_checktype(self.raw, index, ffi::LUA_TTABLE) }
     }
 
+    /// An argument that must be a function.
+    pub fn check_function(self, index: c_int) {
+        // SAFETY: raises, under the discipline.
+        unsafe { ffi::luaL_checktype(self.raw, index, ffi::LUA_TFUNCTION) }
+    }
+
+    /// Makes room for `slots` more values, or raises.
+    pub fn check_stack(self, slots: c_int) {
+        // SAFETY: raises, under the discipline.
+        unsafe { ffi::luaL_checkstack_(self.raw, slots, c"".as_ptr()) }
+    }
+
     /// An argument that must be there.
     pub fn check_any(self, index: c_int) {
         // SAFETY: raises, under the discipline.
@@ -591,10 +616,64 @@ impl<'l> Lua<'l> {
         self.push_bytes(bytes);
     }
 
-    /// Calls the hook after every `count` instructions from now on.
-    pub fn set_hook(self, hook: ffi::lua_Hook, count: c_int) {
-        // SAFETY: the hook is one of ours.
-        unsafe { ffi::lua_sethook(self.raw, Some(hook), ffi::LUA_MASKCOUNT, count) };
+    /// Pushes what is in the buffer of replacements from `start` on.
+    pub fn push_replaced(self, start: usize) {
+        // SAFETY: the buffer is not touched by pushing it.
+        let bytes: &Vec<u8> = unsafe { &(*self.state()).replaced };
+        self.push_bytes(&bytes[start..]);
+    }
+
+    /// Pays for work that is done outside of Lua's instructions.
+    ///
+    /// # Errors
+    /// The call has used up what it may do.
+    #[inline]
+    pub fn charge(self, steps: u64) -> Result<(), Raised> {
+        if self.with(|state| state.charge(steps)) { Ok(()) } else { Err(self.kill()) }
+    }
+
+    /// Pays for bytes that are about to be written to one of the [`State`]'s buffers.
+    ///
+    /// # Errors
+    /// The call has used up what it may do; or, together, the buffers would hold more than Lua itself may.
+    pub fn charge_output(self, bytes: usize) -> Result<(), Raised> {
+        if !self.with(|state| state.has_room(bytes)) {
+            // More than there can be: Lua raises its own error.
+            let everything = self.with(|state| state.memory_limit()).min(isize::MAX as usize >> 1);
+            // SAFETY: raises, under the discipline.
+            unsafe { ffi::lua_newuserdata(self.raw, everything) };
+        }
+        self.charge(bytes as u64 / state::BYTES_A_STEP)
+    }
+
+    /// Ends the call: this error is raised again and again, whoever catches it.
+    #[cold]
+    pub fn kill(self) -> Raised {
+        self.count_instructions(1);
+        state::killed(self)
+    }
+
+    /// Has the instructions of this thread counted in steps of `interval`, from now on.
+    pub fn count_instructions(self, interval: c_int) {
+        // SAFETY: the hook is made for this.
+        unsafe {
+            ffi::lua_sethook(self.raw, Some(state::on_instructions), ffi::LUA_MASKCOUNT, interval);
+        }
+    }
+
+    /// The view of the coroutine at an index.
+    pub fn thread(self, index: c_int) -> Option<Lua<'l>> {
+        // SAFETY: a thread lives as long as it is on the stack or among the upvalues.
+        unsafe {
+            let raw = ffi::lua_tothread(self.raw, index);
+            if raw.is_null() { None } else { Some(Lua::new(raw)) }
+        }
+    }
+
+    /// Pushes an upvalue of the function at an index.
+    pub fn push_upvalue_of(self, function: c_int, number: c_int) {
+        // SAFETY: the function has that upvalue.
+        unsafe { ffi::lua_getupvalue(self.raw, function, number) };
     }
 
     /// Collects all garbage.

@@ -12,9 +12,9 @@ use std::{ffi::CStr, os::raw::c_int};
 use mlua_sys as ffi;
 
 use super::{
-    bit, cjson, cmsgpack, convert, layout, number, random,
+    bit, cjson, cmsgpack, convert, coroutines, layout, number, random,
     raw::{ALL_RESULTS, GLOBALS, Kind, Lua, Native, Outcome, REGISTRY, Raised, Ref, native},
-    redis,
+    redis, state, strings, tables,
 };
 use crate::engine::Dialect;
 
@@ -99,6 +99,7 @@ const BASE: &[&str] = &[
 /// Replacements among the globals, by reason: see the module's documentation.
 const GLOBAL_REPLACEMENTS: &[(&str, Native)] = &[
     ("pcall", native!(pcall)),
+    ("xpcall", native!(xpcall)),
     ("tostring", native!(tostring)),
     ("getmetatable", native!(getmetatable)),
     ("load", native!(load)),
@@ -176,18 +177,35 @@ fn replace_base(lua: Lua<'_>, globals: c_int) {
     lua.raw_field(globals, "next");
     lua.push_native(native!(pairs), 2);
     lua.set_raw_field(globals, "pairs");
-    lua.raw_field(globals, "table");
-    wrap(lua, -1, "insert", native!(guarded));
-    wrap(lua, -1, "foreach", native!(see_through));
-    lua.raw_field(globals, "string");
-    wrap(lua, -1, "rep", native!(string_rep));
-    lua.raw_field(globals, "math");
-    for &(name, function) in random::FUNCTIONS {
-        lua.push_native(function, 0);
-        lua.set_raw_field(-2, name);
+    wrap(lua, globals, "unpack", native!(charged));
+    for (library, functions, wrappers) in [
+        ("string", strings::FUNCTIONS, CHARGED_STRINGS),
+        ("table", tables::FUNCTIONS, tables::WRAPPERS),
+        ("math", random::FUNCTIONS, &[]),
+        ("coroutine", &[], coroutines::WRAPPERS),
+    ] {
+        lua.raw_field(globals, library);
+        for &(name, function) in functions {
+            lua.push_native(function, 0);
+            lua.set_raw_field(-2, name);
+        }
+        for &(name, wrapper) in wrappers {
+            wrap(lua, -1, name, wrapper);
+        }
+        lua.pop(1);
     }
-    lua.set_top(globals);
 }
+
+/// Functions of `string` whose work grows with their arguments.
+const CHARGED_STRINGS: &[(&str, Native)] = &[
+    ("rep", native!(string_rep)),
+    ("byte", native!(charged)),
+    ("format", native!(charged)),
+    ("lower", native!(charged)),
+    ("reverse", native!(charged)),
+    ("sub", native!(charged)),
+    ("upper", native!(charged)),
+];
 
 /// Puts a native function in another's place and gives it the other as its upvalue.
 fn wrap(lua: Lua<'_>, table: c_int, name: &str, wrapper: Native) {
@@ -381,8 +399,22 @@ fn refuse_write(lua: Lua<'_>) -> Outcome {
     Err(lua.error_here(format_args!("{READ_ONLY}")))
 }
 
+/// Lua's own function in the upvalue, paid for by the lengths of its strings and the number of its results.
+fn charged(lua: Lua<'_>) -> Outcome {
+    let mut bytes = 0;
+    for index in 1..=lua.top() {
+        if lua.kind(index) == Kind::String {
+            bytes += lua.length(index) as u64;
+        }
+    }
+    lua.charge(bytes / state::BYTES_A_STEP)?;
+    let results = lua.tail_call(lua.upvalue(1))?;
+    lua.charge(results as u64)?;
+    Ok(results)
+}
+
 /// Lua's own function in the upvalue, for anything but a proxy.
-fn guarded(lua: Lua<'_>) -> Outcome {
+pub fn guarded(lua: Lua<'_>) -> Outcome {
     if lua.kind(1) == Kind::Table && push_behind(lua, 1) {
         return Err(lua.error_bare(READ_ONLY.as_bytes()));
     }
@@ -391,10 +423,15 @@ fn guarded(lua: Lua<'_>) -> Outcome {
 
 /// Lua's own function in the upvalue, with the table behind a proxy in the proxy's place.
 fn see_through(lua: Lua<'_>) -> Outcome {
+    reveal(lua);
+    lua.tail_call(lua.upvalue(1))
+}
+
+/// Puts the table behind a proxy in its place as the first argument.
+pub fn reveal(lua: Lua<'_>) {
     if lua.kind(1) == Kind::Table && push_behind(lua, 1) {
         lua.replace(1);
     }
-    lua.tail_call(lua.upvalue(1))
 }
 
 fn pairs(lua: Lua<'_>) -> Outcome {
@@ -444,11 +481,13 @@ fn pcall(lua: Lua<'_>) -> Outcome {
         return Ok(2);
     }
     let arguments = lua.top() - 1;
+    let replaced = lua.with(|state| state.replaced.len());
     if lua.protected_call(arguments, ALL_RESULTS, 0) {
         lua.push_bool(true);
         lua.insert(1);
         return Ok(lua.top());
     }
+    lua.with(|state| state.replaced.truncate(replaced));
     if lua.kind(-1) == Kind::Table {
         lua.raw_field(-1, "err");
         if matches!(lua.kind(-1), Kind::String | Kind::Number) {
@@ -460,6 +499,35 @@ fn pcall(lua: Lua<'_>) -> Outcome {
     lua.push_bool(false);
     lua.insert(-2);
     Ok(2)
+}
+
+/// As Lua's, but a script that was killed while its hooks were off (they are while a hook raises) runs no handler: it
+/// might never come back.
+fn xpcall(lua: Lua<'_>) -> Outcome {
+    lua.check_any(2);
+    lua.set_top(2);
+    if lua.kind(2) == Kind::Function {
+        lua.push_native(native!(handle), 1);
+    }
+    lua.insert(1);
+    let replaced = lua.with(|state| state.replaced.len());
+    let done = lua.protected_call(0, ALL_RESULTS, 1);
+    if !done {
+        lua.with(|state| state.replaced.truncate(replaced));
+    }
+    lua.push_bool(done);
+    lua.replace(1);
+    Ok(lua.top())
+}
+
+/// Hands an error to the handler in the upvalue.
+fn handle(lua: Lua<'_>) -> Outcome {
+    if lua.with(|state| state.charge(0)) {
+        lua.push_copy(lua.upvalue(1));
+        lua.insert(1);
+        lua.call(1, 1);
+    }
+    Ok(1)
 }
 
 /// As Lua's, but tables and functions all print alike: their addresses differ from process to process.
@@ -583,12 +651,16 @@ fn os_clock(lua: Lua<'_>) -> Outcome {
     Ok(1)
 }
 
-/// As Lua's, which would count to the end even when there is nothing to repeat.
+/// As Lua's, which would count to the end even when there is nothing to repeat. Each time is a step.
 fn string_rep(lua: Lua<'_>) -> Outcome {
-    if lua.check_bytes(1).is_empty() {
-        lua.check_integer(2);
+    let (text, times) = (lua.check_bytes(1), lua.check_integer(2).max(0) as u64);
+    if text.is_empty() {
         lua.push_bytes(b"");
         return Ok(1);
+    }
+    let bytes = (text.len() as u64).saturating_mul(times);
+    if bytes <= lua.with(|state| state.memory_limit()) as u64 {
+        lua.charge(times + bytes / state::BYTES_A_STEP)?;
     }
     lua.tail_call(lua.upvalue(1))
 }

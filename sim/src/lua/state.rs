@@ -17,6 +17,7 @@ use super::{
     Compiled, Host, LIBRARY_CHUNK, Limits, Memento,
     cmsgpack::Open,
     convert::Builder,
+    pattern::Choice,
     raw::{Kind, Lua, Native, Outcome, REGISTRY, Raised, Ref, lua_State, native},
     registration::Registered,
     sandbox::{self, Entry, Refs},
@@ -29,7 +30,10 @@ pub struct State {
     memory_used: usize,
     memory_limit: usize,
     limits: Limits,
-    instructions_left: u64,
+    /// What the call in progress may still do.
+    pub instructions_left: u64,
+    /// The main thread; null until it exists.
+    main: *mut lua_State,
     /// The server it plays.
     pub dialect: Dialect,
     /// What the sandbox keeps in the registry.
@@ -38,6 +42,10 @@ pub struct State {
     pub scratch: Vec<u8>,
     /// The text that cjson, cmsgpack or struct is writing, or the string that cjson is reading.
     pub output: Vec<u8>,
+    /// The results of the `gsub`s in progress, one behind the other. Who catches an error cuts it back.
+    pub replaced: Vec<u8>,
+    /// What a pattern may still try, while it is matched.
+    pub choices: Vec<Choice>,
     /// The tables that cmsgpack is reading.
     pub unpacking: Vec<Open>,
     /// What survives from one call to the next and belongs to the server, not to the interpreter.
@@ -75,6 +83,16 @@ const NO_CALL: CallPointers = CallPointers {
 
 /// Instructions between two looks at the budget: as often as a real server looks at its clock.
 const HOOK_INTERVAL: u64 = 100_000;
+
+/// How many bytes of copying count as one instruction.
+pub const BYTES_A_STEP: u64 = 16;
+
+/// From this size on, a block that Lua allocates is paid for as copied: what Lua does between two instructions grows
+/// with the strings and tables that it makes.
+const LARGE_BLOCK: usize = 4096;
+
+/// How much room a buffer keeps from one call to the next.
+const KEPT_BYTES: usize = 1 << 16;
 
 /// How a protected run of Lua code ended.
 #[derive(Debug)]
@@ -124,6 +142,8 @@ impl Machine {
         // SAFETY: the allocator keeps to Lua's contract, and the `State` lives until `drop` has closed Lua's.
         let raw = unsafe { ffi::lua_newstate(allocate, state.as_ptr().cast()) };
         assert!(!raw.is_null(), "no memory for a Lua state");
+        // SAFETY: nobody else uses the state now.
+        unsafe { (*state.as_ptr()).main = raw };
         let machine = Self { state, raw, compiled, chunks: RefCell::default() };
         assert!(machine.protect(native!(sandbox::set_up)), "the sandbox is built without errors");
         machine.with(|state| state.memory_limit = limits.memory_bytes);
@@ -303,7 +323,7 @@ impl Machine {
         });
         // The stack is empty and has room for 20 values, so nothing here allocates.
         let lua = self.lua();
-        lua.set_hook(on_instructions, interval);
+        lua.count_instructions(interval);
         lua.push_ref(handler);
         lua.push_ref(function);
         // SAFETY: catches what is raised. No reference to the `State` is live while Lua runs.
@@ -314,12 +334,9 @@ impl Machine {
             _ => Err(self.failure()),
         };
         lua.set_top(0);
+        self.with(State::tidy);
         if matches!(outcome, Err(Failure::Memory)) {
-            self.with(|state| {
-                state.builder.clear();
-                state.scratch = Vec::new();
-                state.output = Vec::new();
-            });
+            self.with(|state| state.builder.clear());
             lua.collect_garbage();
         }
         outcome
@@ -363,10 +380,13 @@ impl State {
             memory_limit: usize::MAX,
             limits,
             instructions_left: 0,
+            main: ptr::null_mut(),
             dialect,
             refs: Refs::default(),
             scratch: Vec::new(),
             output: Vec::new(),
+            replaced: Vec::new(),
+            choices: Vec::new(),
             unpacking: Vec::new(),
             memento: Memento::default(),
             protocol: Protocol::Resp2,
@@ -385,6 +405,41 @@ impl State {
     /// Instructions until the budget is looked at next.
     fn hook_interval(&self) -> c_int {
         HOOK_INTERVAL.min(self.instructions_left).max(1) as c_int
+    }
+
+    /// Takes steps off what the call may do; false when it has used that up.
+    pub fn charge(&mut self, steps: u64) -> bool {
+        self.instructions_left = self.instructions_left.saturating_sub(steps);
+        self.instructions_left > 0
+    }
+
+    /// Whether the buffers may take so many bytes more: they count as Lua's own memory does.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        let held = self.memory_used + self.output.len() + self.replaced.len();
+        bytes <= self.memory_limit.saturating_sub(held)
+    }
+
+    /// Bytes that Lua holds.
+    pub fn memory_used(&self) -> usize {
+        self.memory_used
+    }
+
+    /// Bytes that Lua may hold.
+    pub fn memory_limit(&self) -> usize {
+        self.memory_limit
+    }
+
+    /// Leaves the buffers as the next call wants them.
+    fn tidy(&mut self) {
+        self.replaced.clear();
+        for buffer in [&mut self.scratch, &mut self.output, &mut self.replaced] {
+            if buffer.capacity() > KEPT_BYTES {
+                *buffer = Vec::new();
+            }
+        }
+        if self.choices.capacity() > KEPT_BYTES / size_of::<Choice>() {
+            self.choices = Vec::new();
+        }
     }
 
     /// The keys or arguments of the call in progress.
@@ -472,25 +527,18 @@ fn keep_parcel(lua: Lua<'_>) -> Outcome {
 
 /// Counts instructions, and kills a call that has used up its budget. Once killed, every further instruction
 /// raises again, so that no `pcall` saves the script.
-unsafe extern "C-unwind" fn on_instructions(raw: *mut lua_State, _: *mut ffi::lua_Debug) {
+pub unsafe extern "C-unwind" fn on_instructions(raw: *mut lua_State, _: *mut ffi::lua_Debug) {
     // SAFETY: Lua calls hooks with a live state, under protection; nothing here owns anything.
     unsafe {
         let lua = Lua::new(raw);
         let count = ffi::lua_gethookcount(raw);
-        let (left, interval) = lua.with(|state| {
-            state.instructions_left = state.instructions_left.saturating_sub(count as u64);
-            (state.instructions_left, state.hook_interval())
-        });
-        if left > 0 {
-            // Shorter near the end; and a coroutine may still carry the hook of an earlier, killed call.
-            if interval != count {
-                lua.set_hook(on_instructions, interval);
-            }
-            return;
+        if lua.charge(count as u64).is_err() {
+            ffi::lua_error(raw);
         }
-        lua.set_hook(on_instructions, 1);
-        let Raised = killed(lua);
-        ffi::lua_error(raw);
+        let left = lua.with(|state| state.instructions_left);
+        if left < count as u64 {
+            lua.count_instructions(left as c_int);
+        }
     }
 }
 
@@ -502,7 +550,7 @@ pub const KILLED: [&str; 3] = [
 ];
 
 /// What a real server says when someone kills the script at this moment.
-fn killed(lua: Lua<'_>) -> Raised {
+pub fn killed(lua: Lua<'_>) -> Raised {
     let (loading, is_script) = lua.with(|state| (state.loading.is_some(), state.is_script));
     let [load, script, function] = KILLED;
     let text = match (loading, is_script) {
@@ -541,7 +589,26 @@ unsafe extern "C" fn allocate(data: *mut c_void, block: *mut c_void, old: usize,
         };
         if !moved.is_null() {
             *used = *used + new - old;
+            if new >= LARGE_BLOCK {
+                charge_block(state, new);
+            }
         }
         moved.cast()
+    }
+}
+
+/// Pays for a large block. An allocator cannot raise, so the next instruction does if the call has used itself up.
+///
+/// # Safety
+/// The `State` is live. Only plain fields of it are touched, through the raw pointer.
+#[cold]
+unsafe fn charge_block(state: *mut State, bytes: usize) {
+    // SAFETY: as promised by the caller; Lua lets a hook be set at any time, even from a signal.
+    unsafe {
+        let left = &raw mut (*state).instructions_left;
+        *left = (*left).saturating_sub(bytes as u64 / BYTES_A_STEP);
+        if *left == 0 && !(*state).main.is_null() {
+            Lua::new((*state).main).count_instructions(1);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! A real server: found on the PATH, started on a socket of its own, stopped when it is dropped.
+//! A real server of a dialect: found on the PATH, started on a socket of its own, stopped when it is dropped.
 //!
 //! Its clock is the test's: `clock.c` is compiled with the C compiler that linked the test, and preloaded. So both
 //! sides of a comparison see the same microsecond, and a key can be looked at one millisecond before and after its end.
@@ -23,8 +23,6 @@ use super::server::{Args, Server};
 
 /// Set, a missing server is a failure. CI sets it.
 const REQUIRED: &str = "GRANTSIM_REQUIRE_SERVER";
-/// The first of these that can be started is compared with.
-const PROGRAMS: [&str; 2] = ["valkey-server", "redis-server"];
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -37,28 +35,33 @@ pub struct Real {
     decoder: ReplyDecoder,
     received: BytesMut,
     name: String,
-    dialect: Dialect,
 }
 
 impl Real {
-    /// Starts a server. Where there is none: `None`, after saying plainly `what` is not compared.
+    /// Starts the server of a dialect. Where there is none: `None`, after saying plainly `what` is not compared.
     ///
     /// # Panics
     /// There is none and `GRANTSIM_REQUIRE_SERVER` is set, or it does not come up.
-    pub fn start(what: &str) -> Option<Self> {
+    pub fn start(dialect: Dialect, what: &str) -> Option<Self> {
+        Self::find(dialect)
+            .inspect_err(|missing| {
+                assert!(std::env::var_os(REQUIRED).is_none(), "{REQUIRED} is set, and {missing}");
+                eprintln!("NOT COMPARED as {dialect}, {missing}: {what}");
+            })
+            .ok()
+    }
+
+    /// Starts the server of a dialect, or says what is missing.
+    fn find(dialect: Dialect) -> Result<Self, String> {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("valkey-sim-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a directory for the socket");
         let clock = clock(&dir);
-        let Some(process) = PROGRAMS.iter().find_map(|program| spawn(program, &dir)) else {
+        let (program, version) = program(dialect);
+        let Some(process) = spawn(program, &dir) else {
             let _ = std::fs::remove_dir_all(&dir);
-            assert!(
-                std::env::var_os(REQUIRED).is_none(),
-                "{REQUIRED} is set, and neither of {PROGRAMS:?} is there"
-            );
-            eprintln!("NOT COMPARED, no server on the PATH: {what}");
-            return None;
+            return Err(format!("no {program} on the PATH"));
         };
         let stream = connect(&dir.join("socket"));
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
@@ -70,17 +73,14 @@ impl Real {
             decoder: ReplyDecoder::default(),
             received: BytesMut::new(),
             name: String::new(),
-            dialect: Dialect::Redis7,
         };
-        server.ask_its_name();
+        server.name = server.ask_its_name();
+        if !server.name.starts_with(version) {
+            return Err(format!("{program} is {}, and {dialect} is {version}x", server.name));
+        }
         // Expired keys go when somebody looks at them, not whenever the server finds the time.
         assert_eq!(server.send(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"]), Reply::OK);
-        Some(server)
-    }
-
-    /// The dialect that it speaks.
-    pub fn dialect(&self) -> Dialect {
-        self.dialect
+        Ok(server)
     }
 
     /// Whether it runs: a server that a command brought down says so.
@@ -88,14 +88,14 @@ impl Real {
         matches!(self.process.try_wait(), Ok(None))
     }
 
-    fn ask_its_name(&mut self) {
+    fn ask_its_name(&mut self) -> String {
         let Reply::Bulk(info) = self.send(&["INFO", "server"]) else { panic!("INFO is text") };
         let info = String::from_utf8_lossy(&info).into_owned();
         let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        (self.name, self.dialect) = match (field("valkey_version"), field("redis_version")) {
-            (Some(version), _) => (format!("valkey {version}"), Dialect::Valkey8),
-            (None, version) => (format!("redis {}", version.unwrap_or("?")), Dialect::Redis7),
-        };
+        match (field("valkey_version"), field("redis_version")) {
+            (Some(version), _) => format!("valkey {version}"),
+            (None, version) => format!("redis {}", version.unwrap_or("?")),
+        }
     }
 
     fn receive(&mut self) -> Reply {
@@ -143,6 +143,14 @@ impl Drop for Real {
         let _ = self.process.kill();
         let _ = self.process.wait();
         let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// The program that answers as a dialect, and how the name and version that it tells begin.
+fn program(dialect: Dialect) -> (&'static str, &'static str) {
+    match dialect {
+        Dialect::Valkey8 => ("valkey-server", "valkey 8."),
+        Dialect::Redis7 => ("redis-server", "redis 7.0."),
     }
 }
 

@@ -117,7 +117,7 @@ fn quit(cx: &mut Context<'_>) -> CommandResult {
 }
 
 fn reset(cx: &mut Context<'_>) -> CommandResult {
-    for kind in [Kind::Channel, Kind::Pattern] {
+    for kind in Kind::ALL {
         for name in cx.session.subscribed(kind).clone() {
             cx.engine.pubsub.unsubscribe(kind, &name, cx.session);
         }

@@ -184,7 +184,7 @@ fn add_float(cx: &mut Context<'_>) -> CommandResult {
 }
 
 fn scan(cx: &mut Context<'_>) -> CommandResult {
-    let cursor = scan::cursor(cx.arg(2))?;
+    let cursor = scan::cursor(cx.arg(2), cx.engine.dialect())?;
     let extra = match cx.engine.dialect() {
         Dialect::Valkey8 => Extra::NoValues,
         Dialect::Redis7 => Extra::None,

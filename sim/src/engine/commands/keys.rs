@@ -199,8 +199,9 @@ fn expire(cx: &mut Context<'_>, form: Form) -> CommandResult {
     Ok(Reply::Int(1))
 }
 
+/// Half a second is rounded up.
 fn to_seconds(ms: i64) -> i64 {
-    ms.saturating_add(500) / 1_000
+    ms / 1_000 + i64::from(ms % 1_000 >= 500)
 }
 
 /// TTL and PTTL.
@@ -319,7 +320,7 @@ fn keys(cx: &mut Context<'_>) -> CommandResult {
 /// Keys are scanned in the order of their hashes: a key keeps its place whatever comes and goes around it, so that
 /// the hash to go on with can be the cursor and nothing needs to be remembered.
 fn scan(cx: &mut Context<'_>) -> CommandResult {
-    let cursor = scan::cursor(cx.arg(1))?;
+    let cursor = scan::cursor(cx.arg(1), cx.engine.dialect())?;
     let options = scan::Options::parse(cx, 2, Extra::Type)?;
     let (page, next) = keys_by_hash(cx, cursor, options.count);
     let mut found = Vec::with_capacity(page.len());

@@ -141,9 +141,14 @@ fn at(cx: &mut Context<'_>) -> CommandResult {
 }
 
 fn set(cx: &mut Context<'_>) -> CommandResult {
-    let (index, element) = (cx.arg(2), cx.arg(3));
+    let (dialect, index, element) = (cx.engine.dialect, cx.arg(2), cx.arg(3));
     let list = cx.write::<List>(cx.arg(1))?.ok_or(ErrorReply::new("ERR no such key"))?;
-    let index = parse::index(number::parse_i64(index)?, list.len());
+    let index = match dialect {
+        // Valkey 8 looks at the low 32 bits only.
+        Dialect::Valkey8 => i64::from(number::parse_i64(index)? as i32),
+        Dialect::Redis7 => number::parse_i64(index)?,
+    };
+    let index = parse::index(index, list.len());
     let place =
         index.and_then(|index| list.get_mut(index)).ok_or(ErrorReply::new("ERR index out of range"))?;
     *place = Bytes::copy_from_slice(element);
@@ -175,6 +180,9 @@ fn trim(cx: &mut Context<'_>) -> CommandResult {
 
 fn remove(cx: &mut Context<'_>) -> CommandResult {
     let (key, count, element) = (cx.arg(1), parse::integer(cx, 2)?, cx.arg(3));
+    if count == i64::MIN && cx.engine.dialect == Dialect::Valkey8 {
+        return Err(parse::OUT_OF_LONG);
+    }
     let Some(list) = cx.write::<List>(key)? else { return Ok(Reply::Int(0)) };
     let before = list.len();
     let mut left = if count == 0 { u64::MAX } else { count.unsigned_abs() };

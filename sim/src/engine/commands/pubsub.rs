@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Command, Flags, Keys, reference, resolve};
-use crate::engine::{CommandResult, Context, Reply, glob, pubsub::Kind};
+use crate::engine::{CommandResult, Context, ErrorReply, Reply, glob, pubsub::Kind};
 
 const LISTEN: Flags = Flags::PUBSUB.and(Flags::NOSCRIPT);
 
@@ -20,20 +20,36 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "UNSUBSCRIBE", arity: -1, flags: LISTEN, keys: Keys::None, run: unsubscribe },
     Command { name: "PSUBSCRIBE", arity: -2, flags: LISTEN, keys: Keys::None, run: psubscribe },
     Command { name: "PUNSUBSCRIBE", arity: -1, flags: LISTEN, keys: Keys::None, run: punsubscribe },
+    Command {
+        name: "SPUBLISH",
+        arity: 3,
+        flags: Flags::PUBSUB.and(Flags::FAST).and(Flags::MAY_REPLICATE),
+        keys: Keys::FIRST,
+        run: publish_in_shard,
+    },
+    Command { name: "SSUBSCRIBE", arity: -2, flags: LISTEN, keys: Keys::ALL, run: ssubscribe },
+    Command { name: "SUNSUBSCRIBE", arity: -1, flags: LISTEN, keys: Keys::ALL, run: sunsubscribe },
     Command::new("PUBSUB", -2, Flags::CONTAINER, resolve::container),
 ];
 
 /// The subcommands of PUBSUB.
 pub const PUBSUB: &[Command] = &[
-    Command::new("PUBSUB|CHANNELS", -2, Flags::PUBSUB, channels),
-    Command::new("PUBSUB|NUMSUB", -2, Flags::PUBSUB, numsub),
+    Command::new("PUBSUB|CHANNELS", -2, Flags::PUBSUB, |cx| channels(cx, Kind::Channel)),
+    Command::new("PUBSUB|NUMSUB", -2, Flags::PUBSUB, |cx| numsub(cx, Kind::Channel)),
     Command::new("PUBSUB|NUMPAT", 2, Flags::PUBSUB, numpat),
+    Command::new("PUBSUB|SHARDCHANNELS", -2, Flags::PUBSUB, |cx| channels(cx, Kind::Shard)),
+    Command::new("PUBSUB|SHARDNUMSUB", -2, Flags::PUBSUB, |cx| numsub(cx, Kind::Shard)),
     Command::new("PUBSUB|HELP", 2, Flags::NONE, reference::help),
 ];
 
 /// Messages leave the keyspace alone, so they are no effects.
 fn publish(cx: &mut Context<'_>) -> CommandResult {
     let receivers = cx.engine.pubsub.publish(cx.arg(1), cx.arg(2));
+    Ok(Reply::Int(receivers as i64))
+}
+
+fn publish_in_shard(cx: &mut Context<'_>) -> CommandResult {
+    let receivers = cx.engine.pubsub.publish_in_shard(cx.arg(1), cx.arg(2));
     Ok(Reply::Int(receivers as i64))
 }
 
@@ -45,6 +61,13 @@ fn psubscribe(cx: &mut Context<'_>) -> CommandResult {
     listen(cx, Kind::Pattern, "psubscribe")
 }
 
+fn ssubscribe(cx: &mut Context<'_>) -> CommandResult {
+    if cx.session.deny_blocking {
+        return Err(ErrorReply::new("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"));
+    }
+    listen(cx, Kind::Shard, "ssubscribe")
+}
+
 fn unsubscribe(cx: &mut Context<'_>) -> CommandResult {
     leave(cx, Kind::Channel, "unsubscribe")
 }
@@ -53,11 +76,15 @@ fn punsubscribe(cx: &mut Context<'_>) -> CommandResult {
     leave(cx, Kind::Pattern, "punsubscribe")
 }
 
+fn sunsubscribe(cx: &mut Context<'_>) -> CommandResult {
+    leave(cx, Kind::Shard, "sunsubscribe")
+}
+
 fn listen(cx: &mut Context<'_>, kind: Kind, verb: &'static str) -> CommandResult {
     for name in &cx.args[1..] {
         let name = Bytes::copy_from_slice(name);
         cx.engine.pubsub.subscribe(kind, &name, cx.session);
-        acknowledge(cx, verb, Reply::Bulk(name));
+        acknowledge(cx, kind, verb, Reply::Bulk(name));
     }
     Ok(Reply::Nothing)
 }
@@ -68,37 +95,39 @@ fn leave(cx: &mut Context<'_>, kind: Kind, verb: &'static str) -> CommandResult 
         some => some.iter().map(|name| Bytes::copy_from_slice(name)).collect(),
     };
     if names.is_empty() {
-        acknowledge(cx, verb, Reply::Null);
+        acknowledge(cx, kind, verb, Reply::Null);
     }
     for name in names {
         cx.engine.pubsub.unsubscribe(kind, &name, cx.session);
-        acknowledge(cx, verb, Reply::Bulk(name));
+        acknowledge(cx, kind, verb, Reply::Bulk(name));
     }
     Ok(Reply::Nothing)
 }
 
-/// Each channel is answered on its own, with the number of subscriptions that there are then.
-fn acknowledge(cx: &mut Context<'_>, verb: &'static str, name: Reply) {
+/// Each channel is answered on its own, with the number of subscriptions that there are then: shards are counted apart.
+fn acknowledge(cx: &mut Context<'_>, kind: Kind, verb: &'static str, name: Reply) {
     let verb = Reply::Bulk(Bytes::from_static(verb.as_bytes()));
-    let count = Reply::Int(cx.session.subscriptions() as i64);
+    let of_shards = cx.session.shard_channels.len();
+    let count = if kind == Kind::Shard { of_shards } else { cx.session.subscriptions() - of_shards };
+    let count = Reply::Int(count as i64);
     cx.session.pushes.push_back(Reply::Push(vec![verb, name, count]));
 }
 
-fn channels(cx: &mut Context<'_>) -> CommandResult {
+fn channels(cx: &mut Context<'_>, kind: Kind) -> CommandResult {
     let pattern = cx.opt(2).unwrap_or(b"*");
-    let channels = cx.engine.pubsub.active_channels().filter(|name| glob::matches(pattern, name));
+    let channels = cx.engine.pubsub.listeners(kind).keys().filter(|name| glob::matches(pattern, name));
     Ok(Reply::Array(channels.map(|name| Reply::Bulk(name.clone())).collect()))
 }
 
-fn numsub(cx: &mut Context<'_>) -> CommandResult {
+fn numsub(cx: &mut Context<'_>, kind: Kind) -> CommandResult {
     let mut counts = Vec::new();
     for channel in &cx.args[2..] {
-        counts.push(Reply::bulk(channel));
-        counts.push(Reply::Int(cx.engine.pubsub.listener_count(channel) as i64));
+        let listeners = cx.engine.pubsub.listeners(kind).get(*channel).map_or(0, Vec::len);
+        counts.extend([Reply::bulk(channel), Reply::Int(listeners as i64)]);
     }
     Ok(Reply::Array(counts))
 }
 
 fn numpat(cx: &mut Context<'_>) -> CommandResult {
-    Ok(Reply::Int(cx.engine.pubsub.pattern_count() as i64))
+    Ok(Reply::Int(cx.engine.pubsub.listeners(Kind::Pattern).len() as i64))
 }

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::parse::{Words, is};
-use crate::engine::{CommandResult, Context, ErrorReply, Reply, SYNTAX, glob};
+use crate::engine::{CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX, glob, number, value::Value};
 
 /// What a SCAN asks for.
 #[derive(Clone, Copy, Debug)]
@@ -32,16 +32,36 @@ pub enum Extra {
     NoValues,
 }
 
-/// Reads a cursor: an unsigned integer; a negative one wraps, as `strtoul` has it.
-pub fn cursor(text: &[u8]) -> Result<u64, ErrorReply> {
-    const INVALID: ErrorReply = ErrorReply::new("ERR invalid cursor");
-    let text = std::str::from_utf8(text).map_err(|_| INVALID)?;
-    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
-    if digits.is_empty() && !negative {
-        return Ok(0);
+/// Reads a cursor. Both servers leave most of it to `strtoul`, and each its own part not.
+pub fn cursor(text: &[u8], dialect: Dialect) -> Result<u64, ErrorReply> {
+    let refused = match dialect {
+        Dialect::Valkey8 => text.is_empty() || number::read_i64(text).is_some_and(|cursor| cursor < 0),
+        Dialect::Redis7 => text.first().is_some_and(is_space),
+    };
+    let cursor = if text.is_empty() { Some(0) } else { strtoul(text) };
+    cursor.filter(|_| !refused).ok_or(ErrorReply::new("ERR invalid cursor"))
+}
+
+/// What C's `strtoul` makes of a whole text: it skips space, lets a negative number wrap and sees no further than a
+/// zero byte.
+fn strtoul(text: &[u8]) -> Option<u64> {
+    let start = text.iter().position(|byte| !is_space(byte))?;
+    let text = text[start..].split(|&byte| byte == 0).next()?;
+    let (negative, digits) = match text.split_first() {
+        Some((b'-', digits)) => (true, digits),
+        Some((b'+', digits)) => (false, digits),
+        _ => (false, text),
+    };
+    if !digits.first()?.is_ascii_digit() {
+        return None;
     }
-    let cursor: u64 = digits.parse().map_err(|_| INVALID)?;
-    Ok(if negative { cursor.wrapping_neg() } else { cursor })
+    let value: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some(if negative { value.wrapping_neg() } else { value })
+}
+
+/// What C takes for space.
+fn is_space(byte: &u8) -> bool {
+    byte.is_ascii_whitespace() || *byte == 0x0b
 }
 
 impl<'a> Options<'a> {
@@ -56,7 +76,13 @@ impl<'a> Options<'a> {
                 let count = words.integer()?;
                 options.count = usize::try_from(count).ok().filter(|&count| count > 0).ok_or(SYNTAX)?;
             } else if extra == Extra::Type && is(word, "TYPE") {
-                options.type_name = Some(words.value()?);
+                let name = words.value()?;
+                if cx.engine.dialect() == Dialect::Valkey8
+                    && !Value::TYPE_NAMES.iter().any(|known| is(name, known))
+                {
+                    return Err(format!("ERR unknown type name '{}'", ErrorReply::quote(name)).into());
+                }
+                options.type_name = Some(name);
             } else if extra == Extra::NoValues && is(word, "NOVALUES") {
                 options.no_values = true;
             } else {

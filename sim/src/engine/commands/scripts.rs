@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::{Command, Flags, Keys, reference, resolve};
 use crate::{
     engine::{
-        CommandResult, Context, Engine, ErrorReply, Protocol, Reply, ScriptRules, functions::split_words,
-        number::parse_i64,
+        CommandResult, Context, Dialect, Engine, ErrorReply, Protocol, Reply, ScriptRules,
+        functions::split_words, number::parse_i64,
     },
     lua::{FunctionFlags, Host, Input, sha1_hex},
 };
@@ -117,10 +117,15 @@ fn evalsha_ro(cx: &mut Context<'_>) -> CommandResult {
 }
 
 fn run_known(cx: &mut Context<'_>, read_only: bool) -> CommandResult {
-    let unknown = || ErrorReply::new("NOSCRIPT No matching script. Please use EVAL.");
-    let hash = <[u8; 40]>::try_from(cx.arg(1).to_ascii_lowercase()).map_err(|_| unknown())?;
+    let unknown = |cx: &Context<'_>| {
+        ErrorReply::new(match cx.engine.dialect() {
+            Dialect::Valkey8 => "NOSCRIPT No matching script.",
+            Dialect::Redis7 => "NOSCRIPT No matching script. Please use EVAL.",
+        })
+    };
+    let hash = <[u8; 40]>::try_from(cx.arg(1).to_ascii_lowercase()).map_err(|_| unknown(cx))?;
     keys_and_args(cx, crate::engine::NOT_AN_INTEGER)?;
-    let code = cx.engine.functions.scripts.get(&hash).cloned().ok_or_else(unknown)?;
+    let code = cx.engine.functions.scripts.get(&hash).cloned().ok_or_else(|| unknown(cx))?;
     run(cx, &hash, &code, read_only)
 }
 

@@ -535,8 +535,12 @@ fn autoclaim_options(mut options: &[&[u8]]) -> Result<(usize, bool), ErrorReply>
                 rest
             }
             [word, number, rest @ ..] if word.eq_ignore_ascii_case(b"COUNT") => {
+                // A server sees to it that so many ids fit into memory's addresses.
+                const MOST: usize = usize::MAX >> 5;
                 let number = parse_i64(number).ok().and_then(|number| usize::try_from(number).ok());
-                count = number.filter(|n| *n > 0).ok_or(ErrorReply::new("ERR COUNT must be > 0"))?;
+                count = number
+                    .filter(|n| (1..=MOST).contains(n))
+                    .ok_or(ErrorReply::new("ERR COUNT must be > 0"))?;
                 rest
             }
             _ => return Err(SYNTAX),

@@ -8,7 +8,7 @@ use super::{
     parse::{self, Words, command_name, is},
 };
 use crate::engine::{
-    CommandResult, Context, ErrorReply, Reply, SYNTAX, UnixMillis, WRONG_TYPE,
+    CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX, UnixMillis, WRONG_TYPE,
     number::{self, extended},
     value::Value,
     wrong_arity,
@@ -137,6 +137,13 @@ fn set(cx: &mut Context<'_>) -> CommandResult {
         if keeps {
             expires_at = old.and_then(|entry| entry.expires_at);
         }
+    }
+    if cx.engine.dialect() == Dialect::Valkey8 && until.is_some_and(|until| until <= cx.now_ms()) {
+        // What would end at once is not written at all.
+        if cx.exists(key) {
+            cx.engine.expire(key, cx.effects);
+        }
+        return Ok(reply);
     }
     put(cx, key, value, expires_at);
     match until {

@@ -44,10 +44,10 @@ pub const MODULE: &[Command] = &[
 
 /// The subcommands of SLOWLOG.
 pub const SLOWLOG: &[Command] = &[
-    Command::new("SLOWLOG|GET", -2, ADMIN, slowlog_get),
+    Command::new("SLOWLOG|GET", -2, Flags::ADMIN, slowlog_get),
     Command::new("SLOWLOG|HELP", 2, Flags::NONE, reference::help),
-    Command::new("SLOWLOG|LEN", 2, ADMIN, |_| Ok(Reply::Int(0))),
-    Command::new("SLOWLOG|RESET", 2, ADMIN, |_| Ok(Reply::OK)),
+    Command::new("SLOWLOG|LEN", 2, Flags::ADMIN, |_| Ok(Reply::Int(0))),
+    Command::new("SLOWLOG|RESET", 2, Flags::ADMIN, |_| Ok(Reply::OK)),
 ];
 
 fn nothing(_: &mut Context<'_>) -> CommandResult {
@@ -105,6 +105,8 @@ fn slowlog_get(cx: &mut Context<'_>) -> CommandResult {
         [] => nothing(cx),
         [count] if parse_i64(count).is_ok_and(|count| count >= -1) => nothing(cx),
         [_] => Err(TOO_FEW),
-        _ => Err(resolve::wrong_arity("slowlog|get")),
+        _ => Err(ErrorReply::new(
+            "ERR unknown subcommand or wrong number of arguments for 'get'. Try SLOWLOG HELP.",
+        )),
     }
 }

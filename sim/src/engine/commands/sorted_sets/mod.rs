@@ -311,7 +311,7 @@ fn pop_from_first(cx: &mut Context<'_>) -> CommandResult {
 }
 
 fn scan(cx: &mut Context<'_>) -> CommandResult {
-    let cursor = scan::cursor(cx.arg(2))?;
+    let cursor = scan::cursor(cx.arg(2), cx.engine.dialect())?;
     let options = scan::Options::parse(cx, 3, Extra::None);
     let (dialect, limits) = (cx.engine.dialect(), cx.engine.config.compact);
     let Some(zset) = cx.read::<SortedSet>(cx.arg(1))? else { return scan::reply(0, Vec::new()) };
