@@ -12,6 +12,7 @@ impl Engine {
     /// goes on waiting.
     pub fn resume(&mut self, session: &mut Session, now: UnixMicros, effects: &mut Effects) -> Option<Reply> {
         let blocked = session.blocked.take()?;
+        self.clients.blocked.remove(&session.id);
         let args: Vec<&[u8]> = blocked.args.iter().map(|arg| &arg[..]).collect();
         let command = commands::find(args.first().copied().unwrap_or_default())?;
         let first = effects.len();
@@ -24,8 +25,10 @@ impl Engine {
             return Some(self.as_news(session, &blocked, reply));
         }
         if blocked.until.is_some_and(|until| now.millis() >= until) {
+            self.clients.blocked.remove(&session.id);
             return Some(Reply::NullArray);
         }
+        self.clients.blocked.insert(session.id);
         session.blocked = Some(blocked);
         None
     }
@@ -65,6 +68,7 @@ impl Context<'_> {
         let now = self.now_ms().0;
         let until = (timeout_ms > 0).then(|| UnixMillis(now.saturating_add_unsigned(timeout_ms)));
         let keys = keys.iter().map(|key| Bytes::copy_from_slice(key)).collect();
+        self.engine.clients.blocked.insert(self.session.id);
         self.session.blocked = Some(Blocked { args, until, keys });
         Reply::Nothing
     }
