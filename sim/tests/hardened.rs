@@ -99,9 +99,12 @@ fn word() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+/// What the fuzzer runs.
+type Target = fn(&[u8]);
+
 /// What the fuzzer starts from, and what it has found: bytes, and the target that they are for.
-fn seeds() -> Vec<(fn(&[u8]), Vec<u8>)> {
-    let targets: [(_, fn(&[u8])); 3] =
+fn seeds() -> Vec<(Target, Vec<u8>)> {
+    let targets: [(_, Target); 3] =
         [("decode", fuzzing::decode), ("dispatch", fuzzing::dispatch), ("script", fuzzing::script)];
     let read = |(name, run)| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(name);

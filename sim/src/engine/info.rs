@@ -41,7 +41,7 @@ fn fields(engine: &Engine, section: &str, now: UnixMicros) -> Fields {
     match section {
         "Server" => server(engine, now),
         "Clients" => list(&[
-            ("connected_clients", engine.clients.len() as u64),
+            ("connected_clients", engine.clients.count() as u64),
             ("maxclients", engine.config.number("maxclients") as u64),
             ("blocked_clients", engine.clients.blocked.len() as u64),
         ]),
