@@ -190,7 +190,9 @@ fn setresp(lua: Lua<'_>) -> Outcome {
 fn set_repl(lua: Lua<'_>) -> Outcome {
     let table = table_name(lua.with(|state| state.dialect));
     if lua.top() != 1 {
-        return Err(error_table_fmt(lua, format_args!("ERR {table}.set_repl() requires two arguments.")));
+        // Redis counts wrong.
+        let one = if table == "server" { "one argument" } else { "two arguments" };
+        return Err(error_table_fmt(lua, format_args!("ERR {table}.set_repl() requires {one}.")));
     }
     if !(0.0..=3.0).contains(&lua.number(1)) {
         let text = b"ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.";
@@ -201,11 +203,10 @@ fn set_repl(lua: Lua<'_>) -> Outcome {
 
 /// There are no ACL rules: every command that exists may be run.
 fn acl_check_cmd(lua: Lua<'_>) -> Outcome {
-    let table = table_name(lua.with(|state| state.dialect));
-    if lua.top() == 0 {
-        let text = format_args!("ERR Please specify at least one argument for this {table} lib call");
-        return Err(error_table_fmt(lua, text));
+    if let Some(problem) = gather(lua, lua.top()) {
+        return Err(error_table(lua, problem));
     }
+    let table = table_name(lua.with(|state| state.dialect));
     let known = lua.bytes(1).is_some_and(|name| lua.with(|state| state.knows(name)));
     if !known {
         let text = format_args!("ERR Invalid command passed to {table}.acl_check_cmd()");
@@ -226,7 +227,13 @@ fn log(lua: Lua<'_>) -> Outcome {
     }
     let level = lua.number(1);
     if !(0.0..=3.0).contains(&level) {
-        return Err(error_table(lua, b"ERR Invalid debug level."));
+        return Err(error_table(
+            lua,
+            match lua.with(|state| state.dialect) {
+                Dialect::Redis7 => b"ERR Invalid debug level.".as_slice(),
+                Dialect::Valkey8 => b"ERR Invalid log level.",
+            },
+        ));
     }
     lua.with(|state| state.scratch.clear());
     for index in 2..=count {

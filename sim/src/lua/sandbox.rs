@@ -634,7 +634,7 @@ fn compile(lua: Lua<'_>, text: c_int, name: c_int) -> Outcome {
 
 /// Accepts what Lua's accepts; the garbage is nobody's business.
 fn collectgarbage(lua: Lua<'_>) -> Outcome {
-    let option = if lua.top() == 0 { b"collect" } else { lua.check_bytes(1) };
+    let option = if matches!(lua.kind(1), Kind::None | Kind::Nil) { b"collect" } else { lua.check_bytes(1) };
     match option {
         b"collect" | b"stop" | b"restart" | b"count" | b"setpause" | b"setstepmul" => lua.push_number(0.0),
         b"step" => lua.push_bool(false),
