@@ -21,6 +21,40 @@ pub const RUNNING: &[(&str, Native)] = &[
     ("log", native!(log)),
 ];
 
+/// What scripts, but not functions, find in it: they do nothing here.
+const SCRIPTS_ONLY: &[(&[u8], Native)] = &[
+    (b"replicate_commands", native!(replicate_commands)),
+    (b"breakpoint", native!(breakpoint)),
+    (b"debug", native!(debug)),
+];
+
+/// The `__index` of the table: a script's further functions.
+pub fn scripts_only(lua: Lua<'_>) -> Outcome {
+    let is_script = lua.with(|state| state.is_script);
+    let found = SCRIPTS_ONLY.iter().find(|(name, _)| is_script && lua.bytes(2) == Some(name));
+    match found {
+        Some(&(_, function)) => lua.push_native(function, 0),
+        None => lua.push_nil(),
+    }
+    Ok(1)
+}
+
+/// Effects are always what is replicated.
+fn replicate_commands(lua: Lua<'_>) -> Outcome {
+    lua.push_bool(true);
+    Ok(1)
+}
+
+/// No debugger is attached.
+fn breakpoint(lua: Lua<'_>) -> Outcome {
+    lua.push_bool(false);
+    Ok(1)
+}
+
+fn debug(_: Lua<'_>) -> Outcome {
+    Ok(0)
+}
+
 /// What a library finds in it while it loads.
 pub const LOADING: &[(&str, Native)] =
     &[("register_function", native!(super::registration::register_function)), ("log", native!(log))];
@@ -75,7 +109,11 @@ fn call(lua: Lua<'_>) -> Outcome {
 }
 
 fn pcall(lua: Lua<'_>) -> Outcome {
-    command(lua)?;
+    if command(lua)? {
+        // A server marks what it has counted already.
+        lua.push_bool(true);
+        lua.set_raw_field(-2, "ignore_error_stats_update");
+    }
     Ok(1)
 }
 
