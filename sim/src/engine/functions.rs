@@ -5,15 +5,15 @@ use std::{collections::BTreeMap, rc::Rc};
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-use super::{Dialect, ErrorReply, value::FixedState};
+use super::{Dialect, ErrorReply, script_cache::ScriptCache, value::FixedState};
 use crate::lua::{BAD_NAME, Function, Interpreter, Memento, is_name};
 
 /// The loaded libraries, the known scripts, and what Lua carries from call to call. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Functions {
     libraries: Rc<Libraries>,
-    /// The texts of scripts by their SHA-1.
-    pub scripts: Rc<BTreeMap<[u8; 40], Bytes>>,
+    /// The scripts that EVALSHA knows.
+    pub scripts: ScriptCache,
     /// The state of `math.random` and of `cjson`.
     pub memento: Memento,
 }

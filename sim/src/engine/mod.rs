@@ -37,6 +37,7 @@ mod monitor;
 pub mod number;
 mod pubsub;
 mod reply;
+mod script_cache;
 mod session;
 mod stats;
 mod time;

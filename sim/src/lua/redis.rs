@@ -21,6 +21,40 @@ pub const RUNNING: &[(&str, Native)] = &[
     ("log", native!(log)),
 ];
 
+/// What scripts, but not functions, find in it: they do nothing here.
+const SCRIPTS_ONLY: &[(&[u8], Native)] = &[
+    (b"replicate_commands", native!(replicate_commands)),
+    (b"breakpoint", native!(breakpoint)),
+    (b"debug", native!(debug)),
+];
+
+/// The `__index` of the table: a script's further functions.
+pub fn scripts_only(lua: Lua<'_>) -> Outcome {
+    let is_script = lua.with(|state| state.is_script);
+    let found = SCRIPTS_ONLY.iter().find(|(name, _)| is_script && lua.bytes(2) == Some(name));
+    match found {
+        Some(&(_, function)) => lua.push_native(function, 0),
+        None => lua.push_nil(),
+    }
+    Ok(1)
+}
+
+/// Effects are always what is replicated.
+fn replicate_commands(lua: Lua<'_>) -> Outcome {
+    lua.push_bool(true);
+    Ok(1)
+}
+
+/// No debugger is attached.
+fn breakpoint(lua: Lua<'_>) -> Outcome {
+    lua.push_bool(false);
+    Ok(1)
+}
+
+fn debug(_: Lua<'_>) -> Outcome {
+    Ok(0)
+}
+
 /// What a library finds in it while it loads.
 pub const LOADING: &[(&str, Native)] =
     &[("register_function", native!(super::registration::register_function)), ("log", native!(log))];
@@ -75,7 +109,11 @@ fn call(lua: Lua<'_>) -> Outcome {
 }
 
 fn pcall(lua: Lua<'_>) -> Outcome {
-    command(lua)?;
+    if command(lua)? {
+        // A server marks what it has counted already.
+        lua.push_bool(true);
+        lua.set_raw_field(-2, "ignore_error_stats_update");
+    }
     Ok(1)
 }
 
@@ -190,7 +228,9 @@ fn setresp(lua: Lua<'_>) -> Outcome {
 fn set_repl(lua: Lua<'_>) -> Outcome {
     let table = table_name(lua.with(|state| state.dialect));
     if lua.top() != 1 {
-        return Err(error_table_fmt(lua, format_args!("ERR {table}.set_repl() requires two arguments.")));
+        // Redis counts wrong.
+        let one = if table == "server" { "one argument" } else { "two arguments" };
+        return Err(error_table_fmt(lua, format_args!("ERR {table}.set_repl() requires {one}.")));
     }
     if !(0.0..=3.0).contains(&lua.number(1)) {
         let text = b"ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.";
@@ -201,11 +241,10 @@ fn set_repl(lua: Lua<'_>) -> Outcome {
 
 /// There are no ACL rules: every command that exists may be run.
 fn acl_check_cmd(lua: Lua<'_>) -> Outcome {
-    let table = table_name(lua.with(|state| state.dialect));
-    if lua.top() == 0 {
-        let text = format_args!("ERR Please specify at least one argument for this {table} lib call");
-        return Err(error_table_fmt(lua, text));
+    if let Some(problem) = gather(lua, lua.top()) {
+        return Err(error_table(lua, problem));
     }
+    let table = table_name(lua.with(|state| state.dialect));
     let known = lua.bytes(1).is_some_and(|name| lua.with(|state| state.knows(name)));
     if !known {
         let text = format_args!("ERR Invalid command passed to {table}.acl_check_cmd()");
@@ -226,7 +265,13 @@ fn log(lua: Lua<'_>) -> Outcome {
     }
     let level = lua.number(1);
     if !(0.0..=3.0).contains(&level) {
-        return Err(error_table(lua, b"ERR Invalid debug level."));
+        return Err(error_table(
+            lua,
+            match lua.with(|state| state.dialect) {
+                Dialect::Redis7 => b"ERR Invalid debug level.".as_slice(),
+                Dialect::Valkey8 => b"ERR Invalid log level.",
+            },
+        ));
     }
     lua.with(|state| state.scratch.clear());
     for index in 2..=count {

@@ -5,7 +5,9 @@
 //! `setmetatable`, `table.insert` and `table.foreach` know proxies. The real tables never reach a script.
 //!
 //! What a real server shows and this does not: addresses in `tostring` (they differ between processes), the memory
-//! use in `collectgarbage`, and the metatable of `_G` (`getmetatable(_G)` is nil here).
+//! use in `collectgarbage`, the metatable of `_G` (`getmetatable(_G)` is nil here), and four functions of no use to
+//! scripts: `newproxy` (its finalizers would run at any time), `getfenv` and `setfenv` (they reach from one script to
+//! the next), `cjson.new`.
 
 use std::{ffi::CStr, os::raw::c_int};
 
@@ -270,6 +272,7 @@ fn protect_tables(lua: Lua<'_>, globals: c_int) {
 fn add_api(lua: Lua<'_>, globals: c_int) {
     push_functions(lua, redis::RUNNING);
     add_numbers(lua, redis::REPLICATION);
+    set_index(lua, globals + 1, native!(redis::scripts_only));
     publish_api(lua, globals);
 }
 
@@ -379,8 +382,13 @@ fn push_behind(lua: Lua<'_>, index: c_int) -> bool {
 
 /// Makes reading an absent field of a table an error.
 fn set_missing(lua: Lua<'_>, table: c_int) {
+    set_index(lua, table, native!(missing));
+}
+
+/// Has a function answer for the absent fields of a table.
+fn set_index(lua: Lua<'_>, table: c_int, index: Native) {
     lua.push_table(0, 1);
-    lua.push_native(native!(missing), 0);
+    lua.push_native(index, 0);
     lua.set_raw_field(-2, "__index");
     lua.set_metatable(table);
 }
@@ -634,7 +642,7 @@ fn compile(lua: Lua<'_>, text: c_int, name: c_int) -> Outcome {
 
 /// Accepts what Lua's accepts; the garbage is nobody's business.
 fn collectgarbage(lua: Lua<'_>) -> Outcome {
-    let option = if lua.top() == 0 { b"collect" } else { lua.check_bytes(1) };
+    let option = if matches!(lua.kind(1), Kind::None | Kind::Nil) { b"collect" } else { lua.check_bytes(1) };
     match option {
         b"collect" | b"stop" | b"restart" | b"count" | b"setpause" | b"setstepmul" => lua.push_number(0.0),
         b"step" => lua.push_bool(false),

@@ -1,14 +1,12 @@
 //! Scripts: EVAL, EVALSHA, their read-only forms, SCRIPT; and how any script calls commands.
 
-use std::rc::Rc;
-
 use bytes::Bytes;
 
 use super::{Command, Flags, Keys, reference, resolve};
 use crate::{
     engine::{
         CommandResult, Context, Dialect, Engine, ErrorReply, Protocol, Reply, ScriptRules,
-        functions::split_words, number::parse_i64,
+        functions::split_words, number::parse_i64, script_cache::ScriptCache,
     },
     lua::{FunctionFlags, Host, Input, sha1_hex},
 };
@@ -133,7 +131,8 @@ fn run(cx: &mut Context<'_>, hash: &[u8; 40], code: &Bytes, read_only: bool) -> 
     let (keys, args) = keys_and_args(cx, crate::engine::NOT_AN_INTEGER)?;
     let header = ScriptHeader::parse(code)?;
     let script = cx.engine.interpreter.script(cx.engine.dialect, header.body)?;
-    remember(cx, hash, code);
+    let dialect = cx.engine.dialect;
+    cx.engine.functions.scripts.evaluate(hash, code, dialect);
     if read_only && header.flags.is_some_and(|flags| !flags.has(FunctionFlags::NO_WRITES)) {
         return Err(WRITES_IN_READ_ONLY);
     }
@@ -146,12 +145,6 @@ fn run(cx: &mut Context<'_>, hash: &[u8; 40], code: &Bytes, read_only: bool) -> 
     let reply = with_host(cx, no_writes, short_of_memory, |host| script.call(input, &mut memento, host));
     cx.engine.functions.memento = memento;
     Ok(reply)
-}
-
-fn remember(cx: &mut Context<'_>, hash: &[u8; 40], code: &Bytes) {
-    if !cx.engine.functions.scripts.contains_key(hash) {
-        Rc::make_mut(&mut cx.engine.functions.scripts).insert(*hash, code.clone());
-    }
 }
 
 /// Whether a call of a script or function is refused up front when memory is short: unless it declared that it writes
@@ -221,14 +214,14 @@ fn load(cx: &mut Context<'_>) -> CommandResult {
     let header = ScriptHeader::parse(code)?;
     cx.engine.interpreter.script(cx.engine.dialect, header.body)?;
     let hash = sha1_hex(code);
-    remember(cx, &hash, &Bytes::copy_from_slice(code));
+    cx.engine.functions.scripts.load(&hash, &Bytes::copy_from_slice(code));
     Ok(Reply::bulk(hash))
 }
 
 fn exists(cx: &mut Context<'_>) -> CommandResult {
     let scripts = &cx.engine.functions.scripts;
     let known = |hash: &&[u8]| {
-        <[u8; 40]>::try_from(hash.to_ascii_lowercase()).is_ok_and(|hash| scripts.contains_key(&hash))
+        <[u8; 40]>::try_from(hash.to_ascii_lowercase()).is_ok_and(|hash| scripts.get(&hash).is_some())
     };
     Ok(Reply::Array(cx.args[2..].iter().map(|hash| Reply::Int(i64::from(known(hash)))).collect()))
 }
@@ -240,6 +233,6 @@ fn flush(cx: &mut Context<'_>) -> CommandResult {
         [mode] if known(mode) => {}
         _ => return Err(ErrorReply::new("ERR SCRIPT FLUSH only support SYNC|ASYNC option")),
     }
-    cx.engine.functions.scripts = Rc::default();
+    cx.engine.functions.scripts = ScriptCache::default();
     Ok(Reply::OK)
 }
