@@ -177,3 +177,30 @@ fn every_script_ends_and_the_engine_goes_on() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     assert!(server.interpreter.memory() < LIMITS.memory_bytes);
 }
+
+#[test]
+fn memory_stays_flat_over_many_different_scripts() {
+    let mut server = Server::new();
+    let mut early = 0;
+    for number in 0..20_000 {
+        assert_eq!(server.eval(&format!("local t = {{}} return {number}")), Reply::Int(number));
+        if number < 2_000 {
+            early = early.max(server.interpreter.memory());
+        }
+    }
+    assert!(server.interpreter.memory() <= 2 * early, "{} after {early}", server.interpreter.memory());
+}
+
+#[test]
+fn libraries_that_keep_everything_fill_the_memory_and_flushing_frees_it() {
+    let mut server = Server::new();
+    let library = "#!lua name=l\nlocal kept = {} server.register_function('keep', function() \
+                   kept[#kept + 1] = ('x'):rep(1e6) .. #kept return #kept end)";
+    server.send(&[b"FUNCTION", b"LOAD", library.as_bytes()]);
+    let full =
+        (0..100).map(|_| server.send(&[b"FCALL", b"keep", b"0"])).find(|reply| reply.error().is_some());
+    assert!(full.is_some_and(|reply| reply.error().is_some_and(|error| error.0.contains(MEMORY))));
+    assert_eq!(server.eval("return 1"), Reply::Int(1), "small scripts still run");
+    server.send(&[b"FUNCTION", b"FLUSH"]);
+    assert_eq!(server.eval("return #('x'):rep(1e3):rep(1e4)"), Reply::Int(10_000_000));
+}

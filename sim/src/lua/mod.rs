@@ -51,8 +51,10 @@ const SCRIPT_CHUNK: &CStr = c"@user_script";
 /// What a script may use up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Lua instructions of one call (or of one load of a library); then it is killed as `FUNCTION KILL` kills.
-    /// They are counted in steps of 100,000, and by the thread: what a coroutine does in fewer is not counted.
+    /// Lua instructions of one call (or of one load of a library), looked at every 100,000; then it is killed as
+    /// `FUNCTION KILL` kills. Work between two instructions counts as instructions, too: what a pattern tries, the
+    /// bytes and elements that are copied, the values that are converted, and 100 for each command and each resumed
+    /// coroutine.
     pub instructions_per_call: u64,
     /// Memory of one Lua state; beyond it a call fails.
     pub memory_bytes: usize,
@@ -226,7 +228,7 @@ impl Callback {
 impl Drop for Callback {
     fn drop(&mut self) {
         if let Some(reference) = self.reference.take() {
-            self.machine.forget(reference);
+            self.machine.release(reference);
         }
     }
 }

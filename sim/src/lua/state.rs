@@ -263,6 +263,12 @@ impl Machine {
         self.lua().forget(reference);
     }
 
+    /// Forgets a registry entry that may have held much: what lived may not live on.
+    pub fn release(&self, reference: Ref) {
+        self.forget(reference);
+        self.with(|state| state.memory_lived = 0);
+    }
+
     /// Runs a library's main chunk and returns what it registered.
     pub fn load(&self, main: Ref) -> Result<Vec<Registered>, Failure> {
         self.with(|state| {
@@ -335,6 +341,9 @@ impl Machine {
             (state.refs.error_handler, state.refs.entry(entry), state.hook_interval())
         });
         // The stack is empty and has room for 20 values, so nothing here allocates.
+        if self.with(|state| state.is_littered()) {
+            self.collect_garbage();
+        }
         let lua = self.lua();
         lua.count_instructions(interval);
         lua.push_ref(handler);
