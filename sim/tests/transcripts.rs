@@ -12,7 +12,7 @@ use support::{
     simulated::Simulated,
     transcript::{self, START, Step},
 };
-use valkey_sim::engine::{Dialect, Reply};
+use valkey_sim::engine::{Dialect, Protocol, Reply};
 
 #[test]
 fn the_engine_answers_as_recorded() {
@@ -34,20 +34,25 @@ fn replay(path: &Path) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut lines = text.lines().enumerate().peekable();
     while let Some((number, line)) = lines.next() {
-        match reader.step(line) {
-            Some(Step::Clock(now)) => server.set_clock(now),
-            Some(Step::Library(args)) => assert_eq!(server.send(&args), Reply::bulk("flowfabric")),
-            Some(Step::Command(args)) => {
-                let (_, recorded) = lines.next().unwrap_or((0, ""));
-                let reply = server.send(&args);
-                let ours = transcript::show_in(&reply, server.protocol());
-                let real = recorded.trim_start();
-                if ours != real && !differences::is_known(line, real, &ours) {
-                    let line_number = number + 1;
-                    wrong.push(format!("{name}:{line_number}: {line}\n    real: {real}\n    ours: {ours}"));
-                }
+        let (reply, protocol) = match reader.step(line) {
+            None => continue,
+            Some(Step::Clock(now)) => {
+                server.set_clock(now);
+                continue;
             }
-            None => {}
+            Some(Step::Library(args)) => {
+                assert_eq!(server.send(&args), Reply::bulk("flowfabric"));
+                continue;
+            }
+            Some(Step::Command(args)) => (server.send(&args), server.protocol()),
+            Some(Step::Other(args)) => (server.send_over_other(&args), Protocol::Resp2),
+        };
+        let (_, recorded) = lines.next().unwrap_or((0, ""));
+        let ours = transcript::show_in(&reply, protocol);
+        let real = recorded.trim_start();
+        if ours != real && !differences::is_known(line, real, &ours) {
+            let line_number = number + 1;
+            wrong.push(format!("{name}:{line_number}: {line}\n    real: {real}\n    ours: {ours}"));
         }
     }
     wrong

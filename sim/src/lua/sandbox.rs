@@ -483,6 +483,10 @@ fn pcall(lua: Lua<'_>) -> Outcome {
     let arguments = lua.top() - 1;
     let replaced = lua.with(|state| state.replaced.len());
     if lua.protected_call(arguments, ALL_RESULTS, 0) {
+        // The results may have taken all the room that there was.
+        if !lua.reserve(1) {
+            return Err(lua.error_here(format_args!("stack overflow (too many results)")));
+        }
         lua.push_bool(true);
         lua.insert(1);
         return Ok(lua.top());
