@@ -46,8 +46,10 @@ pub fn compare(real: &mut Real, ours: &mut Simulated, steps: &[Step]) -> Result<
         if theirs == Reply::Status("QUEUED".into()) && theirs == mine {
             queued.push(args.clone());
         }
-        let executed =
-            if args[0].eq_ignore_ascii_case(b"EXEC") { mem::take(&mut queued) } else { Vec::new() };
+        let executed = match &args[0].to_ascii_uppercase()[..] {
+            b"EXEC" | b"DISCARD" | b"RESET" => mem::take(&mut queued),
+            _ => Vec::new(),
+        };
         if !agree(args, &executed, &theirs, &mine) {
             let [theirs, mine] = [theirs, mine].map(|reply| transcript::show(&reply));
             return Err(format!("\n{transcript}{line}\n    real: {theirs}\n    ours: {mine}"));
