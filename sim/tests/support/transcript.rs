@@ -128,14 +128,19 @@ pub fn show_in(reply: &Reply, protocol: Protocol) -> String {
     text.trim_end().to_owned()
 }
 
+/// What a transcript tells to do: its lines without the replies and without the server that gave them.
+pub fn script(transcript: &str) -> impl Iterator<Item = &str> {
+    let names_server = |line: &&str| line.starts_with("# redis ") || line.starts_with("# valkey ");
+    transcript.lines().skip_while(names_server).filter(|line| !line.starts_with("    "))
+}
+
 /// Runs a script on a server and returns its transcript, comments and all; replies that it has already are left out.
 pub fn record(script: &str, server: &mut impl Server) -> String {
     let mut reader = Reader::default();
     let mut protocol = Protocol::Resp2;
     let mut lines = vec![format!("# {}", server.name())];
     server.set_clock(START);
-    let script = script.lines().filter(|line| !line.starts_with("    "));
-    for line in script {
+    for line in self::script(script) {
         match reader.step(line) {
             Some(Step::Clock(now)) => {
                 server.set_clock(now);
