@@ -10,16 +10,20 @@ use std::{
     collections::BTreeMap,
     future::{Future, poll_fn},
     io, mem,
+    net::SocketAddr,
     pin::{Pin, pin},
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use crate::{
     engine::{
         Effects, Engine, ErrorReply, Protocol, Reply, ReplyMode, Session, UnixMicros, UnixMillis,
+        clients::{Order, asks_for_others},
         turn::{NOT_ADJUSTABLE, Shown, Turn},
     },
     resp::{self, ProtocolError, RequestDecoder},
@@ -159,7 +163,20 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        Connection::open(self.clone(), stream)
+        Connection::open(self.clone(), stream, None)
+    }
+
+    /// As [`connection`](Self::connection), for a stream with addresses: where it comes from and where it leads to.
+    pub fn connection_from<S>(&self, stream: S, from: SocketAddr, to: SocketAddr) -> Connection<S>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        Connection::open(self.clone(), stream, Some((from.to_string().into(), to.to_string().into())))
+    }
+
+    /// Whether one more client may connect: `maxclients`.
+    pub fn has_room(&self) -> bool {
+        self.shared.borrow().engine.has_room()
     }
 
     /// Removes expired keys as Valkey's background cycle does: every 100 ms, as long as any are due. Never ends.
@@ -202,6 +219,10 @@ fn micros(at: UnixMillis) -> UnixMicros {
 impl Shared {
     /// Runs one request of a connection and queues what it answers; says whether the connection may go on to the next.
     fn execute(&mut self, id: u64, args: &[&[u8]], environment: &dyn Environment) -> bool {
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        if asks_for_others(&peer.session, args) {
+            self.engine.see_clients(self.peers.values().map(|peer| &peer.session));
+        }
         let Some(peer) = self.peers.get_mut(&id) else { return false };
         peer.requests += 1;
         self.effects.clear();
@@ -266,8 +287,11 @@ impl Shared {
         for (id, message) in self.engine.take_deliveries() {
             self.deliver(id, &message);
         }
-        for id in self.engine.take_killed() {
-            self.close(id);
+        for order in self.engine.take_orders() {
+            match order {
+                Order::Close(id) => self.close(id),
+                Order::Unblock(id, reply) => self.end_waiting(id, now, &reply),
+            }
         }
     }
 
@@ -298,17 +322,31 @@ impl Shared {
         let Some(args) = peer.session.blocked.as_ref().map(|blocked| blocked.args.clone()) else { return };
         self.effects.clear();
         let Some(reply) = self.engine.resume(&mut peer.session, now, &mut self.effects) else { return };
+        self.finish(id, now, &args, &reply);
+    }
+
+    /// Ends what a connection waits in, with a reply that another one chose.
+    fn end_waiting(&mut self, id: u64, now: UnixMicros, reply: &Reply) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(blocked) = peer.session.blocked.take() else { return };
+        self.effects.clear();
+        self.finish(id, now, &blocked.args, reply);
+    }
+
+    /// Hands on the reply of a command that waited.
+    fn finish(&mut self, id: u64, now: UnixMicros, args: &[Bytes], reply: &Reply) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
         let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
         self.observer.executed(&Executed {
             session: id,
             nth: peer.requests,
             args: &args,
             now,
-            reply: &reply,
+            reply,
             effects: &self.effects,
             engine: &self.engine,
         });
-        peer.answer(&reply, &self.engine);
+        peer.answer(reply, &self.engine);
         peer.wake();
         self.blocked.retain(|blocked| *blocked != id);
     }
@@ -391,6 +429,8 @@ pub struct Connection<S> {
     deadline: Option<(UnixMillis, LocalFuture)>,
     /// There may be whole requests in the decoder.
     more: bool,
+    /// Bytes that were read and not yet told to the session.
+    received: u64,
 }
 
 impl<S> Connection<S> {
@@ -399,9 +439,10 @@ impl<S> Connection<S> {
         self.id
     }
 
-    fn open(server: Server, stream: S) -> Self {
+    fn open(server: Server, stream: S, addresses: Option<(Arc<str>, Arc<str>)>) -> Self {
         let mut shared = server.shared.borrow_mut();
-        let session = shared.engine.connect();
+        let connected_at = Some(server.environment.now());
+        let session = Session { addresses, connected_at, ..shared.engine.connect() };
         let id = session.id;
         let peer = Peer { session, requests: 0, outbox: Vec::new(), waker: None, killed: false };
         shared.peers.insert(id, peer);
@@ -416,6 +457,7 @@ impl<S> Connection<S> {
             flushed: true,
             deadline: None,
             more: false,
+            received: 0,
         }
     }
 }
@@ -515,6 +557,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.written = 0;
                 if let Some(peer) = self.server.shared.borrow_mut().peers.get_mut(&self.id) {
                     mem::swap(&mut self.outgoing, &mut peer.outbox);
+                    peer.session.sent += self.outgoing.len() as u64;
                 }
                 if self.outgoing.is_empty() {
                     return self.flush(cx);
@@ -543,6 +586,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Executes the requests that are here, until one blocks or closes or the replies have become many.
     fn execute_all(&mut self) {
         let mut shared = self.server.shared.borrow_mut();
+        if let Some(peer) = shared.peers.get_mut(&self.id) {
+            peer.session.received += mem::take(&mut self.received);
+        }
         loop {
             let ready = match self.decoder.next() {
                 Ok(Some(args)) => shared.execute(self.id, &args, &*self.server.environment),
@@ -567,7 +613,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match pin!(self.stream.read_buf(buffer)).poll(cx)? {
             Poll::Pending => Ok(Step::Wait),
             Poll::Ready(0) => Ok(Step::Done),
-            Poll::Ready(_) => {
+            Poll::Ready(count) => {
+                self.received += count as u64;
                 self.more = true;
                 Ok(Step::Progress)
             }

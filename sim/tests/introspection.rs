@@ -103,7 +103,8 @@ fn a_subcommand_is_known_in_one_dialect_and_not_in_the_other() {
 fn every_container_has_help_and_refuses_unknown_subcommands_when_they_are_queued() {
     for mut server in servers() {
         for container in [
-            "client", "command", "config", "function", "object", "pubsub", "script", "sim", "xgroup", "xinfo",
+            "client", "command", "config", "function", "latency", "memory", "module", "object", "pubsub",
+            "script", "sim", "xgroup", "xinfo",
         ] {
             let help = run(&mut server, &format!("{container} help"));
             let name = container.to_ascii_uppercase();

@@ -257,6 +257,21 @@ fn xread_block_gives_up_at_its_deadline() {
 }
 
 #[test]
+fn who_waits_longest_for_a_sorted_set_gets_the_first_member() {
+    let mut world = World::new();
+    let (mut first, mut second, mut writer) = (world.connect(), world.connect(), world.connect());
+    assert_eq!(world.exchange(&mut first, b"BZPOPMIN x z 0\r\n"), []);
+    assert_eq!(world.exchange(&mut second, b"BZMPOP 0.05 1 z MAX COUNT 9\r\n"), []);
+    // Something else under the key wakes nobody.
+    world.exchange(&mut writer, b"SET z text\r\nDEL z\r\n");
+    assert_eq!((first.replies(), second.replies()), (vec![], vec![]));
+    assert_eq!(world.exchange(&mut writer, b"ZADD z 1 m\r\nZCARD z\r\n"), [Reply::Int(1), Reply::Int(0)]);
+    assert_eq!(first.replies(), [array(["z", "m", "1"])]);
+    world.advance_ms(50);
+    assert_eq!(second.replies(), [Reply::NullArray]);
+}
+
+#[test]
 fn client_reply_off_and_skip_silence_replies() {
     let mut world = World::new();
     let mut client = world.connect();
@@ -272,6 +287,112 @@ fn client_kill_ends_another_connection() {
     assert_eq!(world.exchange(&mut victim, b"CLIENT ID\r\n"), [Reply::Int(1)]);
     assert_eq!(world.exchange(&mut killer, b"CLIENT KILL ID 1\r\n"), [Reply::Int(1)]);
     assert!(victim.is_closed());
+}
+
+/// The fields of the lines of `CLIENT LIST`, client by client.
+fn listed(reply: &[Reply]) -> Vec<Vec<String>> {
+    let [Reply::Bulk(list)] = reply else { panic!("one list: {reply:?}") };
+    let lines = String::from_utf8_lossy(list);
+    lines.lines().map(|line| line.split(' ').map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn client_list_shows_what_every_client_does() {
+    let mut world = World::new();
+    let mut clients: Vec<Client> = (0..5).map(|_| world.connect()).collect();
+    let [listener, waiting, queueing, watching, asking] = &mut clients[..] else { unreachable!() };
+    world.exchange(listener, b"SUBSCRIBE a b\r\nPSUBSCRIBE c*\r\n");
+    world.advance_ms(3_000);
+    world.exchange(waiting, b"HELLO 3\r\nXREAD BLOCK 0 STREAMS s $\r\n");
+    world.exchange(queueing, b"SELECT 3\r\nMULTI\r\nGET k\r\nGET kkkkkkk\r\n");
+    world.exchange(watching, b"WATCH a b\r\nCLIENT NO-EVICT ON\r\nCLIENT SETNAME w\r\nXINFO HELP\r\n");
+    let list = listed(&world.exchange(asking, b"CLIENT LIST\r\n"));
+    for (client, fields) in [
+        &["id=1", "age=3", "idle=3", "flags=P", "sub=2", "psub=1", "cmd=psubscribe"][..],
+        &["id=2", "idle=0", "flags=b", "cmd=xread", "resp=3"],
+        &["id=3", "flags=x", "db=3", "multi=2", "multi-mem=46", "cmd=get"],
+        &["id=4", "name=w", "flags=e", "watch=2", "cmd=xinfo|help", "tot-cmds=4"],
+        &["id=5", "flags=N", "multi=-1", "watch=0", "cmd=client|list", "user=default", "resp=2"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for field in fields {
+            assert!(list[client].iter().any(|found| found == field), "{field} in {:?}", list[client]);
+        }
+    }
+    let ids = |reply: &[Reply]| listed(reply).iter().map(|line| line[0].clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&world.exchange(asking, b"CLIENT LIST TYPE pubsub\r\n")), ["id=1"]);
+    assert_eq!(ids(&world.exchange(asking, b"CLIENT LIST ID 9 3 2\r\n")), ["id=2", "id=3"]);
+}
+
+#[test]
+fn client_kill_ends_those_whom_its_filters_name() {
+    let mut world = World::new();
+    let mut clients: Vec<Client> = (0..4).map(|_| world.connect()).collect();
+    let [listener, old, other, killer] = &mut clients[..] else { unreachable!() };
+    world.exchange(listener, b"SUBSCRIBE a\r\n");
+    let address = listed(&world.exchange(old, b"CLIENT INFO\r\n"))[0][1].replace("addr=", "");
+    let none = [Reply::Int(0)];
+    assert_eq!(world.exchange(killer, b"CLIENT KILL TYPE pubsub ID 2\r\n"), none);
+    assert_eq!(world.exchange(killer, b"CLIENT KILL MAXAGE 5\r\n"), none);
+    assert_eq!(world.exchange(killer, b"CLIENT KILL ADDR 1.2.3.4:5\r\n"), none);
+    assert_eq!(world.exchange(killer, b"CLIENT KILL TYPE pubsub USER default\r\n"), [Reply::Int(1)]);
+    assert!(listener.is_closed());
+    assert_eq!(world.exchange(killer, format!("CLIENT KILL {address}\r\n").as_bytes()), [Reply::OK]);
+    assert!(old.is_closed());
+    world.advance_ms(5_000);
+    assert_eq!(world.exchange(killer, b"CLIENT KILL MAXAGE 5\r\n"), [Reply::Int(1)]);
+    assert!(other.is_closed());
+    assert_eq!(world.exchange(killer, b"CLIENT KILL ID 4 SKIPME no\r\n"), [Reply::Int(1)]);
+    assert!(killer.is_closed());
+}
+
+#[test]
+fn client_unblock_ends_a_wait() {
+    let mut world = World::new();
+    let (mut reader, mut other) = (world.connect(), world.connect());
+    let wait = b"XREAD BLOCK 0 STREAMS s $\r\n";
+    assert_eq!(world.exchange(&mut other, b"CLIENT UNBLOCK 1\r\n"), [Reply::Int(0)]);
+    world.exchange(&mut reader, wait);
+    let blocked = |reply: &[Reply]| format!("{reply:?}").contains("blocked_clients:1");
+    assert!(blocked(&world.exchange(&mut other, b"INFO clients\r\n")));
+    assert_eq!(world.exchange(&mut other, b"CLIENT UNBLOCK 1\r\n"), [Reply::Int(1)]);
+    assert_eq!(reader.replies(), [Reply::NullArray]);
+    assert!(!blocked(&world.exchange(&mut other, b"INFO clients\r\n")));
+    world.exchange(&mut reader, wait);
+    assert_eq!(world.exchange(&mut other, b"CLIENT UNBLOCK 1 ERROR\r\n"), [Reply::Int(1)]);
+    let error = String::from("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+    assert_eq!(reader.replies(), [Reply::Error(error.into())]);
+    assert_eq!(world.exchange(&mut reader, b"PING\r\n"), [status("PONG")]);
+}
+
+#[test]
+fn a_monitor_sees_what_all_others_do() {
+    let mut world = World::new();
+    let (mut monitor, mut other) = (world.connect(), world.connect());
+    assert_eq!(world.exchange(&mut monitor, b"MONITOR\r\n"), [Reply::OK]);
+    world.exchange(
+        &mut other,
+        b"AUTH default x\r\nSELECT 2\r\nSET k \"a\\n\\x01\"\r\nCONFIG GET port\r\nGET\r\n",
+    );
+    world.exchange(&mut other, b"EVAL \"return redis.call('get', 'k')\" 0\r\n");
+    world.exchange(&mut other, b"MULTI\r\nECHO q\r\nEXEC\r\n");
+    let seen: Vec<String> = monitor.replies().into_iter().map(|reply| format!("{reply:?}")).collect();
+    let from = "1000.000000 [2 127.0.0.1:10002]";
+    for (line, expected) in seen.iter().zip([
+        r#"1000.000000 [0 127.0.0.1:10002] "AUTH" "(redacted)" "(redacted)""#.to_owned(),
+        r#"1000.000000 [0 127.0.0.1:10002] "SELECT" "2""#.to_owned(),
+        format!(r#"{from} "SET" "k" "a\n\x01""#),
+        format!(r#"{from} "EVAL" "return redis.call('get', 'k')" "0""#),
+        r#"1000.000000 [2 lua] "get" "k""#.to_owned(),
+        format!(r#"{from} "MULTI""#),
+        format!(r#"{from} "ECHO" "q""#),
+        format!(r#"{from} "EXEC""#),
+    ]) {
+        assert_eq!(*line, format!("Status({expected:?})"));
+    }
+    assert_eq!(seen.len(), 8);
 }
 
 #[test]

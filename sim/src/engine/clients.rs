@@ -1,103 +1,213 @@
-//! The connections there are: what `CLIENT LIST` tells one about the others.
+//! The connections there are: what one can learn of the others, and do to them.
+//!
+//! A connection's state is its [`Session`], and sessions live with the host. So the host shows them to the engine
+//! ([`Engine::see_clients`]) when a command is about to ask for others ([`asks_for_others`]); no other command pays
+//! for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Dialect, Protocol, Session};
+use bytes::Bytes;
 
-/// The connected clients by id, as they were when they last changed something about themselves.
+use super::{Dialect, Engine, ErrorReply, Protocol, Reply, Session, UnixMicros};
+
+/// The connected clients.
 #[derive(Clone, Debug, Default)]
 pub struct Clients {
     last_id: u64,
-    table: BTreeMap<u64, String>,
-    killed: Vec<u64>,
+    /// As they were when they were last shown.
+    table: BTreeMap<u64, Session>,
+    /// Those who wait in a command.
+    pub blocked: BTreeSet<u64>,
+    /// Those who see what the others do.
+    pub monitors: BTreeSet<u64>,
+    orders: Vec<Order>,
+}
+
+/// What a command has the host do to another connection.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Order {
+    /// Close it without another word.
+    Close(u64),
+    /// End the command that it waits in with this reply.
+    Unblock(u64, Reply),
+}
+
+/// The kinds of clients that `CLIENT LIST TYPE` tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientType {
+    /// `normal`.
+    Normal,
+    /// `pubsub`: it is subscribed to something.
+    PubSub,
+    /// `replica`, `slave`; those who watch with `MONITOR` are counted among them.
+    Replica,
+    /// `primary`, `master`: never seen here.
+    Primary,
+}
+
+impl ClientType {
+    /// Reads the name of a type.
+    pub fn parse(name: &[u8], dialect: Dialect) -> Result<Self, ErrorReply> {
+        match &*name.to_ascii_lowercase() {
+            b"normal" => Ok(Self::Normal),
+            b"pubsub" => Ok(Self::PubSub),
+            b"replica" | b"slave" => Ok(Self::Replica),
+            b"master" => Ok(Self::Primary),
+            b"primary" if dialect == Dialect::Valkey8 => Ok(Self::Primary),
+            _ => Err(format!("ERR Unknown client type '{}'", ErrorReply::quote(name)).into()),
+        }
+    }
+
+    /// The type of a client.
+    pub fn of(session: &Session) -> Self {
+        match (session.is_monitor, session.subscriptions()) {
+            (true, _) => Self::Replica,
+            (false, 0) => Self::Normal,
+            (false, _) => Self::PubSub,
+        }
+    }
 }
 
 impl Clients {
     /// Gives out the next id.
     pub fn connect(&mut self) -> Session {
         self.last_id += 1;
-        self.table.insert(self.last_id, String::new());
-        Session { id: self.last_id, ..Session::default() }
-    }
-
-    /// Notes what a client tells about itself.
-    pub fn update(&mut self, session: &Session, dialect: Dialect) {
-        self.table.insert(session.id, describe(session, dialect, "NULL"));
+        let session = Session { id: self.last_id, ..Session::default() };
+        self.table.insert(self.last_id, session.clone());
+        session
     }
 
     /// A client is gone.
     pub fn forget(&mut self, id: u64) {
         self.table.remove(&id);
+        self.blocked.remove(&id);
+        self.monitors.remove(&id);
     }
 
-    /// The line of one client; none if it is not connected.
-    pub fn line(&self, id: u64, dialect: Dialect) -> Option<String> {
-        let line = self.table.get(&id)?;
-        if line.is_empty() {
-            return Some(describe(&Session { id, ..Session::default() }, dialect, "NULL"));
-        }
-        Some(line.clone())
-    }
-
-    /// The ids of all clients.
-    pub fn ids(&self) -> impl Iterator<Item = u64> {
-        self.table.keys().copied()
+    /// All clients, as they were when they were last shown.
+    pub fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.table.values()
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.table.len()
     }
 
-    /// Asks for a connection to be closed; says whether there is one.
-    pub fn kill(&mut self, id: u64) -> bool {
-        let known = self.table.contains_key(&id);
-        if known {
-            self.killed.push(id);
+    /// Asks for something to be done to another connection.
+    pub fn order(&mut self, order: Order) {
+        self.orders.push(order);
+    }
+}
+
+/// Whether a command is about to ask for other clients, at once or at the end of a transaction.
+pub fn asks_for_others(session: &Session, args: &[&[u8]]) -> bool {
+    fn asks<T: AsRef<[u8]>>(args: &[T]) -> bool {
+        let [name, subcommand, ..] = args else { return false };
+        let subcommand = subcommand.as_ref();
+        name.as_ref().eq_ignore_ascii_case(b"CLIENT")
+            && (subcommand.eq_ignore_ascii_case(b"LIST") || subcommand.eq_ignore_ascii_case(b"KILL"))
+    }
+    match &session.transaction {
+        None => asks(args),
+        Some(transaction) => transaction.queued.iter().any(|args| asks(args)),
+    }
+}
+
+impl Engine {
+    /// Shows the clients as they are now.
+    pub fn see_clients<'s>(&mut self, sessions: impl Iterator<Item = &'s Session>) {
+        for session in sessions {
+            self.clients.table.insert(session.id, session.clone());
         }
-        known
     }
 
-    /// The connections to close since the last call.
-    pub fn take_killed(&mut self) -> Vec<u64> {
-        std::mem::take(&mut self.killed)
+    /// Whether one more client may connect: `maxclients`.
+    pub fn has_room(&self) -> bool {
+        self.clients.count() < self.config.number("maxclients")
+    }
+
+    /// What the commands since the last call have the host do to other connections.
+    pub fn take_orders(&mut self) -> Vec<Order> {
+        std::mem::take(&mut self.clients.orders)
+    }
+
+    /// A client's line in `CLIENT LIST`. What a simulated server does not have (buffers, a user, the memory they take)
+    /// is there with the values of a client that has just spoken.
+    pub fn client_line(&self, session: &Session, now: UnixMicros) -> String {
+        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+        let valkey = self.dialect() == Dialect::Valkey8;
+        let seconds_since =
+            |at: Option<UnixMicros>| at.map_or(0, |at| now.0.saturating_sub(at.0) / 1_000_000);
+        let (addr, laddr) = self.addresses(session);
+        let queued = session.transaction.as_ref().map(|transaction| &transaction.queued);
+        let multi = queued.map_or(-1, |queued| queued.len() as i64);
+        let queued_bytes = queued.map_or(0, |queued| {
+            let size = |args: &Vec<Bytes>| QUEUED_COMMAND + args.iter().map(Bytes::len).sum::<usize>();
+            queued.iter().map(size).sum()
+        });
+        let blocked = session.blocked.as_ref();
+        let argument_bytes = blocked.map_or(0, |blocked| blocked.args.iter().map(Bytes::len).sum::<usize>());
+        let (watch, buffers, base) = match valkey {
+            true => (format!(" watch={}", self.watches.count(session.id)), "qbuf=0 qbuf-free=0", 1_920),
+            false => (String::new(), "qbuf=0 qbuf-free=20474", 22_272),
+        };
+        let library = match valkey {
+            true => format!(
+                " lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={}",
+                text(&session.lib_name),
+                text(&session.lib_ver),
+                session.received,
+                session.sent,
+                session.commands,
+            ),
+            false => String::new(),
+        };
+        format!(
+            "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} flags={flags} db={db} sub={sub} \
+             psub={psub} ssub={ssub} multi={multi}{watch} {buffers} argv-mem={argument_bytes} multi-mem={queued_bytes} \
+             rbs=1024 rbp=0 obl=0 oll=0 omem=0 tot-mem={memory} events=r cmd={command} user=default redir=-1 \
+             resp={resp}{library}",
+            id = session.id,
+            fd = session.id + 7,
+            name = text(&session.name),
+            age = seconds_since(session.connected_at),
+            idle = seconds_since(session.last_at),
+            flags = flags(session),
+            db = session.db,
+            sub = session.channels.len(),
+            psub = session.patterns.len(),
+            ssub = session.shard_channels.len(),
+            memory = base + argument_bytes + queued_bytes,
+            command = session.last_command.map_or("NULL".to_owned(), str::to_ascii_lowercase),
+            resp = if session.protocol == Protocol::Resp3 { 3 } else { 2 },
+        )
+    }
+
+    /// Where a client comes from and where it connected to: for one without a socket, addresses like those it would have.
+    pub fn addresses(&self, session: &Session) -> (String, String) {
+        match &session.addresses {
+            Some((addr, laddr)) => (addr.to_string(), laddr.to_string()),
+            None => (
+                format!("127.0.0.1:{}", 10_000 + session.id % 50_000),
+                format!("127.0.0.1:{}", self.config.get("port")),
+            ),
+        }
     }
 }
 
-/// A client's line. What only a real server has (addresses, buffers, ages) is there with the value of an idle client.
-pub fn describe(session: &Session, dialect: Dialect, command: &str) -> String {
-    let text = String::from_utf8_lossy;
-    let subscriptions = session.subscriptions();
-    let flags = match (subscriptions > 0, session.transaction.is_some()) {
-        (false, false) => "N",
-        (false, true) => "x",
-        (true, false) => "P",
-        (true, true) => "xP",
-    };
-    let queued = session.transaction.as_ref().map_or(-1, |transaction| transaction.queued.len() as i64);
-    let db = session.db;
-    let resp = if session.protocol == Protocol::Resp3 { 3 } else { 2 };
-    let (capa, watch, lib) = match dialect {
-        Dialect::Valkey8 => (
-            " capa=",
-            " watch=0",
-            format!(" lib-name={} lib-ver={}", text(&session.lib_name), text(&session.lib_ver)),
-        ),
-        Dialect::Redis7 => ("", "", String::new()),
-    };
-    format!(
-        "id={} addr=127.0.0.1:{} laddr=127.0.0.1:6379 fd=8 name={} age=0 idle=0 flags={flags}{capa} db={db} sub={} \
-         psub={} ssub=0 multi={queued}{watch} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=1024 rbp=0 obl=0 oll=0 \
-         omem=0 tot-mem=0 events=r cmd={command} user=default redir=-1 resp={resp}{lib}",
-        session.id,
-        port(session.id),
-        text(&session.name),
-        session.channels.len(),
-        session.patterns.len(),
-    )
-}
+/// What a queued command takes beside its arguments.
+const QUEUED_COMMAND: usize = 16;
 
-/// A port for a client to seem to come from: there is no socket to ask.
-fn port(id: u64) -> u64 {
-    10_000 + id % 50_000
+fn flags(session: &Session) -> String {
+    let known = [
+        (session.is_monitor, 'O'),
+        (session.subscriptions() > 0, 'P'),
+        (session.transaction.is_some(), 'x'),
+        (session.blocked.is_some(), 'b'),
+        (session.no_evict, 'e'),
+        (session.no_touch, 'T'),
+    ];
+    let flags: String = known.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).collect();
+    if flags.is_empty() { "N".to_owned() } else { flags }
 }

@@ -111,7 +111,8 @@ impl Config {
         self.changed.get(name).map(String::as_str).unwrap_or_else(default)
     }
 
-    fn number(&self, name: &str) -> usize {
+    /// The value of a setting that is a number.
+    pub fn number(&self, name: &str) -> usize {
         self.get(name).parse().unwrap_or(usize::MAX)
     }
 

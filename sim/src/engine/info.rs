@@ -41,9 +41,9 @@ fn fields(engine: &Engine, section: &str, now: UnixMicros) -> Fields {
     match section {
         "Server" => server(engine, now),
         "Clients" => list(&[
-            ("connected_clients", engine.clients.len() as u64),
-            ("maxclients", 10_000),
-            ("blocked_clients", 0),
+            ("connected_clients", engine.clients.count() as u64),
+            ("maxclients", engine.config.number("maxclients") as u64),
+            ("blocked_clients", engine.clients.blocked.len() as u64),
         ]),
         "Memory" => memory(engine),
         "Persistence" => list(&[("loading", 0), ("aof_enabled", 0)]),

@@ -4,7 +4,7 @@
 //! policy: with the default one, `noeviction`, a real server evicts nothing either.
 
 use super::{
-    Engine, ErrorReply, Session,
+    Engine, Entry, ErrorReply, Session,
     commands::{self, Command, Flags, scripts},
     value::Value,
 };
@@ -24,7 +24,7 @@ impl Engine {
     /// About how many bytes a server would use.
     pub fn used_memory(&self) -> usize {
         let entries = self.databases().flat_map(|(_, db)| db.iter());
-        EMPTY_SERVER + entries.map(|(key, entry)| PER_KEY + key.len() + size(&entry.value)).sum::<usize>()
+        EMPTY_SERVER + entries.map(|(key, entry)| of_entry(key, entry)).sum::<usize>()
     }
 
     /// Whether more memory is used than `maxmemory` allows.
@@ -48,6 +48,11 @@ impl Engine {
             (None, _) => needs(command, args),
         }
     }
+}
+
+/// About how many bytes a server would use for a key and its value.
+pub fn of_entry(key: &[u8], entry: &Entry) -> usize {
+    PER_KEY + key.len() + size(&entry.value)
 }
 
 fn size(value: &Value) -> usize {

@@ -20,7 +20,7 @@
 //! ```
 
 mod blocking;
-mod clients;
+pub mod clients;
 pub mod commands;
 mod config;
 mod databases;
@@ -33,6 +33,7 @@ pub mod glob;
 mod info;
 mod keyspace;
 mod memory;
+mod monitor;
 pub mod number;
 mod pubsub;
 mod reply;
@@ -169,13 +170,17 @@ impl Engine {
         let resolved = resolve(self.dialect, args).map_err(|unresolved| unresolved.to_client(args));
         match resolved.and_then(|command| self.admit(command, session, args).map(|()| command)) {
             Ok(command) if session.transaction.is_some() && transactions::is_queued(command) => {
+                session.note(command, now);
                 session.queue(args)
             }
             Ok(command) => {
                 self.stats.count(command, now);
+                self.show(command, session, args, now, false);
+                session.note(command, now);
                 let first = effects.len();
                 let reply = self.run(command, session, args, now, effects);
                 self.log_effects(effects, first);
+                session.commands += 1;
                 reply
             }
             Err(error) => self.refuse(session, args, error),
@@ -385,6 +390,7 @@ impl<'a> Context<'a> {
             return Err(memory::OUT_OF_MEMORY);
         }
         self.engine.stats.count(command, self.now);
+        self.engine.show(command, self.session, args, self.now, true);
         let mut context = Context {
             engine: self.engine,
             session: self.session,

@@ -77,6 +77,11 @@ impl PubSub {
         self.outbox.len() - before
     }
 
+    /// Sends something to one connection.
+    pub fn send(&mut self, id: u64, reply: Reply) {
+        self.outbox.push((id, reply));
+    }
+
     /// Sends a message to all who listen on a shard's channel; returns to how many.
     pub fn publish_in_shard(&mut self, channel: &[u8], message: &[u8]) -> usize {
         let ids = self.shard_channels.get(channel).map_or(&[][..], Vec::as_slice);
@@ -135,11 +140,6 @@ impl Engine {
     /// The messages published since the last call, each with the id of the session that it goes to.
     pub fn take_deliveries(&mut self) -> Vec<(u64, Reply)> {
         std::mem::take(&mut self.pubsub.outbox)
-    }
-
-    /// The ids of the sessions that `CLIENT KILL` asked to close since the last call.
-    pub fn take_killed(&mut self) -> Vec<u64> {
-        self.clients.take_killed()
     }
 }
 

@@ -1,10 +1,13 @@
 //! What a server remembers about one connection.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 
-use super::{Reply, UnixMillis, transactions::Transaction, turn::Turn};
+use super::{Reply, UnixMicros, UnixMillis, commands::Command, transactions::Transaction, turn::Turn};
 
 /// The wire protocol a connection negotiated with `HELLO`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +58,26 @@ pub struct Session {
     pub lib_name: Bytes,
     /// `CLIENT SETINFO lib-ver`.
     pub lib_ver: Bytes,
+    /// Where it comes from and where it connected to, `address:port` each, if it has a socket.
+    pub addresses: Option<(Arc<str>, Arc<str>)>,
+    /// When it connected, if anyone noted that.
+    pub connected_at: Option<UnixMicros>,
+    /// When it last sent a command.
+    pub last_at: Option<UnixMicros>,
+    /// The last command, in capitals.
+    pub last_command: Option<&'static str>,
+    /// Commands so far.
+    pub commands: u64,
+    /// Bytes that came from it.
+    pub received: u64,
+    /// Bytes of replies to it.
+    pub sent: u64,
+    /// `CLIENT NO-EVICT`.
+    pub no_evict: bool,
+    /// `CLIENT NO-TOUCH`.
+    pub no_touch: bool,
+    /// Whether it sees what the others do: `MONITOR`.
+    pub is_monitor: bool,
     /// Whether the client asked to close (`QUIT`); the server closes after the reply.
     pub closing: bool,
     /// Which replies the client wants; the server drops the others.
@@ -81,6 +104,13 @@ pub struct Session {
 }
 
 impl Session {
+    /// Notes a command that it sent.
+    #[inline]
+    pub(super) fn note(&mut self, command: &Command, now: UnixMicros) {
+        self.last_command = Some(command.name);
+        self.last_at = Some(now);
+    }
+
     /// How many channels and patterns it is subscribed to.
     pub fn subscriptions(&self) -> usize {
         self.channels.len() + self.patterns.len() + self.shard_channels.len()

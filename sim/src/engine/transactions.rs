@@ -56,6 +56,7 @@ impl Context<'_> {
         let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
         let Ok(command) = commands::resolve::resolve(self.engine.dialect, &args) else { return };
         self.engine.stats.count(command, self.now);
+        self.engine.show(command, self.session, &args, self.now, false);
         let mut cx = Context {
             engine: self.engine,
             session: self.session,

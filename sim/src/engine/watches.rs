@@ -99,6 +99,13 @@ fn written_keys<'a>(name: &[u8], args: &[&'a [u8]]) -> Vec<&'a [u8]> {
     }
 }
 
+impl Watches {
+    /// How many keys a connection watches.
+    pub fn count(&self, id: u64) -> usize {
+        self.keys.values().filter(|watchers| watchers.contains_key(&id)).count()
+    }
+}
+
 impl Context<'_> {
     /// Has the connection watch a key of the selected database.
     pub fn watch(&mut self, key: &[u8]) {

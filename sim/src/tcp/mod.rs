@@ -6,7 +6,7 @@
 
 mod clock;
 
-use std::{cell::Cell, future::poll_fn, io, pin::pin, rc::Rc, task::Poll, time::Duration};
+use std::{future::poll_fn, io, net::SocketAddr, pin::pin, task::Poll, time::Duration};
 
 use real_tokio::{
     net::{TcpListener, TcpStream},
@@ -20,8 +20,6 @@ pub use clock::{HostClock, MANUAL_START};
 
 use crate::server::Server;
 
-/// `maxclients`: the next one is told so and sent away.
-const MAX_CLIENTS: usize = 10_000;
 /// How long to wait when a connection cannot be accepted: for want of file descriptors, mostly.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
@@ -46,11 +44,10 @@ pub async fn serve<T>(server: Server, listener: TcpListener, stop: impl Future<O
 enum Never {}
 
 async fn accept_all(server: Server, listener: TcpListener) -> Never {
-    let clients = Rc::new(Cell::new(0_usize));
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                spawn_local(attend(server.clone(), stream, Rc::clone(&clients)));
+            Ok((stream, from)) => {
+                spawn_local(attend(server.clone(), stream, from));
             }
             Err(_) => sleep(ACCEPT_AGAIN_AFTER).await,
         }
@@ -58,15 +55,14 @@ async fn accept_all(server: Server, listener: TcpListener) -> Never {
 }
 
 /// Serves one client. How it ends is that client's concern, and the client sees it.
-async fn attend(server: Server, mut stream: TcpStream, clients: Rc<Cell<usize>>) {
-    if clients.get() >= MAX_CLIENTS {
+async fn attend(server: Server, mut stream: TcpStream, from: SocketAddr) {
+    if !server.has_room() {
         let _ = stream.write_all(b"-ERR max number of clients reached\r\n").await;
         return;
     }
     let _ = stream.set_nodelay(true);
-    clients.set(clients.get() + 1);
-    let _ = server.connection(stream).await;
-    clients.set(clients.get() - 1);
+    let Ok(to) = stream.local_addr() else { return };
+    let _ = server.connection_from(stream, from, to).await;
 }
 
 /// Ready when the process is asked to end: by SIGTERM or by Ctrl-C. Says which.

@@ -1,11 +1,11 @@
-//! Connections: PING, HELLO, CLIENT, …
+//! Connections: PING, HELLO, SELECT, MONITOR …
 
-use bytes::Bytes;
+use std::mem;
 
-use super::{Command, Flags, Keys, reference, resolve};
+use super::{Command, Flags, Keys, client, resolve};
 use crate::engine::{
-    CommandResult, Context, Dialect, ErrorReply, Protocol, Reply, ReplyMode, SYNTAX, Session, clients,
-    databases, number::parse_i64, pubsub::Kind, wrong_arity,
+    CommandResult, Context, Dialect, ErrorReply, Protocol, Reply, SYNTAX, Session, databases,
+    number::parse_i64, pubsub::Kind, wrong_arity,
 };
 
 const QUICK: Flags = Flags::FAST.and(Flags::NOSCRIPT).and(Flags::ALLOW_BUSY);
@@ -17,27 +17,10 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "HELLO", arity: -1, flags: QUICK, keys: Keys::None, run: hello },
     Command { name: "AUTH", arity: -2, flags: QUICK, keys: Keys::None, run: auth },
     Command::new("CLIENT", -2, Flags::CONTAINER, resolve::container),
+    Command::new("MONITOR", 1, Flags::ADMIN.and(Flags::NOSCRIPT), monitor),
     Command { name: "QUIT", arity: -1, flags: QUICK, keys: Keys::None, run: quit },
     Command { name: "RESET", arity: 1, flags: QUICK, keys: Keys::None, run: reset },
     Command { name: "SELECT", arity: 2, flags: Flags::FAST, keys: Keys::None, run: select },
-];
-
-const ADMIN: Flags = Flags::NOSCRIPT.and(Flags::ADMIN);
-
-/// The subcommands of CLIENT.
-pub const CLIENT: &[Command] = &[
-    Command::new("CLIENT|ID", 2, Flags::NOSCRIPT, client_id),
-    Command::new("CLIENT|GETNAME", 2, Flags::NOSCRIPT, client_getname),
-    Command::new("CLIENT|SETNAME", 3, Flags::NOSCRIPT, client_setname),
-    Command::new("CLIENT|SETINFO", 4, Flags::NOSCRIPT.and(Flags::VALKEY_ONLY), client_setinfo),
-    Command::new("CLIENT|INFO", 2, Flags::NOSCRIPT, client_info),
-    Command::new("CLIENT|LIST", -2, ADMIN, client_list),
-    Command::new("CLIENT|KILL", -3, ADMIN, client_kill),
-    Command::new("CLIENT|REPLY", 3, Flags::NOSCRIPT, client_reply),
-    Command::new("CLIENT|NO-EVICT", 3, ADMIN, client_no_evict),
-    Command::new("CLIENT|NO-TOUCH", 3, Flags::NOSCRIPT.and(Flags::VALKEY_ONLY), client_no_touch),
-    Command::new("CLIENT|GETREDIR", 2, Flags::NOSCRIPT, client_getredir),
-    Command::new("CLIENT|HELP", 2, Flags::NONE, reference::help),
 ];
 
 fn ping(cx: &mut Context<'_>) -> CommandResult {
@@ -66,7 +49,7 @@ fn hello(cx: &mut Context<'_>) -> CommandResult {
                 more
             }
             [given, more @ ..] if option.eq_ignore_ascii_case(b"SETNAME") => {
-                name = Some(client_text(given, "Client names")?);
+                name = Some(client::text(given, "Client names")?);
                 more
             }
             _ => {
@@ -79,7 +62,6 @@ fn hello(cx: &mut Context<'_>) -> CommandResult {
     if let Some(name) = name {
         cx.session.name = name;
     }
-    note(cx);
     Ok(greeting(cx))
 }
 
@@ -141,9 +123,19 @@ fn reset(cx: &mut Context<'_>) -> CommandResult {
         }
     }
     cx.unwatch();
-    let (lib_name, lib_ver) = (cx.session.lib_name.clone(), cx.session.lib_ver.clone());
-    *cx.session = Session { id: cx.session.id, lib_name, lib_ver, ..Session::default() };
-    note(cx);
+    cx.engine.clients.monitors.remove(&cx.session.id);
+    let old = mem::take(cx.session);
+    *cx.session = Session {
+        lib_name: old.lib_name,
+        lib_ver: old.lib_ver,
+        addresses: old.addresses,
+        connected_at: old.connected_at,
+        received: old.received,
+        sent: old.sent,
+        commands: old.commands,
+        id: old.id,
+        ..Session::default()
+    };
     Ok(Reply::Status("RESET".into()))
 }
 
@@ -157,157 +149,10 @@ fn select(cx: &mut Context<'_>) -> CommandResult {
     Ok(Reply::OK)
 }
 
-fn client_id(cx: &mut Context<'_>) -> CommandResult {
-    Ok(Reply::Int(cx.session.id as i64))
-}
-
-fn client_getname(cx: &mut Context<'_>) -> CommandResult {
-    let name = &cx.session.name;
-    Ok(if name.is_empty() { Reply::Null } else { Reply::Bulk(name.clone()) })
-}
-
-fn client_setname(cx: &mut Context<'_>) -> CommandResult {
-    cx.session.name = client_text(cx.arg(2), "Client names")?;
-    note(cx);
+fn monitor(cx: &mut Context<'_>) -> CommandResult {
+    if !cx.may_block() {
+        return Err(ErrorReply::new("ERR MONITOR isn't allowed for DENY BLOCKING client"));
+    }
+    cx.monitor();
     Ok(Reply::OK)
-}
-
-fn client_setinfo(cx: &mut Context<'_>) -> CommandResult {
-    let option = cx.arg(2);
-    if option.eq_ignore_ascii_case(b"LIB-NAME") {
-        cx.session.lib_name = client_text(cx.arg(3), &String::from_utf8_lossy(option))?;
-    } else if option.eq_ignore_ascii_case(b"LIB-VER") {
-        cx.session.lib_ver = client_text(cx.arg(3), &String::from_utf8_lossy(option))?;
-    } else {
-        let option = String::from_utf8_lossy(option);
-        return Err(format!("ERR Unrecognized option '{option}'").into());
-    }
-    note(cx);
-    Ok(Reply::OK)
-}
-
-/// What a client calls itself must fit on a line of `CLIENT LIST`.
-fn client_text(text: &[u8], what: &str) -> Result<Bytes, ErrorReply> {
-    if text.iter().all(u8::is_ascii_graphic) {
-        return Ok(Bytes::copy_from_slice(text));
-    }
-    Err(format!("ERR {what} cannot contain spaces, newlines or special characters.").into())
-}
-
-fn note(cx: &mut Context<'_>) {
-    cx.engine.clients.update(cx.session, cx.engine.dialect);
-}
-
-fn client_info(cx: &mut Context<'_>) -> CommandResult {
-    let line = clients::describe(cx.session, cx.engine.dialect(), "client|info");
-    Ok(Reply::Verbatim(*b"txt", format!("{line}\n").into()))
-}
-
-fn client_list(cx: &mut Context<'_>) -> CommandResult {
-    let ids = match &cx.args[2..] {
-        [] => cx.engine.clients.ids().collect(),
-        [word, ids @ ..] if word.eq_ignore_ascii_case(b"ID") && !ids.is_empty() => ids
-            .iter()
-            .map(|id| client_id_from(id).ok_or(ErrorReply::new("ERR Invalid client ID")))
-            .collect::<Result<Vec<_>, _>>()?,
-        [word, kind] if word.eq_ignore_ascii_case(b"TYPE") => of_type(cx, kind)?,
-        _ => return Err(SYNTAX),
-    };
-    let mut list = String::new();
-    for id in ids {
-        let line = if id == cx.session.id {
-            Some(clients::describe(cx.session, cx.engine.dialect(), "client|list"))
-        } else {
-            cx.engine.clients.line(id, cx.engine.dialect())
-        };
-        if let Some(line) = line {
-            list.push_str(&line);
-            list.push('\n');
-        }
-    }
-    Ok(Reply::Verbatim(*b"txt", list.into()))
-}
-
-/// Everyone is a normal client here but those who listen.
-fn of_type(cx: &Context<'_>, kind: &[u8]) -> Result<Vec<u64>, ErrorReply> {
-    let kind = String::from_utf8_lossy(kind).to_ascii_lowercase();
-    let listens = match kind.as_str() {
-        "normal" => false,
-        "pubsub" => true,
-        "master" | "primary" | "replica" | "slave" => return Ok(Vec::new()),
-        _ => return Err(format!("ERR Unknown client type '{kind}'").into()),
-    };
-    let is_listening = |id: &u64| {
-        cx.engine.clients.line(*id, cx.engine.dialect()).is_some_and(|line| line.contains(" flags=P"))
-    };
-    Ok(cx.engine.clients.ids().filter(|id| is_listening(id) == listens).collect())
-}
-
-fn client_id_from(text: &[u8]) -> Option<u64> {
-    parse_i64(text).ok().and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0)
-}
-
-/// By id only: a simulated client has no address.
-fn client_kill(cx: &mut Context<'_>) -> CommandResult {
-    let (mut target, mut skip_me) = (None, true);
-    if let [_] = &cx.args[2..] {
-        return Err(ErrorReply::new("ERR No such client"));
-    }
-    for pair in cx.args[2..].chunks(2) {
-        match pair {
-            [word, id] if word.eq_ignore_ascii_case(b"ID") => {
-                let id = client_id_from(id);
-                target = Some(id.ok_or(ErrorReply::new("ERR client-id should be greater than 0"))?);
-            }
-            [word, answer] if word.eq_ignore_ascii_case(b"SKIPME") => skip_me = yes(answer, b"YES", b"NO")?,
-            _ => return Err(SYNTAX),
-        }
-    }
-    let Some(id) = target else { return Err(SYNTAX) };
-    if id == cx.session.id {
-        cx.session.closing = !skip_me;
-        return Ok(Reply::Int(i64::from(!skip_me)));
-    }
-    Ok(Reply::Int(i64::from(cx.engine.clients.kill(id))))
-}
-
-/// Reads a word that is one of two.
-fn yes(word: &[u8], yes: &[u8], no: &[u8]) -> Result<bool, ErrorReply> {
-    if word.eq_ignore_ascii_case(yes) {
-        Ok(true)
-    } else if word.eq_ignore_ascii_case(no) {
-        Ok(false)
-    } else {
-        Err(SYNTAX)
-    }
-}
-
-fn client_reply(cx: &mut Context<'_>) -> CommandResult {
-    let mode = cx.arg(2);
-    if mode.eq_ignore_ascii_case(b"SKIP") {
-        if cx.session.reply_mode != ReplyMode::Off {
-            cx.session.reply_mode = ReplyMode::SkipNext;
-        }
-        return Ok(Reply::Nothing);
-    }
-    if yes(mode, b"ON", b"OFF")? {
-        cx.session.reply_mode = ReplyMode::On;
-        Ok(Reply::OK)
-    } else {
-        cx.session.reply_mode = ReplyMode::Off;
-        Ok(Reply::Nothing)
-    }
-}
-
-/// Nothing is evicted here, and nothing is touched by reading.
-fn client_no_evict(cx: &mut Context<'_>) -> CommandResult {
-    yes(cx.arg(2), b"ON", b"OFF").map(|_| Reply::OK)
-}
-
-fn client_no_touch(cx: &mut Context<'_>) -> CommandResult {
-    yes(cx.arg(2), b"ON", b"OFF").map(|_| Reply::OK)
-}
-
-fn client_getredir(_: &mut Context<'_>) -> CommandResult {
-    Ok(Reply::Int(-1))
 }

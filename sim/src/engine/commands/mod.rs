@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 
 use super::{CommandResult, Context, Dialect, value::FixedState};
 
+mod client;
 mod command;
 mod connection;
 mod expiry;
@@ -28,6 +29,7 @@ mod sorted_sets;
 mod stream_groups;
 mod streams;
 mod strings;
+mod tools;
 mod transactions;
 
 /// One command of the table: what a server knows about it before it looks at the arguments.
@@ -80,14 +82,18 @@ impl Command {
     /// The commands within it that a server of the dialect has.
     pub fn subcommands(&self, dialect: Dialect) -> impl Iterator<Item = &'static Command> {
         let all = match self.name {
-            "CLIENT" => connection::CLIENT,
+            "CLIENT" => client::CLIENT,
             "COMMAND" => command::COMMAND,
             "CONFIG" => server::CONFIG,
             "FUNCTION" => functions::FUNCTION,
+            "LATENCY" => tools::LATENCY,
+            "MEMORY" => tools::MEMORY,
+            "MODULE" => tools::MODULE,
             "OBJECT" => keys::OBJECT,
             "PUBSUB" => pubsub::PUBSUB,
             "SCRIPT" => scripts::SCRIPT,
             "SIM" => sim::SIM,
+            "SLOWLOG" => tools::SLOWLOG,
             "XGROUP" => stream_groups::XGROUP,
             "XINFO" => streams::XINFO,
             _ => &[],
@@ -203,6 +209,7 @@ pub static FAMILIES: &[&[Command]] = &[
     connection::COMMANDS,
     server::COMMANDS,
     command::COMMANDS,
+    tools::COMMANDS,
     sim::COMMANDS,
 ];
 

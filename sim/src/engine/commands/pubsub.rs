@@ -86,7 +86,6 @@ fn listen(cx: &mut Context<'_>, kind: Kind, verb: &'static str) -> CommandResult
         cx.engine.pubsub.subscribe(kind, &name, cx.session);
         acknowledge(cx, kind, verb, Reply::Bulk(name));
     }
-    note(cx);
     Ok(Reply::Nothing)
 }
 
@@ -102,7 +101,6 @@ fn leave(cx: &mut Context<'_>, kind: Kind, verb: &'static str) -> CommandResult 
         cx.engine.pubsub.unsubscribe(kind, &name, cx.session);
         acknowledge(cx, kind, verb, Reply::Bulk(name));
     }
-    note(cx);
     Ok(Reply::Nothing)
 }
 
@@ -113,10 +111,6 @@ fn acknowledge(cx: &mut Context<'_>, kind: Kind, verb: &'static str, name: Reply
     let count = if kind == Kind::Shard { of_shards } else { cx.session.subscriptions() - of_shards };
     let count = Reply::Int(count as i64);
     cx.session.pushes.push_back(Reply::Push(vec![verb, name, count]));
-}
-
-fn note(cx: &mut Context<'_>) {
-    cx.engine.clients.update(cx.session, cx.engine.dialect);
 }
 
 fn channels(cx: &mut Context<'_>, kind: Kind) -> CommandResult {

@@ -40,6 +40,7 @@ fn exec(cx: &mut Context<'_>) -> CommandResult {
         cx.execute_queued(args, &mut replies);
     }
     cx.session.deny_blocking = false;
+    cx.show_exec();
     Ok(Reply::Array(replies))
 }
 

@@ -1,0 +1,112 @@
+//! What dashboards and tools ask besides INFO: MEMORY, SLOWLOG, LATENCY, MODULE, ROLE. A simulated server is never slow
+//! and has no modules and no replicas, so most answers are empty; they are well-formed.
+
+use super::{Command, Flags, Keys, parse::is, reference, resolve};
+use crate::engine::{
+    CommandResult, Context, Dialect, ErrorReply, NOT_AN_INTEGER, Reply, SYNTAX, number::parse_i64,
+};
+
+const ADMIN: Flags = Flags::ADMIN.and(Flags::NOSCRIPT);
+
+/// The family.
+pub const COMMANDS: &[Command] = &[
+    Command::new("LATENCY", -2, Flags::CONTAINER, resolve::container),
+    Command::new("MEMORY", -2, Flags::CONTAINER, resolve::container),
+    Command::new("MODULE", -2, Flags::CONTAINER, resolve::container),
+    Command::new("ROLE", 1, Flags::NOSCRIPT.and(Flags::FAST), role),
+    Command::new("SLOWLOG", -2, Flags::CONTAINER, resolve::container),
+];
+
+/// The subcommands of LATENCY.
+pub const LATENCY: &[Command] = &[
+    Command::new("LATENCY|DOCTOR", 2, ADMIN, latency_doctor),
+    Command::new("LATENCY|GRAPH", 3, ADMIN, latency_graph),
+    Command::new("LATENCY|HELP", 2, Flags::NONE, reference::help),
+    Command::new("LATENCY|HISTOGRAM", -2, ADMIN, |_| Ok(Reply::Map(Vec::new()))),
+    Command::new("LATENCY|HISTORY", 3, ADMIN, nothing),
+    Command::new("LATENCY|LATEST", 2, ADMIN, nothing),
+    Command::new("LATENCY|RESET", -2, ADMIN, |_| Ok(Reply::Int(0))),
+];
+
+/// The subcommands of MEMORY.
+pub const MEMORY: &[Command] = &[
+    Command::new("MEMORY|DOCTOR", 2, Flags::NONE, memory_doctor),
+    Command::new("MEMORY|HELP", 2, Flags::NONE, reference::help),
+    Command::new("MEMORY|PURGE", 2, Flags::NONE, |_| Ok(Reply::OK)),
+    Command::new("MEMORY|USAGE", -3, Flags::READONLY, memory_usage).on(Keys::SECOND),
+];
+
+/// The subcommands of MODULE.
+pub const MODULE: &[Command] = &[
+    Command::new("MODULE|HELP", 2, Flags::NONE, reference::help),
+    Command::new("MODULE|LIST", 2, ADMIN, nothing),
+];
+
+/// The subcommands of SLOWLOG.
+pub const SLOWLOG: &[Command] = &[
+    Command::new("SLOWLOG|GET", -2, Flags::ADMIN, slowlog_get),
+    Command::new("SLOWLOG|HELP", 2, Flags::NONE, reference::help),
+    Command::new("SLOWLOG|LEN", 2, Flags::ADMIN, |_| Ok(Reply::Int(0))),
+    Command::new("SLOWLOG|RESET", 2, Flags::ADMIN, |_| Ok(Reply::OK)),
+];
+
+fn nothing(_: &mut Context<'_>) -> CommandResult {
+    Ok(Reply::Array(Vec::new()))
+}
+
+/// A primary that has written nothing to anyone.
+fn role(_: &mut Context<'_>) -> CommandResult {
+    Ok(Reply::Array(vec![Reply::bulk("master"), Reply::Int(0), Reply::Array(Vec::new())]))
+}
+
+fn latency_doctor(cx: &mut Context<'_>) -> CommandResult {
+    let text = match cx.engine.dialect() {
+        Dialect::Valkey8 => {
+            "I'm sorry, Dave, I can't do that. Latency monitoring is disabled in this Valkey instance. You may use \
+             \"CONFIG SET latency-monitor-threshold <milliseconds>.\" in order to enable it.\n"
+        }
+        Dialect::Redis7 => {
+            "I'm sorry, Dave, I can't do that. Latency monitoring is disabled in this Redis instance. You may use \
+             \"CONFIG SET latency-monitor-threshold <milliseconds>.\" in order to enable it. If we weren't in a deep \
+             space mission I'd suggest to take a look at https://redis.io/topics/latency-monitor.\n"
+        }
+    };
+    Ok(Reply::Verbatim(*b"txt", text.into()))
+}
+
+fn latency_graph(cx: &mut Context<'_>) -> CommandResult {
+    Err(format!("ERR No samples available for event '{}'", ErrorReply::quote(cx.arg(2))).into())
+}
+
+fn memory_doctor(_: &mut Context<'_>) -> CommandResult {
+    let text = "Hi Sam, I can't find any memory issue in your instance. I can only account for what occurs on this base.\n";
+    Ok(Reply::Verbatim(*b"txt", text.into()))
+}
+
+/// About what a real server uses for the key. All elements are looked at, whatever `SAMPLES` says.
+fn memory_usage(cx: &mut Context<'_>) -> CommandResult {
+    match &cx.args[3..] {
+        [] => {}
+        [word, count] if is(word, "SAMPLES") => {
+            if parse_i64(count).map_err(|_| NOT_AN_INTEGER)? < 0 {
+                return Err(SYNTAX);
+            }
+        }
+        _ => return Err(SYNTAX),
+    }
+    let key = cx.arg(2);
+    let used = cx.db(key).get(key).map(|entry| crate::engine::memory::of_entry(key, entry));
+    Ok(used.map_or(Reply::Null, |bytes| Reply::Int(bytes as i64)))
+}
+
+fn slowlog_get(cx: &mut Context<'_>) -> CommandResult {
+    const TOO_FEW: ErrorReply = ErrorReply::new("ERR count should be greater than or equal to -1");
+    match &cx.args[2..] {
+        [] => nothing(cx),
+        [count] if parse_i64(count).is_ok_and(|count| count >= -1) => nothing(cx),
+        [_] => Err(TOO_FEW),
+        _ => Err(ErrorReply::new(
+            "ERR unknown subcommand or wrong number of arguments for 'get'. Try SLOWLOG HELP.",
+        )),
+    }
+}
