@@ -14,8 +14,8 @@ use proptest::{
 use support::{commands, compare::compare, real::Real, simulated::Simulated};
 use valkey_sim::engine::Dialect;
 
-/// The fewest sequences that a test runs, which take about a second.
-const CASES: u32 = 64;
+/// The fewest sequences that a test runs, which take some seconds.
+const CASES: u32 = 1_500;
 
 #[test]
 fn random_sequences_of_commands_do_on_the_engine_what_they_do_on_valkey() {

@@ -184,8 +184,10 @@ proptest! {
             match step {
                 Step::Clock(now) => server.set_clock(now),
                 Step::Library(args) | Step::Command(args) => drop(server.send(&args)),
+                Step::Other(args) => drop(server.send_over_other(&args)),
             }
         }
+        server.send(&["RESET"]);
         prop_assert!(matches!(server.send(&["DBSIZE"]), Reply::Int(_)));
     }
 }

@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use support::{
     differences,
@@ -12,53 +12,81 @@ use support::{
     simulated::Simulated,
     transcript::{self, START, Step},
 };
-use valkey_sim::engine::{Dialect, Reply};
+use valkey_sim::engine::{Dialect, Protocol, Reply};
 
 #[test]
-fn the_engine_answers_as_recorded() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/transcripts");
+fn the_engine_answers_as_valkey_was_recorded() {
+    replay_all(Dialect::Valkey8);
+}
+
+#[test]
+fn the_engine_answers_as_redis_was_recorded() {
+    replay_all(Dialect::Redis7);
+}
+
+#[test]
+fn both_servers_were_asked_the_same() {
+    let [valkey, redis] = [Dialect::Valkey8, Dialect::Redis7].map(|dialect| {
+        transcripts(dialect).into_iter().map(|path| {
+            let text = std::fs::read_to_string(&path).unwrap();
+            (
+                path.file_name().unwrap().to_owned(),
+                transcript::script(&text).map(str::to_owned).collect::<Vec<_>>(),
+            )
+        })
+    });
+    assert!(valkey.eq(redis));
+}
+
+/// The transcripts of the server of a dialect.
+fn transcripts(dialect: Dialect) -> Vec<PathBuf> {
+    let folder = format!("{}/../fixtures/transcripts/{dialect}", env!("CARGO_MANIFEST_DIR"));
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    assert!(files.len() >= 9, "{files:?}");
-    let wrong: Vec<String> = files.iter().flat_map(|path| replay(path)).collect();
+    assert!(files.len() >= 11, "{files:?}");
+    files
+}
+
+fn replay_all(dialect: Dialect) {
+    let wrong: Vec<String> = transcripts(dialect).iter().flat_map(|path| replay(path, dialect)).collect();
     assert!(wrong.is_empty(), "\n{}\n{} replies differ", wrong.join("\n"), wrong.len());
 }
 
 /// Every reply that is not as recorded.
-fn replay(path: &Path) -> Vec<String> {
+fn replay(path: &Path, dialect: Dialect) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap();
     let name = path.file_stem().unwrap().to_string_lossy();
-    let mut server = Simulated::new(dialect(&text).unwrap_or_else(|| panic!("{name} names no server")));
+    let answered = match dialect {
+        Dialect::Valkey8 => "# valkey 8.",
+        Dialect::Redis7 => "# redis 7.0.",
+    };
+    assert!(text.starts_with(answered), "{name} names another server");
+    let mut server = Simulated::new(dialect);
     server.set_clock(START);
     let mut reader = transcript::Reader::default();
     let mut wrong = Vec::new();
     let mut lines = text.lines().enumerate().peekable();
     while let Some((number, line)) = lines.next() {
-        match reader.step(line) {
-            Some(Step::Clock(now)) => server.set_clock(now),
-            Some(Step::Library(args)) => assert_eq!(server.send(&args), Reply::bulk("flowfabric")),
-            Some(Step::Command(args)) => {
-                let (_, recorded) = lines.next().unwrap_or((0, ""));
-                let reply = server.send(&args);
-                let ours = transcript::show_in(&reply, server.protocol());
-                let real = recorded.trim_start();
-                if ours != real && !differences::is_known(line, real, &ours) {
-                    let line_number = number + 1;
-                    wrong.push(format!("{name}:{line_number}: {line}\n    real: {real}\n    ours: {ours}"));
-                }
+        let (reply, protocol) = match reader.step(line) {
+            None => continue,
+            Some(Step::Clock(now)) => {
+                server.set_clock(now);
+                continue;
             }
-            None => {}
+            Some(Step::Library(args)) => {
+                assert_eq!(server.send(&args), Reply::bulk("flowfabric"));
+                continue;
+            }
+            Some(Step::Command(args)) => (server.send(&args), server.protocol()),
+            Some(Step::Other(args)) => (server.send_over_other(&args), Protocol::Resp2),
+        };
+        let (_, recorded) = lines.next().unwrap_or((0, ""));
+        let ours = transcript::show_in(&reply, protocol);
+        let real = recorded.trim_start();
+        if ours != real && !differences::is_known(line, real, &ours) {
+            let line_number = number + 1;
+            wrong.push(format!("{name}:{line_number}: {line}\n    real: {real}\n    ours: {ours}"));
         }
     }
     wrong
-}
-
-/// The dialect of the server that the first line names.
-fn dialect(transcript: &str) -> Option<Dialect> {
-    let server = transcript.lines().next()?.strip_prefix("# ")?;
-    match server.split([' ', '.']).next()? {
-        "valkey" => Some(Dialect::Valkey8),
-        "redis" => Some(Dialect::Redis7),
-        _ => None,
-    }
 }

@@ -323,11 +323,6 @@ impl<'a> Context<'a> {
         self.args.get(index).copied()
     }
 
-    /// Whether the caller reads RESP3. A script reads RESP2, whatever its client speaks.
-    pub fn resp3(&self) -> bool {
-        self.script.is_none() && self.session.protocol == Protocol::Resp3
-    }
-
     /// Milliseconds of [`now`](Self::now).
     pub fn now_ms(&self) -> UnixMillis {
         self.now.millis()

@@ -11,8 +11,8 @@ use super::{Context, Effect, Engine, commands};
 /// Who watches which keys.
 #[derive(Clone, Debug, Default)]
 pub struct Watches {
-    /// For every watched key of a database: the sessions, and for each whether the key had expired already when it
-    /// began to watch, so that its removal is no news.
+    /// For every watched key of a database: the sessions, and for each whether there was no such key, or only an expired
+    /// one, when it began to watch, so that its removal is no news.
     keys: BTreeMap<(u8, Bytes), BTreeMap<u64, bool>>,
     /// The sessions whose next `EXEC` fails.
     touched: BTreeSet<u64>,
@@ -33,17 +33,12 @@ impl Watches {
         });
     }
 
-    /// A key was written; `exists` says whether there is one now.
-    fn touch(&mut self, database: u8, key: &[u8], exists: bool) {
+    /// A key was written, or perhaps only removed.
+    fn touch(&mut self, database: u8, key: &[u8], removed: bool) {
         // The map is searched by owned keys; this is done only while someone watches.
         let Some(watchers) = self.keys.get_mut(&(database, Bytes::copy_from_slice(key))) else { return };
-        for (session, had_expired) in watchers {
-            if *had_expired && !exists {
-                *had_expired = false;
-            } else {
-                self.touched.insert(*session);
-            }
-        }
+        let touched = watchers.iter().filter(|(_, was_absent)| !(removed && **was_absent));
+        self.touched.extend(touched.map(|(session, _)| *session));
     }
 }
 
@@ -57,25 +52,21 @@ impl Engine {
                 b"SELECT" => database = super::databases::parse(effect.arg(1)).unwrap_or(database),
                 b"MOVE" => {
                     let target = super::databases::parse(effect.arg(2)).unwrap_or(database);
-                    self.touch(database, effect.key());
-                    self.touch(target, effect.key());
+                    self.watches.touch(database, effect.key(), false);
+                    self.watches.touch(target, effect.key(), false);
                 }
                 b"COPY" => {
                     let target = args.iter().position(|arg| arg.eq_ignore_ascii_case(b"DB"));
                     let target = target.and_then(|at| super::databases::parse(args.get(at + 1)?).ok());
-                    self.touch(target.unwrap_or(database), effect.arg(2));
+                    self.watches.touch(target.unwrap_or(database), effect.arg(2), false);
                 }
                 name => {
+                    let removed = matches!(name, b"DEL" | b"UNLINK");
                     let written = written_keys(name, &args);
-                    written.into_iter().for_each(|key| self.touch(database, key));
+                    written.into_iter().for_each(|key| self.watches.touch(database, key, removed));
                 }
             }
         }
-    }
-
-    fn touch(&mut self, database: u8, key: &[u8]) {
-        let exists = self.database(database).is_some_and(|db| db.get(key).is_some());
-        self.watches.touch(database, key, exists);
     }
 
     /// A database is about to be emptied, or to be exchanged for another: touches what is watched in it and exists in
@@ -86,12 +77,12 @@ impl Engine {
         }
         let exists = |number: u8, key: &Bytes| self.database(number).is_some_and(|db| db.get(key).is_some());
         let watched = self.watches.keys.iter().filter(|((number, _), _)| *number == database);
-        let lost = watched.filter(|((_, key), _)| {
-            exists(database, key) || replacement.is_some_and(|number| exists(number, key))
+        let touched = watched.flat_map(|((_, key), watchers)| {
+            let (lost, found) =
+                (exists(database, key), replacement.is_some_and(|number| exists(number, key)));
+            watchers.iter().filter(move |(_, was_absent)| found || (lost && !**was_absent)).map(|(id, _)| *id)
         });
-        let sessions: Vec<u64> = lost
-            .flat_map(|(_, watchers)| watchers.iter().filter(|(_, gone)| !**gone).map(|(id, _)| *id))
-            .collect();
+        let sessions: Vec<u64> = touched.collect();
         self.watches.touched.extend(sessions);
     }
 }
@@ -118,9 +109,9 @@ impl Watches {
 impl Context<'_> {
     /// Has the connection watch a key of the selected database.
     pub fn watch(&mut self, key: &[u8]) {
-        let had_expired = self.engine.db.is_expired(key, self.now_ms());
+        let was_absent = self.engine.db.get(key).is_none() || self.engine.db.is_expired(key, self.now_ms());
         let watched = (self.selected(), Bytes::copy_from_slice(key));
-        self.engine.watches.keys.entry(watched).or_default().entry(self.session.id).or_insert(had_expired);
+        self.engine.watches.keys.entry(watched).or_default().entry(self.session.id).or_insert(was_absent);
     }
 
     /// Has the connection watch nothing any more. Returns whether a key that it watched was touched, or has expired

@@ -115,7 +115,8 @@ fn push_pairs(lua: Lua<'_>, pairs: &[(Reply, Reply)]) -> Result<(), super::raw::
 fn push_map(lua: Lua<'_>, pairs: &[(Reply, Reply)]) -> Result<(), super::raw::Raised> {
     lua.charge(pairs.len() as u64)?;
     lua.push_table(0, 1);
-    lua.push_table(0, pairs.len());
+    // It grows as a server's grows: on that depends the order in which a script walks it.
+    lua.push_table(0, 0);
     for (key, value) in pairs {
         push_reply(lua, key)?;
         push_reply(lua, value)?;

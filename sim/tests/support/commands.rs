@@ -40,9 +40,60 @@ const BODIES: [&str; 6] = [
     "return tostring(tonumber(ARGV[1]))",
 ];
 
+/// Functions, and what is no library.
+const LIBRARIES: [&str; 18] = [
+    "#!lua name=one\nredis.register_function('f1', function(keys, args) return {keys, args} end)",
+    "#!lua name=one\nredis.register_function('f1', function(keys, args) return redis.call('GET', keys[1]) end)",
+    "#!lua name=two\nredis.register_function{function_name='f2', callback=function(keys, args) return \
+     redis.call('INCRBY', keys[1], args[1] or 1) end, description='adds'}",
+    "#!lua name=two\nredis.register_function{function_name='f2', callback=function(keys, args) return \
+     redis.call('GET', keys[1]) end, flags={'no-writes', 'allow-stale'}}\nlocal calls = 0\n\
+     redis.register_function('f3', function() calls = calls + 1 return calls end)",
+    "#!lua name=three\nredis.register_function{function_name='f3', callback=function(keys, args) return \
+     redis.call('SET', keys[1], 'x') end, flags={'no-writes'}}",
+    "#!lua name=three\nredis.register_function('F1', function() return redis.error_reply('MINE said so') end)",
+    "#!lua name=three\nredis.register_function('f3', function(keys, args) return redis.pcall(unpack(args)) end)\n\
+     redis.register_function('f3', function() end)",
+    "#!lua name=three\nredis.register_function{function_name='f3', callback=function() end, flags={'bogus'}}",
+    "#!lua name=three\nredis.register_function('f-3', function() end)",
+    "#!lua name=three\nredis.register_function()",
+    "#!lua name=three\nredis.call('GET', 's1')",
+    "#!lua name=three\nlocal x = 1",
+    "#!lua name=three\nreturn +",
+    "#!lua name=a-b\nredis.register_function('f3', function() end)",
+    "#!lua name=three other=1\nredis.register_function('f3', function() end)",
+    "#!lua\nredis.register_function('f3', function() end)",
+    "#!js name=three\nredis.register_function('f3', function() end)",
+    "redis.register_function('f3', function() end)",
+];
+
+/// Scripts that call a library of Lua's with their arguments.
+const PACKERS: [&str; 4] = [
+    "return cmsgpack.pack(ARGV[1], tonumber(ARGV[2]) or false, {ARGV[1], {a = ARGV[2]}})",
+    "return cjson.encode({ARGV[1], tonumber(ARGV[2]) or cjson.null, {a = {}}})",
+    "return {cmsgpack.unpack(cmsgpack.pack(tonumber(ARGV[2]), ARGV[1]))}",
+    "local n = tonumber(ARGV[2]) or 7 return {tostring(bit.band(n, 255)), bit.tohex(n), tostring(bit.bnot(n)), \
+     tostring(bit.lshift(n, 3)), tostring(bit.arshift(n, 2)), tostring(bit.bswap(n)), tostring(n % 3)}",
+];
+
+/// Scripts that decode their argument, and say what they made of it.
+const DECODERS: [&str; 3] = [
+    "local ok, value = pcall(cjson.decode, ARGV[1]) return {tostring(ok), ok and cjson.encode({value}) or value}",
+    "local ok, value = pcall(cjson.decode, ARGV[1]) return ok and cmsgpack.pack(value) or value",
+    "local ok, value = pcall(cmsgpack.unpack, ARGV[1]) return {tostring(ok), type(value)}",
+];
+
+/// A script for `struct`, whose format is its first argument.
+const STRUCT: &str = "local ok, packed = pcall(struct.pack, ARGV[1], tonumber(ARGV[3]) or ARGV[3], ARGV[2], 7) \
+     if not ok then return packed end \
+     local all = {pcall(struct.unpack, ARGV[1], packed)} \
+     for i, v in ipairs(all) do all[i] = tostring(v) end \
+     return {packed, all}";
+
 /// The steps of one case: each string of bytes is a command, or a turn of the clock.
 pub fn steps(choices: &[Vec<u8>]) -> Vec<Step> {
     let mut now = START;
+    let mut queuing = false;
     choices
         .iter()
         .map(|bytes| {
@@ -51,13 +102,41 @@ pub fn steps(choices: &[Vec<u8>]) -> Vec<Step> {
                 now = UnixMicros(now.0 + 1_000 * draw.of(&[1, 2, 500, 1_000, 10_000]));
                 return Step::Clock(now);
             }
-            Step::Command(command(&mut draw, now))
+            // A transaction is short.
+            let turns = draw.once_in(if queuing { 4 } else { 24 });
+            let mut args = match (turns, queuing) {
+                (true, true) => vec![draw.word("EXEC EXEC EXEC DISCARD").into_bytes()],
+                (true, false) => vec![b"MULTI".to_vec()],
+                (false, _) => command(&mut draw, now),
+            };
+            // In which protocol the replies before a HELLO come that is in the same transaction is not compared.
+            if queuing && args[0].eq_ignore_ascii_case(b"HELLO") {
+                args = vec![b"UNWATCH".to_vec()];
+            }
+            match &args[0].to_ascii_uppercase()[..] {
+                b"MULTI" => queuing = true,
+                b"EXEC" | b"DISCARD" | b"RESET" => queuing = false,
+                _ => {}
+            }
+            let plain = !CONTROL.iter().any(|name| args[0].eq_ignore_ascii_case(name.as_bytes()));
+            if plain && draw.once_in(8) { Step::Other(args) } else { Step::Command(args) }
         })
         .collect()
 }
 
+/// What changes a connection itself: only the first client does so.
+const CONTROL: [&str; 8] = ["MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH", "SELECT", "HELLO", "RESET"];
+
+/// What nothing is done to: a random choice must have only one outcome, and `HELLO` be understood.
+const FIXED: [&str; 9] =
+    ["SPOP", "SRANDMEMBER", "HRANDFIELD", "ZRANDMEMBER", "HELLO", "u1", "u2", "v1", "w1"];
+
 fn command(draw: &mut Choices<'_>, now: UnixMicros) -> Args {
     let mut args = well_formed(draw, now, 0);
+    let is_fixed = |arg: &Vec<u8>| FIXED.iter().any(|word| arg.eq_ignore_ascii_case(word.as_bytes()));
+    if args.iter().any(is_fixed) {
+        return args;
+    }
     // Now and then something is wrong with it.
     match draw.below(24) {
         20 => drop(args.pop()),
@@ -143,6 +222,16 @@ fn word(draw: &mut Choices<'_>, token: &str, now: UnixMicros) -> Vec<u8> {
         "<xstart>" => draw.word("0 1-1 $ 2 x 0-0"),
         "<seconds>" => (now_ms / 1_000 + draw.of(&[1, 0, -1, 10, 5])).to_string(),
         "<millis>" => (now_ms + draw.of(&[1, 0, -1, 2, 1_000, 10_000])).to_string(),
+        "<single>" => draw.word("u1 u1 u1 u2"),
+        "<db>" => draw.word("0 1 2 1 2 -1 16 x 4294967296"),
+        "<library>" => draw.of(&LIBRARIES).to_owned(),
+        "<packer>" => draw.of(&PACKERS).to_owned(),
+        "<decoder>" => draw.of(&DECODERS).to_owned(),
+        "<struct>" => STRUCT.to_owned(),
+        "<json>" => draw.word(
+            r#"1 {} [] [1,2.5,-0] {"a":{"b":[null,true]}} "\u00e9\n" 1e400 01 nul {"a":1,} [1 "\ud83d\ude00" [[[]]] 0x10 NaN {"1":2,"x":"/"}"#,
+        ),
+        "<format>" => draw.word("i4s s <i2>I4 bBhH <d>d f c3 i1 !8i8 >L xi2 l i17 c0 i4c0 q . !3i4"),
         "<script>" => draw.of(&SCRIPTS).to_owned(),
         "<body>" => draw.of(&BODIES).to_owned(),
         "<value>" => {

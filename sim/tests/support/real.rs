@@ -26,14 +26,13 @@ const REQUIRED: &str = "GRANTSIM_REQUIRE_SERVER";
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server that runs, and a connection to it.
+/// A server that runs, and two connections to it.
 pub struct Real {
     process: Child,
     dir: PathBuf,
     clock: File,
-    stream: UnixStream,
-    decoder: ReplyDecoder,
-    received: BytesMut,
+    connection: Connection,
+    other: Connection,
     name: String,
 }
 
@@ -63,17 +62,8 @@ impl Real {
             let _ = std::fs::remove_dir_all(&dir);
             return Err(format!("no {program} on the PATH"));
         };
-        let stream = connect(&dir.join("socket"));
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-        let mut server = Self {
-            process,
-            dir,
-            clock,
-            stream,
-            decoder: ReplyDecoder::default(),
-            received: BytesMut::new(),
-            name: String::new(),
-        };
+        let [connection, other] = [(); 2].map(|()| Connection::to(&dir.join("socket")));
+        let mut server = Self { process, dir, clock, connection, other, name: String::new() };
         server.name = server.ask_its_name();
         if !server.name.starts_with(version) {
             return Err(format!("{program} is {}, and {dialect} is {version}x", server.name));
@@ -97,20 +87,6 @@ impl Real {
             (None, version) => format!("redis {}", version.unwrap_or("?")),
         }
     }
-
-    fn receive(&mut self) -> Reply {
-        loop {
-            if let Some(reply) = self.decoder.next(&mut self.received).expect("a server speaks RESP") {
-                return reply;
-            }
-            let mut chunk = [0; 16 * 1024];
-            match self.stream.read(&mut chunk) {
-                Ok(0) => panic!("the server is gone: {:?}", self.process.try_wait()),
-                Ok(read) => self.received.extend_from_slice(&chunk[..read]),
-                Err(error) => panic!("the server does not answer: {error}"),
-            }
-        }
-    }
 }
 
 impl Server for Real {
@@ -122,6 +98,10 @@ impl Server for Real {
         self.clock.write_all_at(&now.0.to_ne_bytes(), 0).expect("the clock's file can be written");
     }
 
+    fn switch(&mut self) {
+        std::mem::swap(&mut self.connection, &mut self.other);
+    }
+
     fn send_all(&mut self, commands: &[Args]) -> Vec<Reply> {
         let mut replies = Vec::with_capacity(commands.len());
         // No more at once than the socket holds in both directions: neither side waits for the other to read.
@@ -130,8 +110,8 @@ impl Server for Real {
             for args in batch {
                 encode_request(args.iter().map(Vec::as_slice), &mut bytes);
             }
-            self.stream.write_all(&bytes).expect("the server reads");
-            replies.extend(batch.iter().map(|_| self.receive()));
+            self.connection.stream.write_all(&bytes).expect("the server reads");
+            replies.extend(batch.iter().map(|_| self.connection.receive()));
         }
         replies
     }
@@ -143,6 +123,36 @@ impl Drop for Real {
         let _ = self.process.kill();
         let _ = self.process.wait();
         let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// A connection, and what was read from it and not yet understood.
+struct Connection {
+    stream: UnixStream,
+    decoder: ReplyDecoder,
+    received: BytesMut,
+}
+
+impl Connection {
+    /// Connects as soon as the server listens.
+    fn to(socket: &Path) -> Self {
+        let stream = connect(socket);
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        Self { stream, decoder: ReplyDecoder::default(), received: BytesMut::new() }
+    }
+
+    fn receive(&mut self) -> Reply {
+        loop {
+            if let Some(reply) = self.decoder.next(&mut self.received).expect("a server speaks RESP") {
+                return reply;
+            }
+            let mut chunk = [0; 16 * 1024];
+            match self.stream.read(&mut chunk) {
+                Ok(0) => panic!("the server is gone"),
+                Ok(read) => self.received.extend_from_slice(&chunk[..read]),
+                Err(error) => panic!("the server does not answer: {error}"),
+            }
+        }
     }
 }
 
@@ -180,7 +190,6 @@ fn spawn(program: &str, dir: &Path) -> Option<Child> {
         .ok()
 }
 
-/// Connects as soon as the server listens.
 fn connect(socket: &Path) -> UnixStream {
     let start = Instant::now();
     loop {

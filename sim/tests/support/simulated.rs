@@ -9,11 +9,12 @@ use valkey_sim::{
 
 use super::server::{Args, Server};
 
-/// An engine and a session.
+/// An engine and two sessions.
 pub struct Simulated {
     interpreter: Interpreter,
     pub engine: Engine,
     pub session: Session,
+    other: Session,
     pub now: UnixMicros,
 }
 
@@ -21,14 +22,14 @@ impl Simulated {
     pub fn new(dialect: Dialect) -> Self {
         let interpreter = Interpreter::default();
         let mut engine = Engine::new(dialect, interpreter.clone());
-        let session = engine.connect();
-        Self { interpreter, engine, session, now: UnixMicros::default() }
+        let (session, other) = (engine.connect(), engine.connect());
+        Self { interpreter, engine, session, other, now: UnixMicros::default() }
     }
 
-    /// An empty server again, and a new connection to it.
+    /// An empty server again, and new connections to it.
     pub fn restart(&mut self) {
         self.engine = Engine::new(self.engine.dialect(), self.interpreter.clone());
-        self.session = self.engine.connect();
+        (self.session, self.other) = (self.engine.connect(), self.engine.connect());
     }
 
     /// The protocol in force.
@@ -55,6 +56,10 @@ impl Server for Simulated {
 
     fn set_clock(&mut self, now: UnixMicros) {
         self.now = now;
+    }
+
+    fn switch(&mut self) {
+        std::mem::swap(&mut self.session, &mut self.other);
     }
 
     fn send_all(&mut self, commands: &[Args]) -> Vec<Reply> {

@@ -12,8 +12,8 @@
 //! A command is written as an inline command is: words, quotes where needed. A reply is RESP with spaces for its line
 //! breaks and escapes for what cannot be printed. The clock starts at [`START`] and stands still but for `SIM CLOCK
 //! SET` and `SIM CLOCK ADVANCE` (in milliseconds), which have no reply. `SIM LIBRARY published` loads the published
-//! library, whose text is too long for a line, and has none either. `#` starts a comment; the first one says which
-//! server answered.
+//! library, whose text is too long for a line, and has none either. `@` before a command says that another client sends
+//! it, in RESP2. `#` starts a comment; the first one says which server answered.
 
 use valkey_sim::{
     engine::{Dialect, Protocol, Reply, UnixMicros},
@@ -34,6 +34,8 @@ pub enum Step {
     Library(Args),
     /// A command.
     Command(Args),
+    /// A command of another client.
+    Other(Args),
 }
 
 /// Reads the lines of a script one by one, keeping its clock.
@@ -73,6 +75,7 @@ impl Reader {
                 };
                 Some(Step::Clock(self.now))
             }
+            ["@", ..] => Some(Step::Other(args[1..].to_vec())),
             _ => Some(Step::Command(args)),
         }
     }
@@ -125,14 +128,19 @@ pub fn show_in(reply: &Reply, protocol: Protocol) -> String {
     text.trim_end().to_owned()
 }
 
+/// What a transcript tells to do: its lines without the replies and without the server that gave them.
+pub fn script(transcript: &str) -> impl Iterator<Item = &str> {
+    let names_server = |line: &&str| line.starts_with("# redis ") || line.starts_with("# valkey ");
+    transcript.lines().skip_while(names_server).filter(|line| !line.starts_with("    "))
+}
+
 /// Runs a script on a server and returns its transcript, comments and all; replies that it has already are left out.
 pub fn record(script: &str, server: &mut impl Server) -> String {
     let mut reader = Reader::default();
     let mut protocol = Protocol::Resp2;
     let mut lines = vec![format!("# {}", server.name())];
     server.set_clock(START);
-    let script = script.lines().filter(|line| !line.starts_with("    "));
-    for line in script {
+    for line in self::script(script) {
         match reader.step(line) {
             Some(Step::Clock(now)) => {
                 server.set_clock(now);
@@ -147,6 +155,11 @@ pub fn record(script: &str, server: &mut impl Server) -> String {
                 protocol = protocol_after(&args, protocol);
                 lines.push(line.to_owned());
                 lines.push(format!("    {}", show_in(&reply, protocol)));
+            }
+            Some(Step::Other(args)) => {
+                let reply = server.send_over_other(&args);
+                lines.push(line.to_owned());
+                lines.push(format!("    {}", show_in(&reply, Protocol::Resp2)));
             }
             None => lines.push(line.to_owned()),
         }

@@ -76,8 +76,7 @@ fn load(cx: &mut Context<'_>) -> CommandResult {
     let mut replace = false;
     for option in &cx.args[2..cx.args.len() - 1] {
         if !option.eq_ignore_ascii_case(b"REPLACE") {
-            let option = String::from_utf8_lossy(option);
-            return Err(format!("ERR Unknown option given: {option}").into());
+            return Err(format!("ERR Unknown option given: {}", ErrorReply::quote(option)).into());
         }
         replace = true;
     }
@@ -114,7 +113,7 @@ fn list(cx: &mut Context<'_>) -> CommandResult {
             let given = options.next().ok_or(ErrorReply::new("ERR library name argument was not given"))?;
             pattern = Some(given.to_ascii_lowercase());
         } else {
-            return Err(format!("ERR Unknown argument {}", String::from_utf8_lossy(option)).into());
+            return Err(format!("ERR Unknown argument {}", ErrorReply::quote(option)).into());
         }
     }
     let wanted = |library: &&Library| {

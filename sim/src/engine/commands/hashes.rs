@@ -214,12 +214,13 @@ fn random_fields(cx: &mut Context<'_>) -> CommandResult {
         let field = cx.read::<Hash>(key)?.and_then(|hash| hash.get_index(pick));
         return Ok(Reply::bulk_or_null(field.map(|(field, _)| field)));
     }
+    let count = parse::sample_count(cx.arg(2))?;
     let with_values = match cx.args.get(3) {
         None => false,
         Some(word) if is(word, "WITHVALUES") && cx.args.len() == 4 => true,
         Some(_) => return Err(SYNTAX),
     };
-    let sample = parse::sample(cx.arg(2), if with_values { 2 } else { 1 })?;
+    let sample = parse::sample(count, if with_values { 2 } else { 1 })?;
     let len = cx.read::<Hash>(key)?.map_or(0, Hash::len);
     let picks = sample.draw(cx, len);
     let protocol = cx.session.protocol;

@@ -130,6 +130,8 @@ impl Flags {
     pub const CONTAINER: Flags = Flags(1 << 9);
     /// Redis 7.0 does not have it.
     pub const VALKEY_ONLY: Flags = Flags(1 << 10);
+    /// Redis 7.0 takes as many arguments as the arity says, and no more.
+    pub const LONGER_ON_VALKEY: Flags = Flags(1 << 12);
     /// Is refused within a transaction, and makes it void.
     pub const NO_MULTI: Flags = Flags(1 << 11);
     /// Nothing of the above.

@@ -130,13 +130,16 @@ pub enum Sample {
     Repeating(usize),
 }
 
-/// The count of `SRANDMEMBER` and its like: negative for elements that may repeat.
-pub fn sample(text: &[u8], elements_each: u64) -> Result<Sample, ErrorReply> {
+/// The count of `SRANDMEMBER` and its like: negative for elements that may repeat. It is read before the options, and
+/// its size is looked at after them, by [`sample`].
+pub fn sample_count(text: &[u8]) -> Result<i64, ErrorReply> {
     let count = number::parse_i64(text)?;
+    if count == i64::MIN { Err(OUT_OF_LONG) } else { Ok(count) }
+}
+
+/// What a [`sample_count`] asks for, given how many elements of the reply each of them takes.
+pub fn sample(count: i64, elements_each: u64) -> Result<Sample, ErrorReply> {
     let magnitude = count.unsigned_abs();
-    if count == i64::MIN {
-        return Err(OUT_OF_LONG);
-    }
     if magnitude > i64::MAX as u64 / elements_each || (count < 0 && magnitude > MOST_REPEATED) {
         return Err(OUT_OF_RANGE);
     }

@@ -19,7 +19,10 @@ pub enum Unresolved {
 #[inline]
 pub fn resolve(dialect: Dialect, args: &[&[u8]]) -> Result<&'static Command, Unresolved> {
     let command = lookup(dialect, args)?;
-    if command.takes(args.len()) { Ok(command) } else { Err(Unresolved::Arity(command)) }
+    let too_long = dialect == Dialect::Redis7
+        && command.flags.has(Flags::LONGER_ON_VALKEY)
+        && args.len() > usize::from(command.arity.unsigned_abs());
+    if command.takes(args.len()) && !too_long { Ok(command) } else { Err(Unresolved::Arity(command)) }
 }
 
 /// Finds the command or subcommand that `args` names, however many there are.

@@ -156,7 +156,7 @@ fn random_members(cx: &mut Context<'_>) -> CommandResult {
     let key = cx.arg(1);
     let sample = match cx.args {
         [_, _] => None,
-        [_, _, count] => Some(parse::sample(count, 1)?),
+        [_, _, count] => Some(parse::sample(parse::sample_count(count)?, 1)?),
         _ => return Err(SYNTAX),
     };
     let len = cx.read::<Set>(key)?.map_or(0, Set::len);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Command, Flags, Keys, reference, resolve, stream_groups};
 use crate::engine::{
-    CommandResult, Context, Dialect, ErrorReply, NOT_AN_INTEGER, Reply, SYNTAX, WRONG_TYPE,
+    CommandResult, Context, Dialect, ErrorReply, NOT_AN_INTEGER, Protocol, Reply, SYNTAX, WRONG_TYPE,
     number::parse_i64,
     value::{
         Stream, Value,
@@ -508,7 +508,7 @@ fn xread(cx: &mut Context<'_>) -> CommandResult {
 
 /// Streams with their entries: a map in RESP3, an array of pairs in RESP2.
 pub(super) fn by_stream(cx: &Context<'_>, streams: Vec<(Reply, Reply)>) -> Reply {
-    if cx.resp3() {
+    if cx.session.protocol == Protocol::Resp3 {
         return Reply::Map(streams);
     }
     Reply::Array(streams.into_iter().map(|(key, entries)| Reply::Array(vec![key, entries])).collect())

@@ -14,15 +14,17 @@ use super::{
     shape,
 };
 use crate::engine::{
-    CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX, number,
+    CommandResult, Context, ErrorReply, Reply, SYNTAX, number,
     value::{SortedSet, zset::Inserted},
-    wrong_arity, wrong_arity_in_script,
+    wrong_arity,
 };
 use pops::End;
 use ranges::By;
 
 const READ: Flags = Flags::READONLY;
 const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
+/// `WITHSCORE` is new.
+const RANK: Flags = READ_FAST.and(Flags::LONGER_ON_VALKEY);
 const WRITE: Flags = Flags::WRITE;
 const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
 const GROW: Flags = Flags::WRITE.and(Flags::DENYOOM);
@@ -40,8 +42,8 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "ZSCORE", arity: 3, flags: READ_FAST, keys: FIRST, run: score },
     Command { name: "ZMSCORE", arity: -3, flags: READ_FAST, keys: FIRST, run: scores },
     Command { name: "ZCARD", arity: 2, flags: READ_FAST, keys: FIRST, run: length },
-    Command { name: "ZRANK", arity: -3, flags: READ_FAST, keys: FIRST, run: |cx| rank(cx, false) },
-    Command { name: "ZREVRANK", arity: -3, flags: READ_FAST, keys: FIRST, run: |cx| rank(cx, true) },
+    Command { name: "ZRANK", arity: -3, flags: RANK, keys: FIRST, run: |cx| rank(cx, false) },
+    Command { name: "ZREVRANK", arity: -3, flags: RANK, keys: FIRST, run: |cx| rank(cx, true) },
     Command { name: "ZPOPMIN", arity: -2, flags: WRITE_FAST, keys: FIRST, run: |cx| pops::pop(cx, End::Min) },
     Command { name: "ZPOPMAX", arity: -2, flags: WRITE_FAST, keys: FIRST, run: |cx| pops::pop(cx, End::Max) },
     Command { name: "ZMPOP", arity: -4, flags: WRITE, keys: Keys::Counted(1), run: pops::pop_from_first },
@@ -225,11 +227,6 @@ fn rank(cx: &mut Context<'_>, reverse: bool) -> CommandResult {
     let (key, member) = (cx.arg(1), cx.arg(2));
     let with_score = match cx.args {
         [_, _, _] => false,
-        // Redis 7.0 takes no fourth word, and says so before the command runs.
-        _ if cx.engine.dialect() == Dialect::Redis7 && cx.script.is_some() => {
-            return Err(wrong_arity_in_script(Dialect::Redis7));
-        }
-        _ if cx.engine.dialect() == Dialect::Redis7 => return Err(wrong_arity(&parse::command_name(cx))),
         [_, _, _, word] if is(word, "WITHSCORE") => true,
         [_, _, _, _] => return Err(SYNTAX),
         _ => return Err(wrong_arity(&parse::command_name(cx))),
@@ -282,12 +279,13 @@ fn random_members(cx: &mut Context<'_>) -> CommandResult {
         let member = cx.read::<SortedSet>(key)?.and_then(|zset| zset.at_slot(pick));
         return Ok(Reply::bulk_or_null(member.map(|(member, _)| member)));
     }
+    let count = parse::sample_count(cx.arg(2))?;
     let with_scores = match cx.args.get(3) {
         None => false,
         Some(word) if is(word, "WITHSCORES") && cx.args.len() == 4 => true,
         Some(_) => return Err(SYNTAX),
     };
-    let sample = parse::sample(cx.arg(2), if with_scores { 2 } else { 1 })?;
+    let sample = parse::sample(count, if with_scores { 2 } else { 1 })?;
     let len = cx.read::<SortedSet>(key)?.map_or(0, SortedSet::len);
     let protocol = cx.session.protocol;
     if matches!(sample, Sample::Distinct(count) if count >= len) {
