@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::{Dialect, Engine, ErrorReply, Protocol, Reply, Session, UnixMicros};
+use super::{Dialect, Engine, ErrorReply, Protocol, Reply, Session, UnixMicros, config::OutputLimit};
+use crate::resp::RequestLimits;
 
 /// The connected clients.
 #[derive(Clone, Debug, Default)]
@@ -119,6 +120,21 @@ impl Engine {
     pub fn see_clients<'s>(&mut self, sessions: impl Iterator<Item = &'s Session>) {
         for session in sessions {
             self.clients.table.insert(session.id, session.clone());
+        }
+    }
+
+    /// How much a client may send.
+    pub fn request_limits(&self) -> RequestLimits {
+        RequestLimits { bulk: self.config.longest_bulk, request: self.config.largest_request }
+    }
+
+    /// How much may wait to be sent to a client.
+    pub fn output_limit(&self, session: &Session) -> OutputLimit {
+        let [normal, replica, pubsub] = self.config.output_limits;
+        match ClientType::of(session) {
+            ClientType::Normal | ClientType::Primary => normal,
+            ClientType::Replica => replica,
+            ClientType::PubSub => pubsub,
         }
     }
 

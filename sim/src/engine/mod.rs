@@ -22,7 +22,7 @@
 mod blocking;
 pub mod clients;
 pub mod commands;
-mod config;
+pub mod config;
 mod databases;
 mod dialect;
 mod digest;
@@ -102,7 +102,7 @@ impl Engine {
             random: Random::new(0),
             clients: Clients::default(),
             pubsub: PubSub::default(),
-            config: Config::default(),
+            config: Config::new(dialect),
             stats: Stats::default(),
             effect_log: None,
             watches: Watches::default(),
