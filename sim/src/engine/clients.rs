@@ -91,7 +91,7 @@ impl Clients {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.table.len()
     }
 
@@ -140,7 +140,7 @@ impl Engine {
 
     /// Whether one more client may connect: `maxclients`.
     pub fn has_room(&self) -> bool {
-        self.clients.len() < self.config.number("maxclients")
+        self.clients.count() < self.config.number("maxclients")
     }
 
     /// What the commands since the last call have the host do to other connections.

@@ -2,7 +2,13 @@
 
 use bytes::Bytes;
 
-use super::{Command, FAMILIES, Flags, key_specs, parse::is, reference, resolve, resolve::wrong_arity};
+use super::{
+    Command, FAMILIES, Flags,
+    key_specs::{self, Key},
+    parse::is,
+    reference, resolve,
+    resolve::wrong_arity,
+};
 use crate::engine::{CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX, glob};
 
 /// The family.
@@ -53,8 +59,11 @@ fn docs(cx: &mut Context<'_>) -> CommandResult {
     Ok(Reply::Map(told.map(|(name, told)| (Reply::Bulk(name.clone()), told.clone())).collect()))
 }
 
+/// Says whether a command, by its name and what is told about it, is to be listed.
+type Wanted = Box<dyn Fn(&Bytes, &Reply) -> bool>;
+
 fn list(cx: &mut Context<'_>) -> CommandResult {
-    let wanted: Box<dyn Fn(&Bytes, &Reply) -> bool> = match cx.args[2..] {
+    let wanted: Wanted = match cx.args[2..] {
         [] => Box::new(|_, _| true),
         [by, kind, which] if is(by, "FILTERBY") => match kind {
             // There are no modules.
@@ -94,7 +103,7 @@ fn getkeysandflags(cx: &mut Context<'_>) -> CommandResult {
 }
 
 /// The keys of the command that follows, each with what is done to it.
-fn keys<'a>(cx: &Context<'a>, asking: &str) -> Result<Vec<(&'a [u8], Vec<Reply>)>, ErrorReply> {
+fn keys<'a>(cx: &Context<'a>, asking: &str) -> Result<Vec<Key<'a>>, ErrorReply> {
     let (args, dialect) = (&cx.args[2..], cx.engine.dialect());
     if dialect == Dialect::Redis7 && args.len() < 2 {
         return Err(wrong_arity(asking));

@@ -5,7 +5,7 @@ use super::parse::is;
 use crate::engine::{Reply, number::parse_i64};
 
 /// A key, and what is done to it: `RW`, `access` …
-type Key<'a> = (&'a [u8], Vec<Reply>);
+pub type Key<'a> = (&'a [u8], Vec<Reply>);
 
 /// The key specifications in what `COMMAND INFO` tells about a command.
 pub fn of(info: &Reply) -> &[Reply] {
