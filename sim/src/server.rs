@@ -112,6 +112,8 @@ struct Shared {
     peers: BTreeMap<u64, Peer>,
     /// The connections that wait for data, longest first.
     blocked: Vec<u64>,
+    /// Who waits for the last connection to end.
+    closer: Option<Waker>,
     /// The housekeeper, and the millisecond that it sleeps towards.
     housekeeper: Option<Waker>,
     next_reap: Option<UnixMillis>,
@@ -147,6 +149,7 @@ impl Server {
             effects: Effects::default(),
             peers: BTreeMap::new(),
             blocked: Vec::new(),
+            closer: None,
             housekeeper: None,
             next_reap: None,
         };
@@ -180,9 +183,26 @@ impl Server {
         Connection::open(self.clone(), stream, Some((from.to_string().into(), to.to_string().into())))
     }
 
-    /// Whether one more client may connect: `maxclients`.
-    pub fn has_room(&self) -> bool {
-        self.shared.borrow().engine.has_room()
+    /// Whether one more client may connect; if not, it is counted as turned away.
+    pub fn admits(&self) -> bool {
+        self.shared.borrow_mut().engine.admits_client()
+    }
+
+    /// Has every connection end as soon as its replies are out, and waits until they have.
+    pub async fn close(&self) {
+        for peer in self.shared.borrow_mut().peers.values_mut() {
+            peer.session.closing = true;
+            peer.wake();
+        }
+        poll_fn(|cx| {
+            let mut shared = self.shared.borrow_mut();
+            if shared.peers.is_empty() {
+                return Poll::Ready(());
+            }
+            shared.closer = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Removes expired keys as Valkey's background cycle does: every 100 ms, as long as any are due. Never ends.
@@ -223,6 +243,12 @@ fn micros(at: UnixMillis) -> UnixMicros {
 }
 
 impl Shared {
+    /// Whether a request has to wait for the end of a pause.
+    fn must_wait(&self, id: u64, args: &[&[u8]], environment: &dyn Environment) -> bool {
+        let session = |peer: &Peer| self.engine.must_wait(&peer.session, args, environment.now());
+        self.engine.may_be_paused() && self.peers.get(&id).is_some_and(session)
+    }
+
     /// Runs one request of a connection and queues what it answers; says whether the connection may go on to the next.
     fn execute(&mut self, id: u64, args: &[&[u8]], environment: &dyn Environment) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else { return false };
@@ -300,6 +326,7 @@ impl Shared {
         for order in self.engine.take_orders() {
             match order {
                 Order::Close(id) => self.close(id),
+                Order::Continue => self.peers.values_mut().for_each(Peer::wake),
                 Order::Unblock(id, reply) => self.end_waiting(id, now, &reply),
             }
         }
@@ -433,6 +460,7 @@ impl Peer {
     }
 }
 
+/// Wakes whoever waits, once.
 fn wake(waker: &mut Option<Waker>) {
     if let Some(waker) = waker.take() {
         waker.wake();

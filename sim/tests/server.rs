@@ -274,6 +274,25 @@ fn client_kill_ends_another_connection() {
     assert!(victim.is_closed());
 }
 
+#[test]
+fn a_pause_holds_commands_until_its_time_or_until_it_is_lifted() {
+    let mut world = World::new();
+    let (mut client, mut other) = (world.connect(), world.connect());
+    assert_eq!(world.exchange(&mut other, b"CLIENT PAUSE 50\r\n"), [Reply::OK]);
+    assert_eq!(world.exchange(&mut client, b"PING\r\nECHO \"a b\"\r\n"), []);
+    world.advance_ms(49);
+    assert_eq!(client.replies(), []);
+    world.advance_ms(1);
+    assert_eq!(client.replies(), [status("PONG"), Reply::bulk("a b")]);
+
+    world.exchange(&mut other, b"CLIENT PAUSE 5000 WRITE\r\n");
+    let sent = b"GET k\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\nGET k\r\n";
+    assert_eq!(world.exchange(&mut client, sent), [Reply::Null]);
+    assert_eq!(world.exchange(&mut other, b"GET k\r\nCLIENT UNPAUSE\r\n"), [Reply::Null, Reply::OK]);
+    world.settle();
+    assert_eq!(client.replies(), [Reply::OK, Reply::bulk("v")]);
+}
+
 /// The fields of the lines of `CLIENT LIST`, client by client.
 fn listed(reply: &[Reply]) -> Vec<Vec<String>> {
     let [Reply::Bulk(list)] = reply else { panic!("one list: {reply:?}") };

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::{Dialect, Engine, ErrorReply, Protocol, Reply, Session, UnixMicros, config::OutputLimit};
+use super::{
+    Dialect, Engine, ErrorReply, Protocol, Reply, Session, UnixMicros, config::OutputLimit, pause::Pause,
+};
 use crate::resp::RequestLimits;
 
 /// The connected clients.
@@ -21,6 +23,8 @@ pub struct Clients {
     pub blocked: BTreeSet<u64>,
     /// Those who see what the others do.
     pub monitors: BTreeSet<u64>,
+    /// What was asked for with `CLIENT PAUSE`.
+    pub pause: Option<Pause>,
     orders: Vec<Order>,
 }
 
@@ -29,6 +33,8 @@ pub struct Clients {
 pub enum Order {
     /// Close it without another word.
     Close(u64),
+    /// Let all go on that have to wait: the pause is over.
+    Continue,
     /// End the command that it waits in with this reply.
     Unblock(u64, Reply),
 }
@@ -138,9 +144,11 @@ impl Engine {
         }
     }
 
-    /// Whether one more client may connect: `maxclients`.
-    pub fn has_room(&self) -> bool {
-        self.clients.count() < self.config.number("maxclients")
+    /// Whether one more client may connect; if not, it is counted as turned away: `maxclients`.
+    pub fn admits_client(&mut self) -> bool {
+        let admits = self.clients.count() < self.config.number("maxclients");
+        self.stats.rejected_connections += u64::from(!admits);
+        admits
     }
 
     /// What the commands since the last call have the host do to other connections.

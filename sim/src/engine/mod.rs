@@ -35,6 +35,7 @@ mod keyspace;
 mod memory;
 mod monitor;
 pub mod number;
+mod pause;
 mod pubsub;
 mod reply;
 mod session;

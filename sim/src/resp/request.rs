@@ -104,6 +104,16 @@ impl RequestDecoder {
         }
     }
 
+    /// Has the request that was handed out come again.
+    pub fn hold(&mut self) {
+        self.words.clear();
+        self.args.clear();
+        self.at = 0;
+        self.missing = 0;
+        self.bulk_len = None;
+        self.done = false;
+    }
+
     /// Forgets the request at the head.
     fn start_over(&mut self) {
         self.buffer.advance(self.at);

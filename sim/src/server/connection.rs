@@ -10,7 +10,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
-use super::{LocalFuture, Peer, READ_AHEAD, READ_SIZE, Server, WRITE_AHEAD, micros};
+use super::{LocalFuture, Peer, READ_AHEAD, READ_SIZE, Server, WRITE_AHEAD, micros, wake};
 use crate::{
     engine::{Session, UnixMillis},
     resp::RequestDecoder,
@@ -32,6 +32,8 @@ pub struct Connection<S> {
     deadline: Option<(UnixMillis, LocalFuture)>,
     /// There may be whole requests in the decoder.
     more: bool,
+    /// The next request waits for the end of a pause.
+    held: bool,
     /// Bytes that were read and not yet told to the session.
     received: u64,
 }
@@ -68,6 +70,7 @@ impl<S> Connection<S> {
             flushed: true,
             deadline: None,
             more: false,
+            held: false,
             received: 0,
         }
     }
@@ -81,6 +84,9 @@ impl<S> Drop for Connection<S> {
             shared.engine.disconnect(&peer.session);
         }
         shared.blocked.retain(|id| *id != self.id);
+        if shared.peers.is_empty() {
+            wake(&mut shared.closer);
+        }
     }
 }
 
@@ -122,6 +128,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if flushed.is_pending() && self.outgoing.len() - self.written > WRITE_AHEAD {
             return Ok(Step::Wait);
         }
+        if let Some(until) = self.held_until(&state) {
+            return Ok(if self.has_slept_until(cx, until) { Step::Progress } else { Step::Wait });
+        }
         if state.blocked {
             if self.deadline_passed(cx, state.until) {
                 return Ok(Step::Progress);
@@ -146,8 +155,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// What others may have changed about this connection; leaves the way to wake it.
     fn state(&self, cx: &Context<'_>) -> State {
         let mut shared = self.server.shared.borrow_mut();
+        let paused = match self.held {
+            true => shared.engine.pause(self.server.environment.now()).map(|pause| pause.until),
+            false => None,
+        };
         let Some(peer) = shared.peers.get_mut(&self.id) else {
-            return State { killed: true, closing: true, blocked: false, until: None };
+            return State { killed: true, closing: true, blocked: false, until: None, paused: None };
         };
         if !peer.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             peer.waker = Some(cx.waker().clone());
@@ -157,6 +170,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             closing: peer.session.closing,
             blocked: peer.session.blocked.is_some(),
             until: peer.session.blocked.as_ref().and_then(|blocked| blocked.until),
+            paused,
         }
     }
 
@@ -213,7 +227,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.decoder.limit(shared.engine.request_limits());
         loop {
             let ready = match self.decoder.next() {
-                Ok(Some(args)) => shared.execute(self.id, &args, &*self.server.environment),
+                Ok(Some(args)) => {
+                    if shared.must_wait(self.id, &args, &*self.server.environment) {
+                        self.held = true;
+                        self.decoder.hold();
+                        return;
+                    }
+                    shared.execute(self.id, &args, &*self.server.environment)
+                }
                 Ok(None) => {
                     self.more = false;
                     return;
@@ -246,14 +267,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Whether the time of the command that waits is up; then it has been answered.
     fn deadline_passed(&mut self, cx: &mut Context<'_>, until: Option<UnixMillis>) -> bool {
         let Some(until) = until else { return false };
-        let environment = &self.server.environment;
+        let passed = self.has_slept_until(cx, until);
+        if passed {
+            self.server.shared.borrow_mut().resume(self.id, self.server.environment.now());
+        }
+        passed
+    }
+
+    /// When the pause ends that the next request waits for, if it waits still.
+    fn held_until(&mut self, state: &State) -> Option<UnixMillis> {
+        self.held = state.paused.is_some();
+        state.paused
+    }
+
+    fn has_slept_until(&mut self, cx: &mut Context<'_>, until: UnixMillis) -> bool {
         if self.deadline.as_ref().is_none_or(|(at, _)| *at != until) {
-            self.deadline = Some((until, environment.sleep_until(micros(until))));
+            self.deadline = Some((until, self.server.environment.sleep_until(micros(until))));
         }
         let passed = self.deadline.as_mut().is_some_and(|(_, sleep)| sleep.as_mut().poll(cx).is_ready());
         if passed {
             self.deadline = None;
-            self.server.shared.borrow_mut().resume(self.id, environment.now());
         }
         passed
     }
@@ -264,4 +297,5 @@ struct State {
     closing: bool,
     blocked: bool,
     until: Option<UnixMillis>,
+    paused: Option<UnixMillis>,
 }
