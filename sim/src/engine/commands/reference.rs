@@ -177,11 +177,11 @@ mod tests {
         &["loading", "stale", "blocking", "no_auth", "no_mandatory_keys", "skip_monitor", "skip_slowlog"];
 
     fn flags(told: &Reply) -> BTreeSet<&str> {
-        let name = |flag| match flag {
-            &Reply::Status(ref name) => &**name,
+        let names = parts(told).iter().map(|flag| match flag {
+            Reply::Status(name) => &**name,
             other => panic!("not a flag: {other:?}"),
-        };
-        parts(told).iter().map(name).filter(|name| !REPEATED.contains(name)).collect()
+        });
+        names.filter(|name| !REPEATED.contains(name)).collect()
     }
 
     #[test]
