@@ -365,6 +365,15 @@ fn a_loop_that_catches_its_own_errors_is_stopped_all_the_same() {
 }
 
 #[test]
+fn a_pattern_that_takes_for_ever_is_stopped_like_a_loop() {
+    let call = "redis.register_function('ff_renew_lease', function(keys, args)";
+    let body = "local a = string.rep('a', 100) string.find(a, string.rep('a-', 50) .. 'b')";
+    let slow = changed_library("pattern.lua", call, &format!("{call} {body}"));
+    grantsim(&["replay", LIFE, "--library", &slow])
+        .fails(BAD_INPUT, &["ff_renew_lease", "did not return", "instructions"]);
+}
+
+#[test]
 fn a_plan_that_breaks_a_property_prints_a_line_that_replays_it() {
     let plan = written("a plan's name.json", &fs::read_to_string(LIFE).expect("the plan is there"));
     let broken = grantsim(&["replay", &plan, "--mutant", "keep-grant"]);

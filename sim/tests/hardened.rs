@@ -1,19 +1,19 @@
 //! Whatever arrives, the server neither panics nor hangs nor takes memory without bound, and goes on serving.
 //!
-//! A bounded, deterministic run of what `sim/fuzz` runs for as long as it is let.
+//! A bounded, deterministic run of what `sim/fuzz` runs for as long as it is let, over the same functions.
 
 mod support;
 
-use bytes::BytesMut;
+use std::path::Path;
+
 use proptest::{
     prelude::*,
     test_runner::{Config, RngSeed},
 };
-use support::{commands, server::Server, simulated::Simulated, transcript::Step};
+use support::{commands, fuzzing, server::Server, simulated::Simulated, transcript::Step};
 use valkey_sim::{
     engine::{Dialect, Effects, Engine, Reply, UnixMicros, commands::FAMILIES},
     lua::{Interpreter, Limits},
-    resp::{ReplyDecoder, RequestDecoder},
 };
 
 fn config(cases: u32) -> Config {
@@ -99,6 +99,23 @@ fn word() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+/// What the fuzzer runs.
+type Target = fn(&[u8]);
+
+/// What the fuzzer starts from, and what it has found: bytes, and the target that they are for.
+fn seeds() -> Vec<(Target, Vec<u8>)> {
+    let targets: [(_, Target); 3] =
+        [("decode", fuzzing::decode), ("dispatch", fuzzing::dispatch), ("script", fuzzing::script)];
+    let read = |(name, run)| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(name);
+        let files = folder.read_dir().unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        paths.sort();
+        paths.into_iter().map(move |path| (run, std::fs::read(path).unwrap()))
+    };
+    targets.into_iter().flat_map(read).collect()
+}
+
 fn names() -> Vec<&'static str> {
     FAMILIES.iter().copied().flatten().map(|command| command.name).collect()
 }
@@ -113,36 +130,24 @@ proptest! {
     #![proptest_config(config(400))]
 
     #[test]
-    fn no_bytes_break_the_request_decoder(bytes in resp_like(), step in 1usize..50) {
-        let mut decoder = RequestDecoder::default();
-        'bytes: for chunk in bytes.chunks(step) {
-            decoder.buffer().extend_from_slice(chunk);
-            loop {
-                match decoder.next() {
-                    Ok(Some(args)) => {
-                        let held: usize = args.iter().map(|arg| arg.len()).sum();
-                        prop_assert!(held <= bytes.len(), "more than arrived");
-                    }
-                    Ok(None) => break,
-                    Err(_) => break 'bytes,
-                }
-            }
-        }
-        prop_assert!(decoder.buffer().capacity() <= 2 * bytes.len() + 1024, "a length alone costs no memory");
+    fn no_bytes_break_the_decoders(bytes in resp_like(), step in 1u8..50) {
+        fuzzing::decode(&[&[step], &bytes[..]].concat());
     }
 
     #[test]
-    fn no_bytes_break_the_reply_decoder(bytes in resp_like(), step in 1usize..50) {
-        let (mut decoder, mut buffer) = (ReplyDecoder::default(), BytesMut::new());
-        'bytes: for chunk in bytes.chunks(step) {
-            buffer.extend_from_slice(chunk);
-            loop {
-                match decoder.next(&mut buffer) {
-                    Ok(Some(_)) => {}
-                    Ok(None) => break,
-                    Err(_) => break 'bytes,
-                }
+    fn no_words_of_lua_break_the_engine(words in prop::collection::vec(any::<u8>(), 0..40)) {
+        fuzzing::script(&[&[0], &words[..]].concat());
+    }
+
+    #[test]
+    fn no_seed_of_the_fuzzer_breaks_anything_when_it_is_changed_a_little(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    ) {
+        for (run, mut data) in seeds() {
+            for (place, byte) in &changes {
+                *place.get_mut(&mut data) = *byte;
             }
+            run(&data);
         }
     }
 

@@ -257,6 +257,21 @@ fn xread_block_gives_up_at_its_deadline() {
 }
 
 #[test]
+fn who_waits_longest_for_a_sorted_set_gets_the_first_member() {
+    let mut world = World::new();
+    let (mut first, mut second, mut writer) = (world.connect(), world.connect(), world.connect());
+    assert_eq!(world.exchange(&mut first, b"BZPOPMIN x z 0\r\n"), []);
+    assert_eq!(world.exchange(&mut second, b"BZMPOP 0.05 1 z MAX COUNT 9\r\n"), []);
+    // Something else under the key wakes nobody.
+    world.exchange(&mut writer, b"SET z text\r\nDEL z\r\n");
+    assert_eq!((first.replies(), second.replies()), (vec![], vec![]));
+    assert_eq!(world.exchange(&mut writer, b"ZADD z 1 m\r\nZCARD z\r\n"), [Reply::Int(1), Reply::Int(0)]);
+    assert_eq!(first.replies(), [array(["z", "m", "1"])]);
+    world.advance_ms(50);
+    assert_eq!(second.replies(), [Reply::NullArray]);
+}
+
+#[test]
 fn client_reply_off_and_skip_silence_replies() {
     let mut world = World::new();
     let mut client = world.connect();

@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{Blocked, Context, Effects, Engine, Reply, Session, UnixMicros, UnixMillis, commands};
+use super::{
+    Blocked, Context, Dialect, Effects, Engine, ErrorReply, Reply, Session, UnixMicros, UnixMillis, Value,
+    WRONG_TYPE, commands,
+};
 
 impl Engine {
     /// Has another look for a connection that is blocked, because one of its keys changed or its time is up. `None`: it
@@ -15,8 +18,11 @@ impl Engine {
         let first = effects.len();
         let reply = self.run(command, session, &args, now, effects);
         self.log_effects(effects, first);
-        if session.blocked.take().is_none() {
-            return Some(reply);
+        // It is no news to who waits for a sorted set that something else is there now.
+        let still_waits = session.blocked.take().is_some()
+            || (reply.error() == Some(&WRONG_TYPE) && command.name != "XREADGROUP");
+        if !still_waits {
+            return Some(self.as_news(session, &blocked, reply));
         }
         if blocked.until.is_some_and(|until| now.millis() >= until) {
             self.clients.blocked.remove(&session.id);
@@ -26,12 +32,35 @@ impl Engine {
         session.blocked = Some(blocked);
         None
     }
+
+    /// What a client is told that waited for a group, when that is gone: Redis 7.0 has words of its own for it.
+    fn as_news(&self, session: &Session, blocked: &Blocked, reply: Reply) -> Reply {
+        let is_gone = |error: &ErrorReply| *error == WRONG_TYPE || error.0.starts_with("NOGROUP No such key");
+        if self.dialect != Dialect::Redis7 || !reply.error().is_some_and(is_gone) {
+            return reply;
+        }
+        let entry = |key: &Bytes| self.database(session.db)?.get(key);
+        let is_stream = |key: &Bytes| entry(key).is_some_and(|entry| matches!(entry.value, Value::Stream(_)));
+        Reply::Error(ErrorReply::new(match blocked.keys.iter().all(is_stream) {
+            true => "NOGROUP the consumer group this client was blocked on no longer exists",
+            false => "UNBLOCKED the stream key no longer exists",
+        }))
+    }
 }
 
 impl Context<'_> {
     /// Whether a command may wait here: not in a script and not in a transaction.
     pub fn may_block(&self) -> bool {
         self.script.is_none() && !self.session.deny_blocking
+    }
+
+    /// Has the command as it was sent wait for one of its keys, where it may: elsewhere, as if its time were up at once.
+    pub fn wait(&mut self, timeout_ms: u64, keys: &[&[u8]]) -> Reply {
+        if !self.may_block() {
+            return Reply::NullArray;
+        }
+        let args = self.args.iter().map(|arg| Bytes::copy_from_slice(arg)).collect();
+        self.block(args, timeout_ms, keys)
     }
 
     /// Blocks the connection in `args` for `timeout_ms`; 0: without end.

@@ -208,8 +208,10 @@ fn cannot_serialise(lua: Lua<'_>, index: c_int, reason: &str) -> Raised {
 
 /// Appends the value on top of the stack.
 fn append_value(lua: Lua<'_>, config: &Config, depth: i32) -> Result<(), Raised> {
+    let text = lua.bytes(-1).unwrap_or_default();
+    lua.charge_output(text.len())?;
     match lua.kind(-1) {
-        Kind::String => append_string(lua, lua.bytes(-1).unwrap_or_default()),
+        Kind::String => append_string(lua, text),
         Kind::Number => append_number(lua, config, -1)?,
         Kind::Boolean => append(lua, if lua.truth(-1) { b"true" } else { b"false" }),
         Kind::Nil => append(lua, b"null"),
@@ -234,6 +236,7 @@ fn array_length(lua: Lua<'_>, config: &Config) -> Result<Option<i32>, Raised> {
     let (mut max, mut items) = (0.0f64, 0.0f64);
     lua.push_nil();
     while lua.next(-2) {
+        lua.charge(1)?;
         let key = if lua.kind(-2) == Kind::Number { lua.number(-2) } else { 0.0 };
         if key < 1.0 || key != key.floor() {
             lua.pop(2);
@@ -276,8 +279,10 @@ fn append_object(lua: Lua<'_>, config: &Config, depth: i32) -> Result<(), Raised
             append(lua, b",");
         }
         first = false;
+        let key = lua.bytes(-2).unwrap_or_default();
+        lua.charge_output(key.len())?;
         match lua.kind(-2) {
-            Kind::String => append_string(lua, lua.bytes(-2).unwrap_or_default()),
+            Kind::String => append_string(lua, key),
             Kind::Number => {
                 append(lua, b"\"");
                 append_number(lua, config, -2)?;
@@ -393,6 +398,7 @@ fn decode(lua: Lua<'_>) -> Outcome {
     if text.len() >= 2 && (text[0] == 0 || text[1] == 0) {
         return Err(lua.error_here(format_args!("JSON parser does not support UTF-16 or UTF-32")));
     }
+    lua.charge(text.len() as u64 / 4)?;
     let mut parser = Parser { lua, text, at: 0, token_at: 0, depth: 0, config: config(lua) };
     let token = parser.next();
     parser.value(token)?;

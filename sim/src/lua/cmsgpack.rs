@@ -25,9 +25,6 @@ pub const CONSTANTS: &[(&str, &str)] = &[
 /// Tables nested deeper are packed as nil.
 const MAX_NESTING: usize = 16;
 
-/// What a text may grow to: tables that hold each other many times would fill any memory.
-const MAX_PACKED: usize = 64 << 20;
-
 /// `pack(…)`: all values, one after the other.
 fn pack(lua: Lua<'_>) -> Outcome {
     let count = lua.top();
@@ -46,10 +43,12 @@ fn pack(lua: Lua<'_>) -> Outcome {
 
 /// Writes the value on top of the stack, and leaves it there.
 fn pack_value(lua: Lua<'_>, depth: usize) -> Result<(), Raised> {
-    if !lua.reserve(5) || lua.with(|state| state.output.len()) > MAX_PACKED {
+    if !lua.reserve(5) {
         lua.set_top(1);
         return Err(lua.error_here(format_args!("not enough memory")));
     }
+    let bytes = lua.bytes(-1).unwrap_or_default();
+    lua.charge_output(bytes.len())?;
     match lua.kind(-1) {
         Kind::Boolean => {
             let value = lua.truth(-1);
@@ -57,11 +56,10 @@ fn pack_value(lua: Lua<'_>, depth: usize) -> Result<(), Raised> {
         }
         Kind::Number => pack_number(lua, lua.number(-1)),
         Kind::String => {
-            let bytes = lua.bytes(-1).unwrap_or_default();
             write(lua, |out| encode::write_str_len(out, bytes.len() as u32).is_ok());
             lua.with(|state| state.output.extend_from_slice(bytes));
         }
-        Kind::Table if depth < MAX_NESTING => match array_length(lua) {
+        Kind::Table if depth < MAX_NESTING => match array_length(lua)? {
             Some(length) => pack_array(lua, length, depth + 1)?,
             None => pack_map(lua, depth + 1)?,
         },
@@ -90,21 +88,22 @@ fn pack_number(lua: Lua<'_>, value: f64) {
 }
 
 /// The length of the table on top, if its keys are the integers from 1 on.
-fn array_length(lua: Lua<'_>) -> Option<u32> {
+fn array_length(lua: Lua<'_>) -> Result<Option<u32>, Raised> {
     let table = lua.top();
     let (mut count, mut largest) = (0.0, 0.0_f64);
     lua.push_nil();
     while lua.next(table) {
+        lua.charge(1)?;
         lua.pop(1);
         let key = if lua.kind(-1) == Kind::Number { lua.number(-1) } else { 0.0 };
         if key <= 0.0 || f64::from(key as i32) != key {
             lua.set_top(table);
-            return None;
+            return Ok(None);
         }
         largest = largest.max(key);
         count += 1.0;
     }
-    (largest == count).then_some(count as u32)
+    Ok((largest == count).then_some(count as u32))
 }
 
 fn pack_array(lua: Lua<'_>, length: u32, depth: usize) -> Result<(), Raised> {
@@ -123,6 +122,7 @@ fn pack_map(lua: Lua<'_>, depth: usize) -> Result<(), Raised> {
     let mut count = 0;
     lua.push_nil();
     while lua.next(table) {
+        lua.charge(1)?;
         lua.pop(1);
         count += 1;
     }
@@ -165,6 +165,7 @@ fn unpack_from(lua: Lua<'_>, limit: i64, offset: i64) -> Outcome {
             text.len()
         )));
     }
+    lua.charge(text.len() as u64 / 4)?;
     let Some(mut rest) = text.get(offset as usize..) else {
         return Err(
             lua.error_here(format_args!("Start offset {offset} greater than input length {}.", text.len()))

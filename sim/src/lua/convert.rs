@@ -89,6 +89,7 @@ fn push_single(lua: Lua<'_>, key: Ref, text: &[u8]) {
 }
 
 fn push_items(lua: Lua<'_>, items: &[Reply]) -> Result<(), super::raw::Raised> {
+    lua.charge(items.len() as u64)?;
     lua.push_table(items.len(), 0);
     for (position, item) in items.iter().enumerate() {
         push_reply(lua, item)?;
@@ -99,6 +100,7 @@ fn push_items(lua: Lua<'_>, items: &[Reply]) -> Result<(), super::raw::Raised> {
 
 /// A map as RESP2 has it: keys and values in turn.
 fn push_pairs(lua: Lua<'_>, pairs: &[(Reply, Reply)]) -> Result<(), super::raw::Raised> {
+    lua.charge(pairs.len() as u64)?;
     lua.push_table(pairs.len() * 2, 0);
     for (position, (key, value)) in pairs.iter().enumerate() {
         push_reply(lua, key)?;
@@ -111,6 +113,7 @@ fn push_pairs(lua: Lua<'_>, pairs: &[(Reply, Reply)]) -> Result<(), super::raw::
 
 /// `{map = {key = value}}`.
 fn push_map(lua: Lua<'_>, pairs: &[(Reply, Reply)]) -> Result<(), super::raw::Raised> {
+    lua.charge(pairs.len() as u64)?;
     lua.push_table(0, 1);
     lua.push_table(0, pairs.len());
     for (key, value) in pairs {
@@ -124,6 +127,7 @@ fn push_map(lua: Lua<'_>, pairs: &[(Reply, Reply)]) -> Result<(), super::raw::Ra
 
 /// `{set = {member = true}}`.
 fn push_members(lua: Lua<'_>, members: &[Reply]) -> Result<(), super::raw::Raised> {
+    lua.charge(members.len() as u64)?;
     lua.push_table(0, 1);
     lua.push_table(0, members.len());
     for member in members {
@@ -144,6 +148,7 @@ const MAX_DEPTH: usize = 256;
 pub struct Builder {
     open: Vec<(Shape, Vec<Reply>)>,
     done: Option<Reply>,
+    bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -156,14 +161,17 @@ enum Shape {
 impl Builder {
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.open.clear();
-        self.done = None;
+        *self = Self::default();
+    }
+
+    /// About how much memory it holds.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Takes the finished reply; null when there is none.
     pub fn finish(&mut self) -> Reply {
-        self.open.clear();
-        self.done.take().unwrap_or(Reply::Null)
+        std::mem::take(self).done.unwrap_or(Reply::Null)
     }
 
     /// How many tables are open.
@@ -172,6 +180,7 @@ impl Builder {
     }
 
     fn add(&mut self, reply: Reply) {
+        self.bytes += size_of::<Reply>() + if let Reply::Bulk(text) = &reply { text.len() } else { 0 };
         match self.open.last_mut() {
             Some((_, items)) => items.push(reply),
             None => self.done = Some(reply),
@@ -206,6 +215,7 @@ fn line(text: &[u8]) -> String {
 
 /// Takes the value on top of the stack as (part of) the script's reply, and pops it.
 pub fn read_reply(lua: Lua<'_>) -> Outcome {
+    lua.charge_output(lua.bytes(-1).map_or(0, <[u8]>::len))?;
     let add = |make: &dyn Fn() -> Reply| lua.with(|state| state.builder.add(make()));
     match lua.kind(-1) {
         Kind::String => {
@@ -245,6 +255,8 @@ fn truncate(value: f64) -> i64 {
 
 /// Reads the table on top of the stack, and leaves it there.
 fn read_table(lua: Lua<'_>) -> Outcome {
+    // Each kind of reply is asked for by name.
+    lua.charge(8)?;
     let table = lua.top();
     let refs = lua.with(|state| state.refs);
     let field = |name: Ref| {

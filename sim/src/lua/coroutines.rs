@@ -18,6 +18,7 @@ const INTERVAL: c_int = 100;
 fn prepare(lua: Lua<'_>, index: c_int) -> Result<(), Raised> {
     if let Some(thread) = lua.thread(index) {
         lua.charge(INTERVAL as u64)?;
+        thread.reserve_unprotected(lua.top());
         thread.count_instructions(INTERVAL);
     }
     Ok(())

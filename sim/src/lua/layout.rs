@@ -2,7 +2,10 @@
 
 use std::os::raw::c_int;
 
-use super::raw::{Lua, Native, Outcome, Raised, native};
+use super::{
+    raw::{Lua, Native, Outcome, Raised, native},
+    state::BYTES_A_STEP,
+};
 
 /// The library.
 pub const FUNCTIONS: &[(&str, Native)] =
@@ -30,10 +33,11 @@ struct Item {
 
 impl<'l> Format<'l> {
     /// Reads argument 1, up to its first zero, as C does.
-    fn read(lua: Lua<'l>) -> Self {
+    fn read(lua: Lua<'l>) -> Result<Self, Raised> {
         let text = lua.check_bytes(1);
         let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
-        Self { lua, rest: &text[..end], big_endian: false, align: 1 }
+        lua.charge(end as u64)?;
+        Ok(Self { lua, rest: &text[..end], big_endian: false, align: 1 })
     }
 
     /// The next element at a position, or nothing at the end.
@@ -113,7 +117,7 @@ impl<'l> Format<'l> {
 
 /// `pack(format, …)`.
 fn pack(lua: Lua<'_>) -> Outcome {
-    let mut format = Format::read(lua);
+    let mut format = Format::read(lua)?;
     // What is missing is nil.
     lua.push_nil();
     lua.with(|state| state.output.clear());
@@ -147,6 +151,7 @@ fn pack(lua: Lua<'_>) -> Outcome {
                 let Some(text) = text.get(..length) else {
                     return Err(lua.bad_argument(argument + 1, c"string too short"));
                 };
+                lua.charge_output(text.len())?;
                 lua.with(|state| state.output.extend_from_slice(text));
                 if option == b's' {
                     put(lua, &mut [0], big);
@@ -178,7 +183,7 @@ fn integer(value: f64) -> u64 {
 
 /// `unpack(format, text [, position])`: the values, and where to go on.
 fn unpack(lua: Lua<'_>) -> Outcome {
-    let mut format = Format::read(lua);
+    let mut format = Format::read(lua)?;
     let text = lua.check_bytes(2);
     let start = lua.optional_integer(3, 1);
     if start == 0 {
@@ -218,7 +223,9 @@ fn unpack(lua: Lua<'_>) -> Outcome {
                     lua.pop(1);
                     count -= 1;
                 }
-                lua.push_bytes(data.get(..size).ok_or_else(too_short)?);
+                let data = data.get(..size).ok_or_else(too_short)?;
+                lua.charge(size as u64 / BYTES_A_STEP)?;
+                lua.push_bytes(data);
                 count += 1;
             }
             b's' => {
@@ -226,6 +233,7 @@ fn unpack(lua: Lua<'_>) -> Outcome {
                 let end = end.ok_or_else(|| lua.error_here(format_args!("unfinished string in data")))?;
                 data = &data[..end];
                 size = end + 1;
+                lua.charge(size as u64 / BYTES_A_STEP)?;
                 lua.push_bytes(data);
                 count += 1;
             }
@@ -252,7 +260,7 @@ fn signed(value: u64, size: usize) -> f64 {
 
 /// `size(format)`: how long what `pack` makes is.
 fn size(lua: Lua<'_>) -> Outcome {
-    let mut format = Format::read(lua);
+    let mut format = Format::read(lua)?;
     let mut position = 0_usize;
     while let Some(Item { option, size, padding }) = format.next(position)? {
         if option == b's' {

@@ -144,6 +144,14 @@ impl<'l> Lua<'l> {
         unsafe { ffi::lua_checkstack(self.raw, slots) != 0 }
     }
 
+    /// Makes room for `slots` more values, beyond the limit of memory if need be: where an error would be nobody's to
+    /// catch. On a coroutine that does not run, for one.
+    pub fn reserve_unprotected(self, slots: c_int) {
+        let limit = self.with(|state| state.set_memory_limit(usize::MAX));
+        self.reserve(slots);
+        self.with(|state| state.set_memory_limit(limit));
+    }
+
     /// The type of a value.
     #[inline]
     pub fn kind(self, index: c_int) -> Kind {
@@ -632,18 +640,26 @@ impl<'l> Lua<'l> {
         if self.with(|state| state.charge(steps)) { Ok(()) } else { Err(self.kill()) }
     }
 
-    /// Pays for bytes that are about to be written to one of the [`State`]'s buffers.
+    /// Pays for a value of so many bytes that is about to be written to one of the [`State`]'s buffers.
     ///
     /// # Errors
     /// The call has used up what it may do; or, together, the buffers would hold more than Lua itself may.
+    #[inline]
     pub fn charge_output(self, bytes: usize) -> Result<(), Raised> {
-        if !self.with(|state| state.has_room(bytes)) {
-            // More than there can be: Lua raises its own error.
-            let everything = self.with(|state| state.memory_limit()).min(isize::MAX as usize >> 1);
-            // SAFETY: raises, under the discipline.
-            unsafe { ffi::lua_newuserdata(self.raw, everything) };
+        let (room, goes_on) =
+            self.with(|state| (state.has_room(bytes), state.charge(1 + bytes as u64 / state::BYTES_A_STEP)));
+        if !room {
+            self.raise_out_of_memory();
         }
-        self.charge(bytes as u64 / state::BYTES_A_STEP)
+        if goes_on { Ok(()) } else { Err(self.kill()) }
+    }
+
+    /// Raises Lua's own error, by asking for more than there can be.
+    #[cold]
+    fn raise_out_of_memory(self) {
+        let everything = self.with(|state| state.memory_limit()).min(isize::MAX as usize >> 1);
+        // SAFETY: raises, under the discipline.
+        unsafe { ffi::lua_newuserdata(self.raw, everything) };
     }
 
     /// Ends the call: this error is raised again and again, whoever catches it.

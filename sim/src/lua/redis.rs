@@ -79,6 +79,9 @@ fn pcall(lua: Lua<'_>) -> Outcome {
     Ok(1)
 }
 
+/// What a command costs its script, whatever it does: about as many instructions as take as long.
+const COMMAND_STEPS: u64 = 100;
+
 /// Runs the command in the arguments and pushes its reply; true when that is an error.
 fn command(lua: Lua<'_>) -> Result<bool, Raised> {
     let count = lua.top();
@@ -86,6 +89,7 @@ fn command(lua: Lua<'_>) -> Result<bool, Raised> {
         error_table(lua, problem);
         return Ok(true);
     }
+    lua.charge(COMMAND_STEPS)?;
     if !lua.with(|state| state.send()) {
         return Err(error_table(lua, b"ERR the simulated server panicked"));
     }
@@ -163,6 +167,7 @@ fn sha1hex(lua: Lua<'_>) -> Outcome {
         return Err(error_table(lua, b"ERR wrong number of arguments"));
     }
     let text = lua.text(1).unwrap_or_default();
+    lua.charge(text.len() as u64)?;
     lua.push_bytes(&super::sha1_hex(text));
     Ok(1)
 }
@@ -226,6 +231,7 @@ fn log(lua: Lua<'_>) -> Outcome {
     lua.with(|state| state.scratch.clear());
     for index in 2..=count {
         let text = lua.text(index).unwrap_or_default();
+        lua.charge(text.len() as u64)?;
         lua.with(|state| {
             if index > 2 {
                 state.scratch.push(b' ');

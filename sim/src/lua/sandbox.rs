@@ -140,6 +140,11 @@ pub fn set_up(lua: Lua<'_>) -> Outcome {
     refs.enter_function = native(native!(enter_function));
     refs.enter_script = native(native!(enter_script));
     lua.with(|state| state.refs = refs);
+    // Lua makes these where nothing would catch that there is no memory for them; so they are there already.
+    for text in ["C stack overflow", "cannot resume non-suspended coroutine", "error in error handling"] {
+        lua.push_bytes(text.as_bytes());
+        lua.keep();
+    }
     // The slot exists from now on: filling it allocates nothing.
     lua.push_bool(true);
     lua.raw_seti(REGISTRY, PARCEL);
@@ -409,8 +414,12 @@ fn charged(lua: Lua<'_>) -> Outcome {
     }
     lua.charge(bytes / state::BYTES_A_STEP)?;
     let results = lua.tail_call(lua.upvalue(1))?;
-    lua.charge(results as u64)?;
-    Ok(results)
+    if lua.with(|state| state.charge(results as u64)) {
+        return Ok(results);
+    }
+    // They may fill the stack.
+    lua.set_top(0);
+    Err(lua.kill())
 }
 
 /// Lua's own function in the upvalue, for anything but a proxy.
@@ -481,24 +490,32 @@ fn pcall(lua: Lua<'_>) -> Outcome {
         return Ok(2);
     }
     let arguments = lua.top() - 1;
-    let replaced = lua.with(|state| state.replaced.len());
-    if lua.protected_call(arguments, ALL_RESULTS, 0) {
-        lua.push_bool(true);
-        lua.insert(1);
-        return Ok(lua.top());
-    }
-    lua.with(|state| state.replaced.truncate(replaced));
-    if lua.kind(-1) == Kind::Table {
-        lua.raw_field(-1, "err");
-        if matches!(lua.kind(-1), Kind::String | Kind::Number) {
-            lua.replace(-2);
-        } else {
-            lua.pop(1);
+    // The results may leave no room for what comes before them.
+    lua.push_bool(true);
+    lua.insert(1);
+    if !catching(lua, arguments, 0) {
+        if lua.kind(-1) == Kind::Table {
+            lua.raw_field(-1, "err");
+            if matches!(lua.kind(-1), Kind::String | Kind::Number) {
+                lua.replace(-2);
+            } else {
+                lua.pop(1);
+            }
         }
+        lua.push_bool(false);
+        lua.replace(1);
     }
-    lua.push_bool(false);
-    lua.insert(-2);
-    Ok(2)
+    Ok(lua.top())
+}
+
+/// Calls the function below its arguments; whatever was under construction when it failed is dropped.
+fn catching(lua: Lua<'_>, arguments: c_int, handler: c_int) -> bool {
+    let replaced = lua.with(|state| state.replaced.len());
+    let done = lua.protected_call(arguments, ALL_RESULTS, handler);
+    if !done {
+        lua.with(|state| state.replaced.truncate(replaced));
+    }
+    done
 }
 
 /// As Lua's, but a script that was killed while its hooks were off (they are while a hook raises) runs no handler: it
@@ -510,13 +527,13 @@ fn xpcall(lua: Lua<'_>) -> Outcome {
         lua.push_native(native!(handle), 1);
     }
     lua.insert(1);
-    let replaced = lua.with(|state| state.replaced.len());
-    let done = lua.protected_call(0, ALL_RESULTS, 1);
-    if !done {
-        lua.with(|state| state.replaced.truncate(replaced));
+    lua.push_bool(true);
+    lua.insert(1);
+    if !catching(lua, 0, 2) {
+        lua.push_bool(false);
+        lua.replace(1);
     }
-    lua.push_bool(done);
-    lua.replace(1);
+    lua.remove(2);
     Ok(lua.top())
 }
 
@@ -606,6 +623,7 @@ fn loadstring(lua: Lua<'_>) -> Outcome {
 fn compile(lua: Lua<'_>, text: c_int, name: c_int) -> Outcome {
     lua.check_bytes(name);
     let source = lua.bytes(text).unwrap_or_default();
+    lua.charge(source.len() as u64)?;
     if lua.compile_named(source, name) {
         return Ok(1);
     }

@@ -29,6 +29,8 @@ use crate::engine::{Dialect, Protocol, Reply};
 pub struct State {
     memory_used: usize,
     memory_limit: usize,
+    /// What was left when all garbage was collected last.
+    memory_lived: usize,
     limits: Limits,
     /// What the call in progress may still do.
     pub instructions_left: u64,
@@ -143,7 +145,10 @@ impl Machine {
         let raw = unsafe { ffi::lua_newstate(allocate, state.as_ptr().cast()) };
         assert!(!raw.is_null(), "no memory for a Lua state");
         // SAFETY: nobody else uses the state now.
-        unsafe { (*state.as_ptr()).main = raw };
+        unsafe {
+            (*state.as_ptr()).main = raw;
+            ffi::lua_atpanic(raw, uncaught);
+        }
         let machine = Self { state, raw, compiled, chunks: RefCell::default() };
         assert!(machine.protect(native!(sandbox::set_up)), "the sandbox is built without errors");
         machine.with(|state| state.memory_limit = limits.memory_bytes);
@@ -167,14 +172,22 @@ impl Machine {
         unsafe { Lua::new(self.raw) }
     }
 
-    /// Runs a native function under protection, from a clean stack. False on error; the error is dropped.
+    /// Runs a native function of ours under protection, from a clean stack. False on error; the error is dropped.
     fn protect(&self, function: Native) -> bool {
         // SAFETY: `lua_cpcall` catches everything, the allocation of the function included.
-        unsafe {
+        self.unlimited(|| unsafe {
             let done = ffi::lua_cpcall(self.raw, function, ptr::null_mut()) == ffi::LUA_OK;
             ffi::lua_settop(self.raw, 0);
             done
-        }
+        })
+    }
+
+    /// Does something small for which there must be memory, whatever scripts hold.
+    fn unlimited<T>(&self, work: impl FnOnce() -> T) -> T {
+        let limit = self.with(|state| state.set_memory_limit(usize::MAX));
+        let result = work();
+        self.with(|state| state.set_memory_limit(limit));
+        result
     }
 
     /// The compiled chunk of a source text: from the cache, or compiled now. Running it again makes new upvalues.
@@ -337,9 +350,18 @@ impl Machine {
         self.with(State::tidy);
         if matches!(outcome, Err(Failure::Memory)) {
             self.with(|state| state.builder.clear());
-            lua.collect_garbage();
+            self.collect_garbage();
+        } else if self.with(|state| state.is_littered()) {
+            self.collect_garbage();
         }
         outcome
+    }
+
+    /// Collects all garbage.
+    fn collect_garbage(&self) {
+        // It may move Lua's table of strings to a smaller one first.
+        self.unlimited(|| self.lua().collect_garbage());
+        self.with(|state| state.memory_lived = state.memory_used);
     }
 
     /// Reads the error on top of the stack, without allocating in Lua.
@@ -378,6 +400,7 @@ impl State {
         Self {
             memory_used: 0,
             memory_limit: usize::MAX,
+            memory_lived: 0,
             limits,
             instructions_left: 0,
             main: ptr::null_mut(),
@@ -415,8 +438,15 @@ impl State {
 
     /// Whether the buffers may take so many bytes more: they count as Lua's own memory does.
     pub fn has_room(&self, bytes: usize) -> bool {
-        let held = self.memory_used + self.output.len() + self.replaced.len();
+        let held = self.memory_used + self.output.len() + self.replaced.len() + self.builder.bytes();
         bytes <= self.memory_limit.saturating_sub(held)
+    }
+
+    /// Whether memory has grown halfway to its limit since garbage was collected: Lua itself would let it grow on to
+    /// double what lived, and the next call would fail for the garbage of this one.
+    fn is_littered(&self) -> bool {
+        let halfway = self.memory_limit.saturating_sub(self.memory_lived) / 2;
+        self.memory_used.saturating_sub(self.memory_lived) > halfway
     }
 
     /// Bytes that Lua holds.
@@ -427,6 +457,11 @@ impl State {
     /// Bytes that Lua may hold.
     pub fn memory_limit(&self) -> usize {
         self.memory_limit
+    }
+
+    /// Sets how many bytes Lua may hold, and returns what it was.
+    pub fn set_memory_limit(&mut self, bytes: usize) -> usize {
+        std::mem::replace(&mut self.memory_limit, bytes)
     }
 
     /// Leaves the buffers as the next call wants them.
@@ -514,6 +549,11 @@ impl State {
     pub fn log(&mut self, level: u8) {
         tracing::debug!(level, text = %String::from_utf8_lossy(&self.scratch), "redis.log");
     }
+}
+
+/// What Lua calls before it ends the process, because nothing catches an error: a bug of ours.
+unsafe extern "C-unwind" fn uncaught(_: *mut lua_State) -> c_int {
+    panic!("Lua raised an error that nothing catches");
 }
 
 /// Replaces the value in the registry's parcel slot by its reference.

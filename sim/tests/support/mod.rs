@@ -8,6 +8,7 @@ pub mod commands;
 pub mod compare;
 pub mod differences;
 pub mod dump;
+pub mod fuzzing;
 pub mod real;
 pub mod server;
 pub mod simulated;

@@ -2,13 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{
-    Command, FAMILIES, Flags,
-    key_specs::{self, Key},
-    parse::is,
-    reference, resolve,
-    resolve::wrong_arity,
-};
+use super::{Command, FAMILIES, Flags, key_specs, parse::is, reference, resolve, resolve::wrong_arity};
 use crate::engine::{CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX, glob};
 
 /// The family.
@@ -59,30 +53,24 @@ fn docs(cx: &mut Context<'_>) -> CommandResult {
     Ok(Reply::Map(told.map(|(name, told)| (Reply::Bulk(name.clone()), told.clone())).collect()))
 }
 
-/// Says whether a command, by its name and what is told about it, is to be listed.
-type Wanted = Box<dyn Fn(&Bytes, &Reply) -> bool>;
-
 fn list(cx: &mut Context<'_>) -> CommandResult {
-    let wanted: Wanted = match cx.args[2..] {
-        [] => Box::new(|_, _| true),
-        [by, kind, which] if is(by, "FILTERBY") => match kind {
-            // There are no modules.
-            kind if is(kind, "MODULE") => Box::new(|_, _| false),
-            kind if is(kind, "ACLCAT") => {
-                let category = format!("@{}", String::from_utf8_lossy(which).to_ascii_lowercase());
-                Box::new(move |_, told| has_category(told, &category))
-            }
-            kind if is(kind, "PATTERN") => {
-                let pattern = which.to_ascii_lowercase();
-                Box::new(move |name, _| glob::matches(&pattern, name))
-            }
-            _ => return Err(SYNTAX),
-        },
+    let info = &reference::of(cx.engine.dialect()).info;
+    let wanted: Vec<&Bytes> = match cx.args[2..] {
+        [] => info.keys().collect(),
+        // There are no modules.
+        [by, kind, _] if is(by, "FILTERBY") && is(kind, "MODULE") => Vec::new(),
+        [by, kind, which] if is(by, "FILTERBY") && is(kind, "ACLCAT") => {
+            let category = format!("@{}", String::from_utf8_lossy(which).to_ascii_lowercase());
+            let of_category = info.iter().filter(|(_, told)| has_category(told, &category));
+            of_category.map(|(name, _)| name).collect()
+        }
+        [by, kind, which] if is(by, "FILTERBY") && is(kind, "PATTERN") => {
+            let pattern = which.to_ascii_lowercase();
+            info.keys().filter(|name| glob::matches(&pattern, name)).collect()
+        }
         _ => return Err(SYNTAX),
     };
-    let info = &reference::of(cx.engine.dialect()).info;
-    let names = info.iter().filter(|(name, told)| wanted(name, told)).map(|(name, _)| name);
-    Ok(Reply::bulks(names))
+    Ok(Reply::bulks(wanted))
 }
 
 fn has_category(told: &Reply, category: &str) -> bool {
@@ -103,7 +91,7 @@ fn getkeysandflags(cx: &mut Context<'_>) -> CommandResult {
 }
 
 /// The keys of the command that follows, each with what is done to it.
-fn keys<'a>(cx: &Context<'a>, asking: &str) -> Result<Vec<Key<'a>>, ErrorReply> {
+fn keys<'a>(cx: &Context<'a>, asking: &str) -> Result<Vec<key_specs::Key<'a>>, ErrorReply> {
     let (args, dialect) = (&cx.args[2..], cx.engine.dialect());
     if dialect == Dialect::Redis7 && args.len() < 2 {
         return Err(wrong_arity(asking));

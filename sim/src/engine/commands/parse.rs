@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::engine::{Context, ErrorReply, NOT_AN_INTEGER, SYNTAX, number};
+use crate::engine::{Context, Dialect, ErrorReply, NOT_AN_INTEGER, SYNTAX, number};
 
 /// A count that may not be negative is.
 const NOT_POSITIVE: ErrorReply = ErrorReply::new("ERR value is out of range, must be positive");
@@ -93,6 +93,26 @@ pub fn pop_count(words: &mut Words<'_>) -> Result<usize, ErrorReply> {
         _ => return Err(SYNTAX),
     };
     if words.next().is_some() { Err(SYNTAX) } else { Ok(count) }
+}
+
+/// How long a command may wait: seconds and their parts, in milliseconds rounded up. 0: without end.
+pub fn timeout(text: &[u8], cx: &Context<'_>) -> Result<u64, ErrorReply> {
+    const NEGATIVE: ErrorReply = ErrorReply::new("ERR timeout is negative");
+    const NOT_A_FLOAT: ErrorReply = ErrorReply::new("ERR timeout is not a float or out of range");
+    let milliseconds = match number::read_i64(text) {
+        Some(seconds) => i128::from(seconds) * 1_000,
+        None => (number::parse_f64(text).map_err(|_| NOT_A_FLOAT)? * 1_000.0).ceil() as i128,
+    };
+    let last = i128::from(i64::MAX);
+    match cx.engine.dialect() {
+        _ if milliseconds < 0 => Err(NEGATIVE),
+        // Too large a number becomes a negative one there.
+        Dialect::Redis7 if milliseconds > last => Err(NEGATIVE),
+        Dialect::Valkey8 if milliseconds > last - i128::from(cx.now_ms().0) => {
+            Err(ErrorReply::new("ERR timeout is out of range"))
+        }
+        _ => Ok(milliseconds as u64),
+    }
 }
 
 /// `numkeys key [key …]`; too few keys is a syntax error.

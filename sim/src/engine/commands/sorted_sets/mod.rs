@@ -1,13 +1,15 @@
-//! Sorted sets: their members. Ranges are in [`ranges`], unions, intersections and differences in [`algebra`].
+//! Sorted sets: their members. What takes them off an end is in [`pops`], ranges are in [`ranges`], unions, intersections
+//! and differences in [`algebra`].
 
 mod algebra;
+mod pops;
 mod ranges;
 
 use bytes::Bytes;
 
 use super::{
     Command, Flags, Keys,
-    parse::{self, Sample, Words, is},
+    parse::{self, Sample, is},
     scan::{self, Extra},
     shape,
 };
@@ -16,6 +18,7 @@ use crate::engine::{
     value::{SortedSet, zset::Inserted},
     wrong_arity, wrong_arity_in_script,
 };
+use pops::End;
 use ranges::By;
 
 const READ: Flags = Flags::READONLY;
@@ -26,6 +29,7 @@ const GROW: Flags = Flags::WRITE.and(Flags::DENYOOM);
 const GROW_FAST: Flags = GROW.and(Flags::FAST);
 const FIRST: Keys = Keys::FIRST;
 const TWO_KEYS: Keys = Keys::Range { first: 1, last: 2, step: 1 };
+const ALL_BUT_LAST: Keys = Keys::Range { first: 1, last: -2, step: 1 };
 
 /// The family.
 #[rustfmt::skip]
@@ -38,9 +42,12 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "ZCARD", arity: 2, flags: READ_FAST, keys: FIRST, run: length },
     Command { name: "ZRANK", arity: -3, flags: READ_FAST, keys: FIRST, run: |cx| rank(cx, false) },
     Command { name: "ZREVRANK", arity: -3, flags: READ_FAST, keys: FIRST, run: |cx| rank(cx, true) },
-    Command { name: "ZPOPMIN", arity: -2, flags: WRITE_FAST, keys: FIRST, run: |cx| pop(cx, End::Min) },
-    Command { name: "ZPOPMAX", arity: -2, flags: WRITE_FAST, keys: FIRST, run: |cx| pop(cx, End::Max) },
-    Command { name: "ZMPOP", arity: -4, flags: WRITE, keys: Keys::Counted(1), run: pop_from_first },
+    Command { name: "ZPOPMIN", arity: -2, flags: WRITE_FAST, keys: FIRST, run: |cx| pops::pop(cx, End::Min) },
+    Command { name: "ZPOPMAX", arity: -2, flags: WRITE_FAST, keys: FIRST, run: |cx| pops::pop(cx, End::Max) },
+    Command { name: "ZMPOP", arity: -4, flags: WRITE, keys: Keys::Counted(1), run: pops::pop_from_first },
+    Command { name: "BZPOPMIN", arity: -3, flags: WRITE_FAST, keys: ALL_BUT_LAST, run: |cx| pops::wait_and_pop(cx, End::Min) },
+    Command { name: "BZPOPMAX", arity: -3, flags: WRITE_FAST, keys: ALL_BUT_LAST, run: |cx| pops::wait_and_pop(cx, End::Max) },
+    Command { name: "BZMPOP", arity: -5, flags: WRITE, keys: Keys::Counted(2), run: pops::wait_and_pop_from_first },
     Command { name: "ZSCAN", arity: -3, flags: READ, keys: FIRST, run: scan },
     Command { name: "ZRANDMEMBER", arity: -2, flags: READ, keys: FIRST, run: random_members },
 
@@ -240,74 +247,6 @@ fn rank(cx: &mut Context<'_>, reverse: bool) -> CommandResult {
         None if with_score => Reply::NullArray,
         None => Reply::Null,
     })
-}
-
-/// An end of a sorted set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Min,
-    Max,
-}
-
-impl End {
-    /// Takes up to `count` members off, in the order in which they come off.
-    fn pop(self, zset: &mut SortedSet, count: usize) -> Vec<(Bytes, f64)> {
-        let len = zset.len();
-        match self {
-            End::Min => zset.remove_range(0..count.min(len)),
-            End::Max => {
-                let mut popped = zset.remove_range(len.saturating_sub(count)..len);
-                popped.reverse();
-                popped
-            }
-        }
-    }
-}
-
-fn pop(cx: &mut Context<'_>, end: End) -> CommandResult {
-    let key = cx.arg(1);
-    let count = match cx.args {
-        [_, _] => None,
-        [_, _, count] => Some(parse::count(count)?),
-        _ => return Err(SYNTAX),
-    };
-    let Some(zset) = cx.write::<SortedSet>(key)? else { return Ok(Reply::Array(Vec::new())) };
-    let popped = end.pop(zset, count.unwrap_or(1));
-    let is_empty = zset.is_empty();
-    cx.remove_emptied(key, is_empty);
-    if !popped.is_empty() {
-        cx.propagate();
-    }
-    match (count, popped.first()) {
-        // Without a count there is one pair, and it is not nested in either protocol.
-        (None, Some((member, score))) => {
-            Ok(Reply::Array(vec![Reply::Bulk(member.clone()), Reply::Double(*score)]))
-        }
-        _ => Ok(shape::members(cx.session.protocol, true, popped.into_iter())),
-    }
-}
-
-fn pop_from_first(cx: &mut Context<'_>) -> CommandResult {
-    let mut words = Words::from(cx, 1);
-    let keys = parse::counted_keys(&mut words)?;
-    let end = match words.value()? {
-        word if is(word, "MIN") => End::Min,
-        word if is(word, "MAX") => End::Max,
-        _ => return Err(SYNTAX),
-    };
-    let count = parse::pop_count(&mut words)?;
-    for key in keys {
-        let Some(zset) = cx.write::<SortedSet>(key)? else { continue };
-        let popped = end.pop(zset, count);
-        let is_empty = zset.is_empty();
-        cx.remove_emptied(key, is_empty);
-        let name: &[u8] = if end == End::Min { b"ZPOPMIN" } else { b"ZPOPMAX" };
-        cx.propagate_as(&[name, key, popped.len().to_string().as_bytes()]);
-        let pair = |(member, score)| Reply::Array(vec![Reply::Bulk(member), Reply::Double(score)]);
-        let pairs = popped.into_iter().map(pair).collect();
-        return Ok(Reply::Array(vec![Reply::bulk(key), Reply::Array(pairs)]));
-    }
-    Ok(Reply::NullArray)
 }
 
 fn scan(cx: &mut Context<'_>) -> CommandResult {

@@ -1,0 +1,179 @@
+//! Whatever a script does, it comes to an end within the work and memory it is given, and the engine goes on.
+//!
+//! Each attack is a loop of something whose single step is large, or one call that is. What is left out here is in the
+//! README: a few single instructions cost as much as the longest string or the largest table.
+
+use valkey_sim::{
+    engine::{Dialect, Effects, Engine, Reply, UnixMicros},
+    lua::{Interpreter, Limits},
+};
+
+const LIMITS: Limits = Limits { instructions_per_call: 5_000_000, memory_bytes: 64 << 20 };
+const NOW: UnixMicros = UnixMicros(1_700_000_000_000_000);
+
+/// Where scripts may find what takes long to make: each step of the loop is short, its work is not.
+const PREPARED: &str = "local long = ('x'):rep(1e6) local list = {} for i = 1, 1e5 do list[i] = i end ";
+
+const KILLED: &str = "Script killed by user with SCRIPT KILL";
+const MEMORY: &str = "not enough memory";
+
+/// What a script does, and what its error contains.
+const ATTACKS: &[(&str, &str)] = &[
+    // One call of a pattern function.
+    ("return ('x'):rep(1e5):find(('.-'):rep(1e3)..'y')", KILLED),
+    ("return ('a'):rep(30):find(('a?'):rep(30)..('a'):rep(31))", KILLED),
+    ("return ('a'):rep(1e5):match('(.*)(.*)(.*)b')", KILLED),
+    ("return ('a'):rep(1e5):gsub('a*b', '')", KILLED),
+    ("return ('('):rep(1e5):gsub('%b()', '')", KILLED),
+    ("for w in ('a'):rep(1e5):gmatch('.-b') do end", KILLED),
+    ("return ('x'):rep(1e5):find('['..('a'):rep(1e4)..']')", KILLED),
+    ("return ('a'):rep(1e5):match('(a*)%1%1b')", KILLED),
+    ("return ('a'):rep(3e5):find(('a?'):rep(3e5))", "pattern too complex"),
+    ("return ('a'):rep(100):find(('()'):rep(33))", "too many captures"),
+    ("return ('x'):rep(1e6):gsub('', ('y'):rep(100))", KILLED),
+    ("return ('x'):rep(1e6):gsub('x', ('%0'):rep(1000))", KILLED),
+    ("return ('x'):rep(1e6):gsub('.', function() error('stop') end)", "stop"),
+    ("while true do pcall(string.gsub, long, '.', function() error(1) end) end", KILLED),
+    ("while true do long:find('y', 1, true) end", KILLED),
+    ("while true do long:find(('x'):rep(1e3)..'y', 1, true) end", KILLED),
+    // Loops of other functions of Lua's.
+    ("while true do table.insert(list, 1, 0) end", KILLED),
+    ("while true do list[#list + 1] = table.remove(list, 1) end", KILLED),
+    ("while true do table.concat(list) end", KILLED),
+    ("local t = {} for i = 1, 1e5 do t[i] = '' end while true do table.concat(t) end", KILLED),
+    ("while true do table.sort(list) end", KILLED),
+    ("while true do table.sort(list, function() return true end) end", "invalid order function"),
+    ("while true do pcall(table.sort, list, function() return true end) end", KILLED),
+    ("while true do table.maxn(list) end", KILLED),
+    ("while true do table.foreach(list, type) end", KILLED),
+    ("while true do table.foreachi(list, type) end", KILLED),
+    ("while true do unpack(list, 1, 7000) end", KILLED),
+    ("while true do long:byte(1, 7000) end", KILLED),
+    ("while true do long:rep(3) end", KILLED),
+    ("while true do ('x'):rep(1e6) end", KILLED),
+    ("while true do (''):rep(1e15) end", KILLED),
+    ("while true do long:reverse() end", KILLED),
+    ("while true do long:upper() end", KILLED),
+    ("while true do long:sub(2) end", KILLED),
+    ("while true do ('%s'):format(long) end", KILLED),
+    ("while true do ('%q'):format(long) end", KILLED),
+    ("local n = 0 while true do n = n + 1 local s = long .. n end", KILLED),
+    ("while true do loadstring(long) end", KILLED),
+    ("return load(function() return ' ' end)", KILLED),
+    ("while true do local t = {unpack(list, 1, 7000)} end", KILLED),
+    ("return ('x'):rep(1e9)", MEMORY),
+    ("return ('x'):rep(1e300)", ""),
+    ("return unpack({}, 1, 1e8)", "too many results to unpack"),
+    ("return table.concat(list, ',', 1, 1e9)", "invalid value (nil) at index 100001"),
+    ("return ('%99999d'):format(1)", "invalid format"),
+    // Coroutines: none of these runs long by itself.
+    ("while true do coroutine.wrap(function() for i = 1, 20000 do end end)() end", KILLED),
+    (
+        "local f = coroutine.wrap(function() while true do for i = 1, 90 do end coroutine.yield() end end) \
+      while true do f() end",
+        KILLED,
+    ),
+    ("while true do pcall(coroutine.wrap(function() while true do pcall(error) end end)) end", KILLED),
+    ("local function f() return coroutine.wrap(f)() end f()", "C stack overflow"),
+    ("local t = {} while true do t[#t + 1] = coroutine.create(function() end) end", MEMORY),
+    (
+        "local t = {} while true do local c = coroutine.wrap(function() coroutine.yield() end) c() t[#t + 1] = c end",
+        "",
+    ),
+    // Who is killed stays killed.
+    ("while true do pcall(function() while true do end end) end", KILLED),
+    ("xpcall(function() while true do end end, function() while true do end end)", KILLED),
+    (
+        "xpcall(function() local f f = function() return 1 + f() end f() end, function() while true do end end)",
+        "",
+    ),
+    ("while true do xpcall(error, function() while true do end end) end", KILLED),
+    ("while true do pcall(string.find, ('a'):rep(30), ('a?'):rep(30)..('a'):rep(31)) end", KILLED),
+    ("local t = setmetatable({}, {__index = function(t, k) return t[k + 1] end}) return t[1]", "overflow"),
+    ("local t = {} setmetatable(t, {__index = t}) return t.x", "loop in gettable"),
+    ("local t = setmetatable({}, {__lt = function() while true do end end}) return t < t", KILLED),
+    (
+        "local t = setmetatable({}, {__tostring = function() while true do end end}) return tostring(t)",
+        KILLED,
+    ),
+    ("error(setmetatable({}, {__tostring = function() while true do end end}))", ""),
+    ("local function f() return pcall(f) end return f()", ""),
+    ("local function f(s) return s:gsub('.', f) end return f('x')", "C stack overflow"),
+    ("local function f() return load(f) end return f()", "C stack overflow"),
+    ("local function f(a, b) table.sort({1, 2, 3}, f) end f()", "C stack overflow"),
+    ("return loadstring(('('):rep(1e5))()", "attempt to call a nil value"),
+    // Libraries of the server's.
+    ("local t = {} for i = 1, 40 do t = {t, t} end return cjson.encode(t)", KILLED),
+    ("local t = {} for i = 1, 40 do t = {a = t, b = t} end return cjson.encode(t)", KILLED),
+    (
+        "local t = {} for i = 1, 9 do t[i] = long end for i = 1, 5 do t = {t, t, t} end return cjson.encode(t)",
+        KILLED,
+    ),
+    ("cjson.encode_sparse_array(true, 0) return cjson.encode({[2000000000] = 1})", KILLED),
+    ("while true do cjson.encode(list) end", KILLED),
+    ("while true do cjson.encode(long) end", KILLED),
+    ("local s = cjson.encode(list) while true do cjson.decode(s) end", KILLED),
+    ("return cjson.decode(('['):rep(1e6))", "too many nested"),
+    ("return cjson.decode('['..('1,'):rep(2e6)..'1]')", ""),
+    ("local t = {} for i = 1, 15 do t = {t, t, t, t, t, t, t, t} end return cmsgpack.pack(t)", KILLED),
+    ("local s = cmsgpack.pack(list) while true do cmsgpack.unpack(s) end", KILLED),
+    ("return cmsgpack.unpack(('\\145'):rep(1e6))", "overflow"),
+    ("return cmsgpack.unpack('\\221\\255\\255\\255\\255')", "Missing bytes"),
+    ("while true do cmsgpack.pack(list) end", KILLED),
+    ("while true do struct.pack('s', long) end", KILLED),
+    ("while true do struct.unpack('s', long .. '\\0') end", KILLED),
+    ("return struct.pack('c2000000000', long)", "string too short"),
+    ("local f = ('x'):rep(1e6) while true do struct.size(f) end", KILLED),
+    ("while true do redis.sha1hex(long) end", KILLED),
+    // What a script returns.
+    ("local t = {} for i = 1, 40 do t = {t, t} end return t", KILLED),
+    ("local t = {} for i = 1, 9 do t[i] = long end for i = 1, 5 do t = {t, t, t} end return t", KILLED),
+    ("local t = {} t[1] = t return t", ""),
+    // Commands.
+    ("while true do redis.call('PING') end", KILLED),
+    ("while true do redis.pcall('KEYS', '*') end", KILLED),
+    (
+        "redis.call('RPUSH', 'l', unpack(list, 1, 7000)) while true do redis.call('LRANGE', 'l', 0, -1) end",
+        KILLED,
+    ),
+    ("while true do redis.log(redis.LOG_WARNING, long) end", KILLED),
+];
+
+struct Server {
+    engine: Engine,
+    interpreter: Interpreter,
+}
+
+impl Server {
+    fn new() -> Self {
+        let interpreter = Interpreter::new(LIMITS);
+        Self { engine: Engine::new(Dialect::Valkey8, interpreter.clone()), interpreter }
+    }
+
+    fn send(&mut self, args: &[&[u8]]) -> Reply {
+        let mut session = self.engine.connect();
+        self.engine.execute(&mut session, args, NOW, &mut Effects::default())
+    }
+
+    fn eval(&mut self, script: &str) -> Reply {
+        self.send(&[b"EVAL", script.as_bytes(), b"0"])
+    }
+}
+
+#[test]
+fn every_script_ends_and_the_engine_goes_on() {
+    let mut server = Server::new();
+    let mut wrong = Vec::new();
+    for (attack, expected) in ATTACKS {
+        let prepared = if attack.contains("long") || attack.contains("list") { PREPARED } else { "" };
+        let reply = server.eval(&format!("{prepared}{attack}"));
+        let text = reply.error().map_or("", |error| error.0.as_ref());
+        if !text.contains(expected) {
+            wrong.push(format!("{attack}\n  {:.200}", format!("{reply:?}")));
+        }
+        let next = server.eval("return #cjson.encode({('x'):rep(1000)}) + #('x'):gsub('x', 'yy')");
+        assert_eq!(next, Reply::Int(1_006), "after {attack}");
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    assert!(server.interpreter.memory() < LIMITS.memory_bytes);
+}
