@@ -5,20 +5,22 @@
 //! and an [`Observer`] sees every command as it is executed. Nothing here spawns, and nothing chooses at random: what
 //! is ready is done in a fixed order.
 
+mod connection;
+
 use std::{
     cell::RefCell,
     collections::BTreeMap,
     future::{Future, poll_fn},
-    io, mem,
+    mem,
     net::SocketAddr,
-    pin::{Pin, pin},
+    pin::Pin,
     rc::Rc,
-    sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Poll, Waker},
 };
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+pub use connection::Connection;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
     engine::{
@@ -26,7 +28,7 @@ use crate::{
         clients::{Order, asks_for_others},
         turn::{NOT_ADJUSTABLE, Shown, Turn},
     },
-    resp::{self, ProtocolError, RequestDecoder},
+    resp::{self, ProtocolError},
 };
 
 /// How much is asked of the stream at once.
@@ -35,8 +37,8 @@ const READ_SIZE: usize = 16 * 1024;
 const WRITE_AHEAD: usize = 1024 * 1024;
 /// Requests that a blocked client may send ahead.
 const READ_AHEAD: usize = 1024 * 1024;
-/// What a listener may leave unread before it is cut off: `client-output-buffer-limit pubsub`.
-const LISTENER_LIMIT: usize = 32 * 1024 * 1024;
+/// Replies that are worth a look at how much may wait.
+const MUCH_OUTPUT: usize = 16 * 1024;
 /// How often expired keys are looked for, and how many are removed at once.
 const REAP_INTERVAL_MS: i64 = 100;
 const REAP_LIMIT: usize = 1_000;
@@ -110,6 +112,8 @@ struct Shared {
     peers: BTreeMap<u64, Peer>,
     /// The connections that wait for data, longest first.
     blocked: Vec<u64>,
+    /// Who waits for the last connection to end.
+    closer: Option<Waker>,
     /// The housekeeper, and the millisecond that it sleeps towards.
     housekeeper: Option<Waker>,
     next_reap: Option<UnixMillis>,
@@ -122,6 +126,10 @@ struct Peer {
     requests: u64,
     /// Replies and messages on their way out.
     outbox: Vec<u8>,
+    /// Bytes that the connection has taken from the outbox, and that its stream does not take.
+    unwritten: usize,
+    /// Since when more waits than the soft limit allows.
+    over_soft_limit_since: Option<UnixMicros>,
     /// Wakes the connection.
     waker: Option<Waker>,
     /// It ends at once, whatever has not been written.
@@ -141,6 +149,7 @@ impl Server {
             effects: Effects::default(),
             peers: BTreeMap::new(),
             blocked: Vec::new(),
+            closer: None,
             housekeeper: None,
             next_reap: None,
         };
@@ -174,9 +183,26 @@ impl Server {
         Connection::open(self.clone(), stream, Some((from.to_string().into(), to.to_string().into())))
     }
 
-    /// Whether one more client may connect: `maxclients`.
-    pub fn has_room(&self) -> bool {
-        self.shared.borrow().engine.has_room()
+    /// Whether one more client may connect; if not, it is counted as turned away.
+    pub fn admits(&self) -> bool {
+        self.shared.borrow_mut().engine.admits_client()
+    }
+
+    /// Has every connection end as soon as its replies are out, and waits until they have.
+    pub async fn close(&self) {
+        for peer in self.shared.borrow_mut().peers.values_mut() {
+            peer.session.closing = true;
+            peer.wake();
+        }
+        poll_fn(|cx| {
+            let mut shared = self.shared.borrow_mut();
+            if shared.peers.is_empty() {
+                return Poll::Ready(());
+            }
+            shared.closer = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Removes expired keys as Valkey's background cycle does: every 100 ms, as long as any are due. Never ends.
@@ -217,6 +243,12 @@ fn micros(at: UnixMillis) -> UnixMicros {
 }
 
 impl Shared {
+    /// Whether a request has to wait for the end of a pause.
+    fn must_wait(&self, id: u64, args: &[&[u8]], environment: &dyn Environment) -> bool {
+        let session = |peer: &Peer| self.engine.must_wait(&peer.session, args, environment.now());
+        self.engine.may_be_paused() && self.peers.get(&id).is_some_and(session)
+    }
+
     /// Runs one request of a connection and queues what it answers; says whether the connection may go on to the next.
     fn execute(&mut self, id: u64, args: &[&[u8]], environment: &dyn Environment) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else { return false };
@@ -251,10 +283,14 @@ impl Shared {
             engine: &self.engine,
         });
         peer.answer(&reply, &self.engine);
+        let much = peer.outbox.len() > MUCH_OUTPUT;
         let blocked = peer.session.blocked.is_some();
         let ready = !blocked && !peer.session.closing;
         if blocked {
             self.blocked.push(id);
+        }
+        if much {
+            self.check_output(id, now);
         }
         self.after_command(now);
         if turned {
@@ -285,11 +321,12 @@ impl Shared {
             }
         }
         for (id, message) in self.engine.take_deliveries() {
-            self.deliver(id, &message);
+            self.deliver(id, &message, now);
         }
         for order in self.engine.take_orders() {
             match order {
                 Order::Close(id) => self.close(id),
+                Order::Continue => self.peers.values_mut().for_each(Peer::wake),
                 Order::Unblock(id, reply) => self.end_waiting(id, now, &reply),
             }
         }
@@ -351,11 +388,27 @@ impl Shared {
         self.blocked.retain(|blocked| *blocked != id);
     }
 
-    fn deliver(&mut self, id: u64, message: &Reply) {
+    fn deliver(&mut self, id: u64, message: &Reply, now: UnixMicros) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         resp::encode(message, peer.session.protocol, self.engine.dialect(), &mut peer.outbox);
         peer.wake();
-        if peer.outbox.len() > LISTENER_LIMIT {
+        self.check_output(id, now);
+    }
+
+    /// Closes a connection whose client leaves too much unread: `client-output-buffer-limit`.
+    fn check_output(&mut self, id: u64, now: UnixMicros) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let limit = self.engine.output_limit(&peer.session);
+        let waiting = (peer.outbox.len() + peer.unwritten) as u64;
+        let exceeds = |limit: u64| limit > 0 && waiting > limit;
+        if !exceeds(limit.soft) {
+            peer.over_soft_limit_since = None;
+        }
+        let over_soft_limit_for = exceeds(limit.soft).then(|| {
+            let since = *peer.over_soft_limit_since.get_or_insert(now);
+            now.0.saturating_sub(since.0) / 1_000_000
+        });
+        if exceeds(limit.hard) || over_soft_limit_for.is_some_and(|seconds| seconds > limit.soft_seconds) {
             self.close(id);
         }
     }
@@ -407,241 +460,11 @@ impl Peer {
     }
 }
 
+/// Wakes whoever waits, once.
 fn wake(waker: &mut Option<Waker>) {
     if let Some(waker) = waker.take() {
         waker.wake();
     }
-}
-
-/// One connection as it sees itself: a future, to be spawned by whoever accepted the stream.
-#[must_use = "a connection is served by polling it"]
-pub struct Connection<S> {
-    server: Server,
-    stream: S,
-    id: u64,
-    decoder: RequestDecoder,
-    /// What is being written, and how much of it is out.
-    outgoing: Vec<u8>,
-    written: usize,
-    /// The stream has passed on all that was written.
-    flushed: bool,
-    /// Wakes it when the command that it waits in gives up.
-    deadline: Option<(UnixMillis, LocalFuture)>,
-    /// There may be whole requests in the decoder.
-    more: bool,
-    /// Bytes that were read and not yet told to the session.
-    received: u64,
-}
-
-impl<S> Connection<S> {
-    /// The session that it opened: what an [`Observer`] knows it by.
-    pub fn id(&self) -> u64 {
-        self.id
-    }
-
-    fn open(server: Server, stream: S, addresses: Option<(Arc<str>, Arc<str>)>) -> Self {
-        let mut shared = server.shared.borrow_mut();
-        let connected_at = Some(server.environment.now());
-        let session = Session { addresses, connected_at, ..shared.engine.connect() };
-        let id = session.id;
-        let peer = Peer { session, requests: 0, outbox: Vec::new(), waker: None, killed: false };
-        shared.peers.insert(id, peer);
-        drop(shared);
-        Self {
-            server,
-            stream,
-            id,
-            decoder: RequestDecoder::default(),
-            outgoing: Vec::new(),
-            written: 0,
-            flushed: true,
-            deadline: None,
-            more: false,
-            received: 0,
-        }
-    }
-}
-
-impl<S> Drop for Connection<S> {
-    fn drop(&mut self) {
-        // A panic on the way here (an observer's, say) holds it still; then nobody comes to ask any more.
-        let Ok(mut shared) = self.server.shared.try_borrow_mut() else { return };
-        if let Some(peer) = shared.peers.remove(&self.id) {
-            shared.engine.disconnect(&peer.session);
-        }
-        shared.blocked.retain(|id| *id != self.id);
-    }
-}
-
-/// How far a step of a connection came.
-enum Step {
-    /// Something was done: look again.
-    Progress,
-    /// Nothing can be done until something wakes it.
-    Wait,
-    /// It is over.
-    Done,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Future for Connection<S> {
-    type Output = io::Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            match self.step(cx)? {
-                Step::Progress => {}
-                Step::Wait => return Poll::Pending,
-                Step::Done => return Poll::Ready(Ok(())),
-            }
-        }
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Writes, then executes, then reads: replies go out before more work comes in.
-    fn step(&mut self, cx: &mut Context<'_>) -> io::Result<Step> {
-        let state = self.state(cx);
-        if state.killed {
-            return Ok(Step::Done);
-        }
-        let flushed = self.write(cx)?;
-        if state.closing {
-            return if flushed.is_pending() { Ok(Step::Wait) } else { self.shutdown(cx) };
-        }
-        if flushed.is_pending() && self.outgoing.len() - self.written > WRITE_AHEAD {
-            return Ok(Step::Wait);
-        }
-        if state.blocked {
-            if self.deadline_passed(cx, state.until) {
-                return Ok(Step::Progress);
-            }
-            if self.decoder.buffer().len() > READ_AHEAD {
-                return Ok(Step::Wait);
-            }
-        } else if self.more {
-            self.execute_all();
-            return Ok(Step::Progress);
-        }
-        self.read(cx)
-    }
-
-    fn shutdown(&mut self, cx: &mut Context<'_>) -> io::Result<Step> {
-        match Pin::new(&mut self.stream).poll_shutdown(cx) {
-            Poll::Pending => Ok(Step::Wait),
-            Poll::Ready(result) => result.map(|()| Step::Done),
-        }
-    }
-
-    /// What others may have changed about this connection; leaves the way to wake it.
-    fn state(&self, cx: &Context<'_>) -> State {
-        let mut shared = self.server.shared.borrow_mut();
-        let Some(peer) = shared.peers.get_mut(&self.id) else {
-            return State { killed: true, closing: true, blocked: false, until: None };
-        };
-        if !peer.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            peer.waker = Some(cx.waker().clone());
-        }
-        State {
-            killed: peer.killed,
-            closing: peer.session.closing,
-            blocked: peer.session.blocked.is_some(),
-            until: peer.session.blocked.as_ref().and_then(|blocked| blocked.until),
-        }
-    }
-
-    /// Writes what there is to write; ready when nothing is left.
-    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
-        loop {
-            if self.written == self.outgoing.len() {
-                self.outgoing.clear();
-                self.written = 0;
-                if let Some(peer) = self.server.shared.borrow_mut().peers.get_mut(&self.id) {
-                    mem::swap(&mut self.outgoing, &mut peer.outbox);
-                    peer.session.sent += self.outgoing.len() as u64;
-                }
-                if self.outgoing.is_empty() {
-                    return self.flush(cx);
-                }
-            }
-            match Pin::new(&mut self.stream).poll_write(cx, &self.outgoing[self.written..])? {
-                Poll::Pending => return Ok(Poll::Pending),
-                Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(count) => {
-                    self.written += count;
-                    self.flushed = false;
-                }
-            }
-        }
-    }
-
-    fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
-        if self.flushed {
-            return Ok(Poll::Ready(()));
-        }
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx)?;
-        self.flushed = flushed.is_ready();
-        Ok(flushed)
-    }
-
-    /// Executes the requests that are here, until one blocks or closes or the replies have become many.
-    fn execute_all(&mut self) {
-        let mut shared = self.server.shared.borrow_mut();
-        if let Some(peer) = shared.peers.get_mut(&self.id) {
-            peer.session.received += mem::take(&mut self.received);
-        }
-        loop {
-            let ready = match self.decoder.next() {
-                Ok(Some(args)) => shared.execute(self.id, &args, &*self.server.environment),
-                Ok(None) => {
-                    self.more = false;
-                    return;
-                }
-                Err(error) => {
-                    shared.refuse(self.id, &error);
-                    false
-                }
-            };
-            if !ready || shared.peers.get(&self.id).is_none_or(|peer| peer.outbox.len() > WRITE_AHEAD) {
-                return;
-            }
-        }
-    }
-
-    fn read(&mut self, cx: &mut Context<'_>) -> io::Result<Step> {
-        let buffer = self.decoder.buffer();
-        buffer.reserve(READ_SIZE);
-        match pin!(self.stream.read_buf(buffer)).poll(cx)? {
-            Poll::Pending => Ok(Step::Wait),
-            Poll::Ready(0) => Ok(Step::Done),
-            Poll::Ready(count) => {
-                self.received += count as u64;
-                self.more = true;
-                Ok(Step::Progress)
-            }
-        }
-    }
-
-    /// Whether the time of the command that waits is up; then it has been answered.
-    fn deadline_passed(&mut self, cx: &mut Context<'_>, until: Option<UnixMillis>) -> bool {
-        let Some(until) = until else { return false };
-        let environment = &self.server.environment;
-        if self.deadline.as_ref().is_none_or(|(at, _)| *at != until) {
-            self.deadline = Some((until, environment.sleep_until(micros(until))));
-        }
-        let passed = self.deadline.as_mut().is_some_and(|(_, sleep)| sleep.as_mut().poll(cx).is_ready());
-        if passed {
-            self.deadline = None;
-            self.server.shared.borrow_mut().resume(self.id, environment.now());
-        }
-        passed
-    }
-}
-
-struct State {
-    killed: bool,
-    closing: bool,
-    blocked: bool,
-    until: Option<UnixMillis>,
 }
 
 impl Shared {

@@ -1,8 +1,10 @@
 //! What a server tells about its commands, its clients and itself, as valkey 8.0.1 and redis 7.0.15 tell it.
 
 mod common;
+mod support;
 
 use common::{Server, show};
+use support::{real::Real, server::Server as _};
 use valkey_sim::{
     engine::{Dialect, Reply},
     lua::Interpreter,
@@ -114,5 +116,65 @@ fn every_container_has_help_and_refuses_unknown_subcommands_when_they_are_queued
             assert_eq!(run(&mut server, &format!("{container} nosuch")), error);
             assert!(run(&mut server, "exec").starts_with("-EXECABORT"));
         }
+    }
+}
+
+/// The names of the fields of `INFO everything`, section by section; not of those that list what happened.
+fn info_fields(text: &str) -> Vec<String> {
+    let lists = ["cmdstat_", "errorstat_", "latency_percentiles_", "db", "listener"];
+    let lines = text.lines().filter(|line| !lists.iter().any(|list| line.starts_with(list)));
+    lines.map(|line| line.split(':').next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn info_has_the_fields_of_a_real_server() {
+    for dialect in [Dialect::Valkey8, Dialect::Redis7] {
+        let Some(mut real) = Real::start(dialect, "the fields of INFO") else { continue };
+        for sections in [&["INFO"][..], &["INFO", "everything"], &["INFO", "CPU", "nosuch", "modules"]] {
+            let Reply::Bulk(theirs) = real.send(sections) else { panic!("INFO is text") };
+            let args: Vec<&[u8]> = sections.iter().map(|arg| arg.as_bytes()).collect();
+            let Reply::Verbatim(_, ours) = Server::new(dialect, Interpreter::default()).run(&args) else {
+                panic!("INFO is text")
+            };
+            let [ours, theirs] = [ours, theirs].map(|text| info_fields(&String::from_utf8_lossy(&text)));
+            assert_eq!(ours, theirs, "{sections:?} as {dialect}");
+        }
+    }
+}
+
+#[test]
+fn info_counts_calls_failures_and_errors() {
+    for mut server in servers() {
+        for line in [
+            "set k v",
+            "get",
+            "lpush k x",
+            "client nosuch",
+            "nosuch",
+            "config get port",
+            "multi",
+            "get",
+            "exec",
+        ] {
+            run(&mut server, line);
+        }
+        server.run(&[b"EVAL", b"redis.pcall('lpush', 'k', 'x') return redis.call('lpush', 'k', 'x')", b"0"]);
+        let info = run(&mut server, "info commandstats errorstats stats");
+        for line in [
+            "cmdstat_set:calls=1,usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=0",
+            "cmdstat_get:calls=0,usec=0,usec_per_call=0.00,rejected_calls=2,failed_calls=0",
+            "cmdstat_lpush:calls=3,usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=3",
+            "cmdstat_config|get:calls=1,usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=0",
+            "cmdstat_eval:calls=1,usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=1",
+            "errorstat_ERR:count=4",
+            "errorstat_EXECABORT:count=1",
+            "errorstat_WRONGTYPE:count=2",
+            "total_error_replies:7",
+        ] {
+            assert!(info.lines().any(|found| found == line), "{line} in {info}");
+        }
+        run(&mut server, "config resetstat");
+        let info = run(&mut server, "info errorstats stats");
+        assert!(!info.contains("errorstat_") && info.contains("total_error_replies:0"), "{info}");
     }
 }

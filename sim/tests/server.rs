@@ -289,6 +289,25 @@ fn client_kill_ends_another_connection() {
     assert!(victim.is_closed());
 }
 
+#[test]
+fn a_pause_holds_commands_until_its_time_or_until_it_is_lifted() {
+    let mut world = World::new();
+    let (mut client, mut other) = (world.connect(), world.connect());
+    assert_eq!(world.exchange(&mut other, b"CLIENT PAUSE 50\r\n"), [Reply::OK]);
+    assert_eq!(world.exchange(&mut client, b"PING\r\nECHO \"a b\"\r\n"), []);
+    world.advance_ms(49);
+    assert_eq!(client.replies(), []);
+    world.advance_ms(1);
+    assert_eq!(client.replies(), [status("PONG"), Reply::bulk("a b")]);
+
+    world.exchange(&mut other, b"CLIENT PAUSE 5000 WRITE\r\n");
+    let sent = b"GET k\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\nGET k\r\n";
+    assert_eq!(world.exchange(&mut client, sent), [Reply::Null]);
+    assert_eq!(world.exchange(&mut other, b"GET k\r\nCLIENT UNPAUSE\r\n"), [Reply::Null, Reply::OK]);
+    world.settle();
+    assert_eq!(client.replies(), [Reply::OK, Reply::bulk("v")]);
+}
+
 /// The fields of the lines of `CLIENT LIST`, client by client.
 fn listed(reply: &[Reply]) -> Vec<Vec<String>> {
     let [Reply::Bulk(list)] = reply else { panic!("one list: {reply:?}") };
@@ -393,6 +412,59 @@ fn a_monitor_sees_what_all_others_do() {
         assert_eq!(*line, format!("Status({expected:?})"));
     }
     assert_eq!(seen.len(), 8);
+}
+
+#[test]
+fn a_listener_that_does_not_read_is_dropped_at_its_limit() {
+    let mut world = World::new();
+    let (mut listener, mut speaker) = (world.connect(), world.connect());
+    world.exchange(&mut listener, b"SUBSCRIBE news\r\n");
+    world.exchange(&mut speaker, b"CONFIG SET client-output-buffer-limit \"pubsub 3mb 2mb 10\"\r\n");
+    let message = [b"PUBLISH news ", &vec![b'x'; 60_000][..], b"\r\n"].concat();
+    // The pipe to the listener takes a megabyte, and the server keeps the rest.
+    let mut publish = |world: &mut World, times| {
+        let mut heard = Vec::new();
+        for _ in 0..times {
+            heard = world.exchange(&mut speaker, &message);
+        }
+        heard
+    };
+    assert_eq!(publish(&mut world, 60), [Reply::Int(1)], "under the hard limit");
+    world.advance_ms(10_999);
+    assert_eq!(publish(&mut world, 1), [Reply::Int(1)], "not long enough over the soft limit");
+    world.advance_ms(1);
+    publish(&mut world, 1);
+    assert_eq!(publish(&mut world, 1), [Reply::Int(0)], "too long over the soft limit");
+
+    let mut listener = world.connect();
+    world.exchange(&mut listener, b"SUBSCRIBE news\r\n");
+    publish(&mut world, 80);
+    assert_eq!(publish(&mut world, 1), [Reply::Int(0)], "over the hard limit");
+}
+
+#[test]
+fn an_argument_is_as_long_as_the_server_allows() {
+    let mut world = World::new();
+    let (mut client, mut other) = (world.connect(), world.connect());
+    assert_eq!(world.exchange(&mut client, b"CONFIG SET proto-max-bulk-len 1mb\r\n"), [Reply::OK]);
+    let error = String::from("ERR Protocol error: invalid bulk length");
+    assert_eq!(world.exchange(&mut client, b"*1\r\n$1048576\r\n"), []);
+    assert_eq!(world.exchange(&mut other, b"*1\r\n$1048577\r\n"), [Reply::Error(error.into())]);
+    assert!(other.is_closed());
+    assert!(!client.is_closed());
+}
+
+#[test]
+fn a_request_that_fills_the_query_buffer_ends_the_connection_unanswered() {
+    let mut world = World::new();
+    let mut client = world.connect();
+    world.exchange(&mut client, b"CONFIG SET client-query-buffer-limit 1mb\r\n");
+    assert_eq!(world.exchange(&mut client, b"*9\r\n$2000000\r\n"), []);
+    let half = vec![b'x'; 600_000];
+    assert_eq!(world.exchange(&mut client, &half), []);
+    assert!(!client.is_closed());
+    assert_eq!(world.exchange(&mut client, &half), []);
+    assert!(client.is_closed());
 }
 
 #[test]

@@ -266,6 +266,22 @@ fn sigterm_and_ctrl_c_end_it_with_code_0() {
 }
 
 #[test]
+fn sigterm_lets_clients_have_the_replies_that_are_on_their_way() {
+    let mut program = Program::manual();
+    let (mut client, mut other) = (program.connect(), program.connect());
+    assert_eq!(client.ask("SETRANGE k 7999999 x"), Reply::Int(8_000_000));
+    client.send(b"GET k\r\n");
+    // Once it is counted, it is executed, and more than the sockets hold is on its way.
+    while !format!("{:?}", other.ask("INFO commandstats")).contains("cmdstat_get") {}
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| client.reply());
+        assert_eq!(program.end("TERM"), Some(0));
+        assert!(matches!(reader.join(), Ok(Reply::Bulk(value)) if value.len() == 8_000_000));
+    });
+    assert!(client.is_closed());
+}
+
+#[test]
 fn a_port_in_use_is_an_error_that_names_it() {
     let program = Program::manual();
     let port = program.address().port().to_string();
@@ -313,4 +329,20 @@ mod redis_cli {
         );
         assert!(says(&["SIM", "HELP"]).starts_with("SIM <subcommand> [<arg> [value] [opt] ...]."));
     }
+}
+
+#[test]
+fn the_client_beyond_the_most_is_told_so_and_sent_away() {
+    let program = Program::manual();
+    let mut client = program.connect();
+    assert_eq!(client.ask("CONFIG SET maxclients 2"), Reply::OK);
+    let mut second = program.connect();
+    assert_eq!(second.ask("PING"), Reply::Status("PONG".into()));
+    let mut third = program.connect();
+    assert_eq!(third.reply(), error("ERR max number of clients reached"));
+    let Reply::Bulk(info) = client.ask("INFO stats") else { panic!("INFO is text") };
+    assert!(String::from_utf8_lossy(&info).contains("rejected_connections:1"));
+    // A place becomes free when a client goes.
+    assert_eq!(client.ask("CLIENT KILL TYPE normal"), Reply::Int(1));
+    assert_eq!(program.connect().ask("PING"), Reply::Status("PONG".into()));
 }

@@ -8,7 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::{Dialect, Engine, ErrorReply, Protocol, Reply, Session, UnixMicros};
+use super::{
+    Dialect, Engine, ErrorReply, Protocol, Reply, Session, UnixMicros, config::OutputLimit, pause::Pause,
+};
+use crate::resp::RequestLimits;
 
 /// The connected clients.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +23,8 @@ pub struct Clients {
     pub blocked: BTreeSet<u64>,
     /// Those who see what the others do.
     pub monitors: BTreeSet<u64>,
+    /// What was asked for with `CLIENT PAUSE`.
+    pub pause: Option<Pause>,
     orders: Vec<Order>,
 }
 
@@ -28,6 +33,8 @@ pub struct Clients {
 pub enum Order {
     /// Close it without another word.
     Close(u64),
+    /// Let all go on that have to wait: the pause is over.
+    Continue,
     /// End the command that it waits in with this reply.
     Unblock(u64, Reply),
 }
@@ -122,9 +129,26 @@ impl Engine {
         }
     }
 
-    /// Whether one more client may connect: `maxclients`.
-    pub fn has_room(&self) -> bool {
-        self.clients.count() < self.config.number("maxclients")
+    /// How much a client may send.
+    pub fn request_limits(&self) -> RequestLimits {
+        RequestLimits { bulk: self.config.longest_bulk, request: self.config.largest_request }
+    }
+
+    /// How much may wait to be sent to a client.
+    pub fn output_limit(&self, session: &Session) -> OutputLimit {
+        let [normal, replica, pubsub] = self.config.output_limits;
+        match ClientType::of(session) {
+            ClientType::Normal | ClientType::Primary => normal,
+            ClientType::Replica => replica,
+            ClientType::PubSub => pubsub,
+        }
+    }
+
+    /// Whether one more client may connect; if not, it is counted as turned away: `maxclients`.
+    pub fn admits_client(&mut self) -> bool {
+        let admits = self.clients.count() < self.config.number("maxclients");
+        self.stats.rejected_connections += u64::from(!admits);
+        admits
     }
 
     /// What the commands since the last call have the host do to other connections.

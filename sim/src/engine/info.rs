@@ -1,19 +1,33 @@
-//! `INFO`: what a server tells about itself, as far as a simulated one has it to tell.
+//! `INFO`: what a server tells about itself.
+//!
+//! The fields are those of a real server of the dialect, in its order, and the files beside this one hold them with
+//! the values that a simulated server cannot know better: it takes no processor time, forks nothing and has no
+//! replicas. The values that it does know are filled in here.
 
 use super::{Dialect, Engine, Keyspace, UnixMicros, pubsub::Kind};
 
-/// The sections in the order in which a server lists them, and whether they are shown unasked.
-const SECTIONS: &[(&str, bool)] = &[
-    ("Server", true),
-    ("Clients", true),
-    ("Memory", true),
-    ("Persistence", true),
-    ("Stats", true),
-    ("Replication", true),
-    ("Commandstats", false),
-    ("Cluster", true),
-    ("Keyspace", true),
+/// The sections in the order in which a server lists them, and when they are shown: unasked, with `all`, or by name.
+const SECTIONS: &[(&str, Shown)] = &[
+    ("Server", Shown::Always),
+    ("Clients", Shown::Always),
+    ("Memory", Shown::Always),
+    ("Persistence", Shown::Always),
+    ("Stats", Shown::Always),
+    ("Replication", Shown::Always),
+    ("CPU", Shown::Always),
+    ("Modules", Shown::Always),
+    ("Commandstats", Shown::WithAll),
+    ("Errorstats", Shown::Always),
+    ("Latencystats", Shown::WithAll),
+    ("Cluster", Shown::Always),
+    ("Keyspace", Shown::Always),
 ];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Always,
+    WithAll,
+}
 
 /// The sections asked for; without a name, the usual ones.
 pub fn text(engine: &Engine, names: &[&[u8]], now: UnixMicros) -> String {
@@ -21,8 +35,8 @@ pub fn text(engine: &Engine, names: &[&[u8]], now: UnixMicros) -> String {
     let usual = names.is_empty() || asked("default");
     let all = asked("all") || asked("everything");
     let mut text = String::new();
-    for (section, by_default) in SECTIONS {
-        if all || (usual && *by_default) || asked(section) {
+    for (section, shown) in SECTIONS {
+        if all || (usual && *shown == Shown::Always) || asked(section) {
             if !text.is_empty() {
                 text.push_str("\r\n");
             }
@@ -39,85 +53,110 @@ type Fields = Vec<(String, String)>;
 
 fn fields(engine: &Engine, section: &str, now: UnixMicros) -> Fields {
     match section {
-        "Server" => server(engine, now),
-        "Clients" => list(&[
-            ("connected_clients", engine.clients.count() as u64),
-            ("maxclients", engine.config.number("maxclients") as u64),
-            ("blocked_clients", engine.clients.blocked.len() as u64),
-        ]),
-        "Memory" => memory(engine),
-        "Persistence" => list(&[("loading", 0), ("aof_enabled", 0)]),
-        "Stats" => stats(engine),
-        "Replication" => vec![pair("role", "master"), pair("connected_slaves", "0")],
         "Commandstats" => commandstats(engine),
-        "Cluster" => list(&[("cluster_enabled", 0)]),
-        _ => keyspace(engine),
+        "Errorstats" => {
+            let line = |(code, count)| (format!("errorstat_{code}"), format!("count={count}"));
+            engine.stats.errors().map(line).collect()
+        }
+        // How long commands took is not the simulated server's to say.
+        "Latencystats" => Vec::new(),
+        "Keyspace" => keyspace(engine),
+        _ => {
+            let fill_in = |(name, value): (&'static str, &'static str)| {
+                let known = known(engine, name, now);
+                (name.to_owned(), known.unwrap_or_else(|| value.to_owned()))
+            };
+            recorded(engine.dialect(), section).map(fill_in).collect()
+        }
     }
 }
 
-fn pair(name: impl Into<String>, value: impl Into<String>) -> (String, String) {
-    (name.into(), value.into())
-}
-
-fn list(numbers: &[(&str, u64)]) -> Fields {
-    numbers.iter().map(|(name, value)| pair(*name, value.to_string())).collect()
-}
-
-fn server(engine: &Engine, now: UnixMicros) -> Fields {
-    let mut fields = match engine.dialect() {
-        Dialect::Valkey8 => vec![
-            pair("redis_version", "7.2.4"),
-            pair("server_name", "valkey"),
-            pair("valkey_version", "8.0.1"),
-            pair("server_mode", "standalone"),
-        ],
-        Dialect::Redis7 => vec![pair("redis_version", "7.0.15")],
+/// The fields of a section of a real server.
+fn recorded(dialect: Dialect, section: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let text = match dialect {
+        Dialect::Valkey8 => include_str!("info/valkey-8.txt"),
+        Dialect::Redis7 => include_str!("info/redis-7.txt"),
     };
-    let up_seconds = now.0.saturating_sub(engine.stats.since.unwrap_or(now).0) / 1_000_000;
-    fields.extend([pair("redis_mode", "standalone"), pair("arch_bits", "64")]);
-    fields.extend([pair("process_id", "1"), pair("tcp_port", engine.config.get("port"))]);
-    fields.extend(list(&[
-        ("server_time_usec", now.0),
-        ("uptime_in_seconds", up_seconds),
-        ("uptime_in_days", up_seconds / 86_400),
-        ("hz", 10),
-    ]));
-    fields
+    let title = format!("# {section}");
+    let lines = text.lines().skip_while(move |line| *line != title).skip(1);
+    lines.map_while(|line| line.split_once(':'))
 }
 
-fn memory(engine: &Engine) -> Fields {
-    let setting = |name| pair(name, engine.config.get(name));
-    let used = engine.used_memory() as u64;
-    let mut fields = list(&[("used_memory", used), ("used_memory_rss", used), ("used_memory_peak", used)]);
-    fields.push(setting("maxmemory"));
-    fields.push(pair("maxmemory_policy", engine.config.get("maxmemory-policy")));
-    fields
+/// The value of a field, if the simulated server knows one.
+fn known(engine: &Engine, field: &str, now: UnixMicros) -> Option<String> {
+    let clients = &engine.clients;
+    let now_seconds = now.0 / 1_000_000;
+    let up_seconds = now_seconds.saturating_sub(engine.stats.since.unwrap_or(now).0 / 1_000_000);
+    let listeners = |kind| engine.pubsub.listeners(kind).len() as u64;
+    let setting = |name| engine.config.number(name) as u64;
+    let value = match field {
+        "tcp_port" => setting("port"),
+        "server_time_usec" => now.0,
+        "uptime_in_seconds" => up_seconds,
+        "uptime_in_days" => up_seconds / 86_400,
+        "hz" | "configured_hz" => setting("hz"),
+        // Seconds in 24 bits.
+        "lru_clock" => now_seconds & 0x00ff_ffff,
+        "run_id" | "master_replid" => return Some(format!("{:040x}", engine.seed)),
+        "connected_clients" => clients.count() as u64,
+        "maxclients" => setting("maxclients"),
+        "blocked_clients" => clients.blocked.len() as u64,
+        "pubsub_clients" => engine.pubsub.clients() as u64,
+        "watching_clients" => engine.watches.clients() as u64,
+        "total_watched_keys" => engine.watches.keys() as u64,
+        "used_memory" | "used_memory_rss" | "used_memory_peak" => engine.used_memory() as u64,
+        "used_memory_human" | "used_memory_rss_human" | "used_memory_peak_human" => {
+            return Some(human(engine.used_memory() as u64));
+        }
+        "used_memory_dataset" => engine.used_memory().saturating_sub(super::memory::EMPTY_SERVER) as u64,
+        "used_memory_startup" | "used_memory_overhead" => super::memory::EMPTY_SERVER as u64,
+        "number_of_cached_scripts" => engine.functions.scripts.len() as u64,
+        "number_of_functions" => engine.functions.function_count() as u64,
+        "number_of_libraries" => engine.functions.libraries().len() as u64,
+        "maxmemory" => engine.config.max_memory,
+        "maxmemory_human" => return Some(human(engine.config.max_memory)),
+        "maxmemory_policy" => return Some(engine.config.get("maxmemory-policy").to_owned()),
+        "rdb_last_save_time" => engine.stats.since.unwrap_or(now).0 / 1_000_000,
+        "aof_enabled" => u64::from(engine.config.get("appendonly") == "yes"),
+        "total_connections_received" => engine.stats.connections,
+        "rejected_connections" => engine.stats.rejected_connections,
+        "total_commands_processed" => engine.stats.commands().map(|(_, calls)| calls.calls).sum(),
+        "expired_keys" => engine.stats.expired_keys,
+        "pubsub_channels" => listeners(Kind::Channel),
+        "pubsub_patterns" => listeners(Kind::Pattern),
+        "pubsubshard_channels" => listeners(Kind::Shard),
+        "total_error_replies" => engine.stats.errors().map(|(_, count)| count).sum(),
+        "repl_backlog_size" => setting("repl-backlog-size"),
+        _ => return None,
+    };
+    Some(value.to_string())
 }
 
-fn stats(engine: &Engine) -> Fields {
-    list(&[
-        ("total_connections_received", engine.stats.connections),
-        ("total_commands_processed", engine.stats.calls().map(|(_, calls)| calls).sum()),
-        ("expired_keys", engine.stats.expired_keys),
-        ("evicted_keys", 0),
-        ("pubsub_channels", engine.pubsub.listeners(Kind::Channel).len() as u64),
-        ("pubsub_patterns", engine.pubsub.listeners(Kind::Pattern).len() as u64),
-    ])
+/// Bytes as a person reads them: `1.04M`.
+fn human(bytes: u64) -> String {
+    const UNITS: [(u64, char); 4] = [(1 << 40, 'T'), (1 << 30, 'G'), (1 << 20, 'M'), (1 << 10, 'K')];
+    match UNITS.iter().find(|(size, _)| bytes >= *size) {
+        Some((size, unit)) => format!("{:.2}{unit}", bytes as f64 / *size as f64),
+        None => format!("{bytes}B"),
+    }
 }
 
 /// Calls only: how long they took is not the simulated server's to say.
 fn commandstats(engine: &Engine) -> Fields {
-    let line = |(name, calls): (&str, u64)| {
-        let name = format!("cmdstat_{}", name.to_ascii_lowercase());
-        (name, format!("calls={calls},usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=0"))
-    };
-    engine.stats.calls().map(line).collect()
+    let commands = engine.stats.commands().map(|(name, calls)| {
+        let counts = format!(
+            "calls={},usec=0,usec_per_call=0.00,rejected_calls={},failed_calls={}",
+            calls.calls, calls.rejected, calls.failed
+        );
+        (format!("cmdstat_{}", name.to_ascii_lowercase()), counts)
+    });
+    commands.collect()
 }
 
 fn keyspace(engine: &Engine) -> Fields {
     let line = |(number, db): (u8, &Keyspace)| {
         let expires = db.iter().filter(|(_, entry)| entry.expires_at.is_some()).count();
-        pair(format!("db{number}"), format!("keys={},expires={expires},avg_ttl=0", db.len()))
+        (format!("db{number}"), format!("keys={},expires={expires},avg_ttl=0", db.len()))
     };
     engine.databases().filter(|(_, db)| !db.is_empty()).map(line).collect()
 }

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// What a server without keys uses.
-const EMPTY_SERVER: usize = 1_000_000;
+pub const EMPTY_SERVER: usize = 1_000_000;
 /// What a key costs beside its name and value: its place in the table, the header of its value.
 const PER_KEY: usize = 72;
 /// What an element of a collection costs beside its bytes.

@@ -22,7 +22,7 @@
 mod blocking;
 pub mod clients;
 pub mod commands;
-mod config;
+pub mod config;
 mod databases;
 mod dialect;
 mod digest;
@@ -35,6 +35,7 @@ mod keyspace;
 mod memory;
 mod monitor;
 pub mod number;
+mod pause;
 mod pubsub;
 mod reply;
 mod script_cache;
@@ -103,7 +104,7 @@ impl Engine {
             random: Random::new(0),
             clients: Clients::default(),
             pubsub: PubSub::default(),
-            config: Config::default(),
+            config: Config::new(dialect),
             stats: Stats::default(),
             effect_log: None,
             watches: Watches::default(),
@@ -168,24 +169,29 @@ impl Engine {
         now: UnixMicros,
         effects: &mut Effects,
     ) -> Reply {
-        let resolved = resolve(self.dialect, args).map_err(|unresolved| unresolved.to_client(args));
-        match resolved.and_then(|command| self.admit(command, session, args).map(|()| command)) {
-            Ok(command) if session.transaction.is_some() && transactions::is_queued(command) => {
-                session.note(command, now);
-                session.queue(args)
+        let command = match resolve(self.dialect, args) {
+            Ok(command) => command,
+            Err(unresolved) => {
+                return self.refuse(session, unresolved.command(), args, unresolved.to_client(args));
             }
-            Ok(command) => {
-                self.stats.count(command, now);
-                self.show(command, session, args, now, false);
-                session.note(command, now);
-                let first = effects.len();
-                let reply = self.run(command, session, args, now, effects);
-                self.log_effects(effects, first);
-                session.commands += 1;
-                reply
-            }
-            Err(error) => self.refuse(session, args, error),
+        };
+        if let Err(error) = self.admit(command, session, args) {
+            return self.refuse(session, Some(command), args, error);
         }
+        session.note(command, now);
+        if session.transaction.is_some() && transactions::is_queued(command) {
+            return session.queue(args);
+        }
+        self.stats.count(command, now);
+        self.show(command, session, args, now, false);
+        let first = effects.len();
+        let reply = self.run(command, session, args, now, effects);
+        self.log_effects(effects, first);
+        session.commands += 1;
+        if let Reply::Error(error) = &reply {
+            self.stats.count_failure(command, error);
+        }
+        reply
     }
 
     /// What stands in the way of a command before it is looked at closely.
@@ -400,6 +406,10 @@ impl<'a> Context<'a> {
             effects: self.effects,
             script: Some(rules),
         };
-        (command.run)(&mut context)
+        let result = (command.run)(&mut context);
+        if result.is_err() {
+            self.engine.stats.count_failure_within(command);
+        }
+        result
     }
 }

@@ -77,6 +77,13 @@ impl PubSub {
         self.outbox.len() - before
     }
 
+    /// How many connections listen to anything.
+    pub fn clients(&self) -> usize {
+        let kinds = [Kind::Channel, Kind::Pattern, Kind::Shard];
+        let listeners = kinds.into_iter().flat_map(|kind| self.listeners(kind).values().flatten());
+        listeners.collect::<BTreeSet<_>>().len()
+    }
+
     /// Sends something to one connection.
     pub fn send(&mut self, id: u64, reply: Reply) {
         self.outbox.push((id, reply));

@@ -36,7 +36,14 @@ impl Session {
 
 impl Engine {
     /// Answers a command that cannot be executed, or queued: it makes a transaction void, and `EXEC` itself ends it.
-    pub(super) fn refuse(&mut self, session: &mut Session, args: &[&[u8]], error: ErrorReply) -> Reply {
+    pub(super) fn refuse(
+        &mut self,
+        session: &mut Session,
+        command: Option<&Command>,
+        args: &[&[u8]],
+        error: ErrorReply,
+    ) -> Reply {
+        self.stats.count_rejection(command, &error);
         if args.first().is_some_and(|name| name.eq_ignore_ascii_case(b"EXEC")) {
             session.transaction = None;
             self.watches.forget(session.id);
@@ -65,7 +72,11 @@ impl Context<'_> {
             effects: self.effects,
             script: None,
         };
-        match (command.run)(&mut cx).into() {
+        let reply = (command.run)(&mut cx).into();
+        if let Reply::Error(error) = &reply {
+            self.engine.stats.count_failure(command, error);
+        }
+        match reply {
             // Those who subscribe are answered by what would otherwise follow the reply.
             Reply::Nothing => replies.extend(self.session.pushes.drain(..)),
             reply => replies.push(reply),

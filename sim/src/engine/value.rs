@@ -49,6 +49,10 @@ pub struct Compact {
     pub hash_entries: usize,
     /// `hash-max-listpack-value`.
     pub hash_bytes: usize,
+    /// `list-max-listpack-size`: entries, or, negative, a size of the table in [`Compact::holds_list`].
+    pub list_size: i64,
+    /// `set-max-intset-entries`. A set has left its intset behind at 512 members, even if this is more.
+    pub intset_entries: usize,
     /// `set-max-listpack-entries`.
     pub set_entries: usize,
     /// `set-max-listpack-value`.
@@ -64,6 +68,8 @@ impl Default for Compact {
         Self {
             hash_entries: ORDERED_HASH_ENTRIES,
             hash_bytes: 64,
+            list_size: -2,
+            intset_entries: set::INTSET_ENTRIES,
             set_entries: 128,
             set_bytes: 64,
             zset_entries: 128,
@@ -72,8 +78,6 @@ impl Default for Compact {
     }
 }
 
-/// `list-max-listpack-size -2`, in bytes.
-const LIST_BYTES: usize = 8 * 1024;
 /// The longest string that is allocated together with its header.
 const EMBEDDED_BYTES: usize = 44;
 
@@ -101,8 +105,8 @@ impl Value {
             Value::String(text) if number::read_i64(text).is_some() => "int",
             Value::String(text) => choose(text.len() <= EMBEDDED_BYTES, "embstr", "raw"),
             Value::Hash(hash) => choose(limits.holds_hash(hash), "listpack", "hashtable"),
-            Value::List(list) => choose(is_compact_list(list, dialect), "listpack", "quicklist"),
-            Value::Set(set) if set.is_intset() => "intset",
+            Value::List(list) => choose(limits.holds_list(list, dialect), "listpack", "quicklist"),
+            Value::Set(set) if limits.holds_intset(set) => "intset",
             Value::Set(set) => choose(limits.holds_set(set, dialect), "listpack", "hashtable"),
             Value::SortedSet(zset) => choose(limits.holds_zset(zset), "listpack", "skiplist"),
             Value::Stream(_) => "stream",
@@ -118,9 +122,28 @@ impl Compact {
             && hash.iter().all(|(field, value)| is_short(field) && is_short(value))
     }
 
+    /// Whether a server keeps this list as one listpack. Redis 7.0 calls every list a quicklist.
+    pub fn holds_list(&self, list: &List, dialect: Dialect) -> bool {
+        let bytes = |kilobytes: usize| list.iter().map(Bytes::len).sum::<usize>() <= kilobytes * 1024;
+        dialect == Dialect::Valkey8
+            && match self.list_size {
+                -1 => bytes(4),
+                // Less than −5 is −5.
+                ..=-5 => bytes(64),
+                -4 => bytes(32),
+                -3 => bytes(16),
+                -2 => bytes(8),
+                most => list.len() <= most.max(1) as usize,
+            }
+    }
+
+    fn holds_intset(&self, set: &Set) -> bool {
+        set.is_intset() && set.len() <= self.intset_entries
+    }
+
     /// Whether a server keeps this set as an intset or a listpack. Redis 7.0 knows no listpack of a set.
     pub fn holds_set(&self, set: &Set, dialect: Dialect) -> bool {
-        set.is_intset()
+        self.holds_intset(set)
             || dialect == Dialect::Valkey8
                 && set.len() <= self.set_entries
                 && set.iter().all(|member| member.len() <= self.set_bytes)
@@ -130,9 +153,4 @@ impl Compact {
     pub fn holds_zset(&self, zset: &SortedSet) -> bool {
         zset.len() <= self.zset_entries && zset.iter().all(|(member, _)| member.len() <= self.zset_bytes)
     }
-}
-
-/// Whether a server keeps this list as one listpack. Redis 7.0 calls every list a quicklist.
-fn is_compact_list(list: &List, dialect: Dialect) -> bool {
-    dialect == Dialect::Valkey8 && list.iter().map(Bytes::len).sum::<usize>() <= LIST_BYTES
 }

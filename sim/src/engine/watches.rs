@@ -100,6 +100,16 @@ fn written_keys<'a>(name: &[u8], args: &[&'a [u8]]) -> Vec<&'a [u8]> {
 }
 
 impl Watches {
+    /// How many keys are watched.
+    pub fn keys(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// How many connections watch a key.
+    pub fn clients(&self) -> usize {
+        self.keys.values().flat_map(BTreeMap::keys).collect::<BTreeSet<_>>().len()
+    }
+
     /// How many keys a connection watches.
     pub fn count(&self, id: u64) -> usize {
         self.keys.values().filter(|watchers| watchers.contains_key(&id)).count()

@@ -9,10 +9,21 @@ use crate::engine::ErrorReply;
 
 /// How long an inline command, or the line that carries a length, may be.
 const MAX_LINE: usize = 64 * 1024;
-/// How long one argument may be: `proto-max-bulk-len`.
-const MAX_BULK: i64 = 512 * 1024 * 1024;
-/// How much one request may hold in all: `client-query-buffer-limit`.
-const MAX_REQUEST: usize = 1024 * 1024 * 1024;
+
+/// How much a server takes from a client, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// One argument: `proto-max-bulk-len`.
+    pub bulk: usize,
+    /// One request in all: `client-query-buffer-limit`.
+    pub request: usize,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self { bulk: 512 * 1024 * 1024, request: 1024 * 1024 * 1024 }
+    }
+}
 
 /// What is wrong with a client's bytes. The connection is closed after telling it so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +32,7 @@ pub enum ProtocolError {
     #[error("{0}")]
     Malformed(ErrorReply),
     /// The request is larger than a server buffers; the client is told nothing.
-    #[error("the request is larger than {MAX_REQUEST} bytes")]
+    #[error("the request is larger than client-query-buffer-limit")]
     TooLarge,
 }
 
@@ -44,6 +55,7 @@ impl From<&'static str> for ProtocolError {
 #[derive(Debug, Default)]
 pub struct RequestDecoder {
     buffer: BytesMut,
+    limits: RequestLimits,
     /// Where the arguments of the request at the head of `buffer` are, as far as they have been seen.
     args: Vec<Range<usize>>,
     /// The words of an inline command, end to end: what quotes and escapes leave is not in `buffer`.
@@ -59,6 +71,11 @@ pub struct RequestDecoder {
 }
 
 impl RequestDecoder {
+    /// Changes what is taken from here on.
+    pub fn limit(&mut self, limits: RequestLimits) {
+        self.limits = limits;
+    }
+
     /// Where to append what arrives.
     pub fn buffer(&mut self) -> &mut BytesMut {
         &mut self.buffer
@@ -74,7 +91,8 @@ impl RequestDecoder {
             let inline = self.missing == 0 && self.buffer.first().is_some_and(|byte| *byte != b'*');
             let complete = if inline { self.read_inline()? } else { self.read_array()? };
             if !complete {
-                return if self.buffer.len() > MAX_REQUEST { Err(ProtocolError::TooLarge) } else { Ok(None) };
+                let too_large = self.buffer.len() > self.limits.request;
+                return if too_large { Err(ProtocolError::TooLarge) } else { Ok(None) };
             }
             if self.args.is_empty() {
                 self.start_over();
@@ -84,6 +102,16 @@ impl RequestDecoder {
             let source = if inline { &self.words[..] } else { &self.buffer[..] };
             return Ok(Some(self.args.iter().map(|range| &source[range.clone()]).collect()));
         }
+    }
+
+    /// Has the request that was handed out come again.
+    pub fn hold(&mut self) {
+        self.words.clear();
+        self.args.clear();
+        self.at = 0;
+        self.missing = 0;
+        self.bulk_len = None;
+        self.done = false;
     }
 
     /// Forgets the request at the head.
@@ -133,10 +161,11 @@ impl RequestDecoder {
             return Err(ProtocolError::Malformed(text.into()));
         };
         let len = parse_len(digits)
-            .filter(|len| (0..=MAX_BULK).contains(len))
+            .and_then(|len| usize::try_from(len).ok())
+            .filter(|len| *len <= self.limits.bulk)
             .ok_or("ERR Protocol error: invalid bulk length")?;
         self.at = next;
-        self.bulk_len = Some(len as usize);
+        self.bulk_len = Some(len);
         Ok(self.bulk_len)
     }
 

@@ -12,7 +12,7 @@ use real_tokio::{
     net::{TcpListener, TcpStream},
     signal::unix::{SignalKind, signal},
     task::spawn_local,
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tokio::io::AsyncWriteExt;
 
@@ -20,13 +20,15 @@ pub use clock::{HostClock, MANUAL_START};
 
 use crate::server::Server;
 
+/// How long clients have to take their last replies when the server ends.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 /// How long to wait when a connection cannot be accepted: for want of file descriptors, mostly.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// Serves whoever connects, until `stop` is ready, and returns what that gives. The connections end with the
-/// [`LocalSet`](real_tokio::task::LocalSet). A connection that breaks concerns its client only.
+/// Serves whoever connects, until `stop` is ready; then the connections end when their replies are out, and it returns
+/// what `stop` gave. A connection that breaks concerns its client only.
 pub async fn serve<T>(server: Server, listener: TcpListener, stop: impl Future<Output = T>) -> T {
-    let housekeeper = server.clone();
+    let (housekeeper, closing) = (server.clone(), server.clone());
     let housekeeping = spawn_local(async move { housekeeper.housekeeping().await });
     let mut accepting = pin!(accept_all(server, listener));
     let mut stop = pin!(stop);
@@ -38,6 +40,8 @@ pub async fn serve<T>(server: Server, listener: TcpListener, stop: impl Future<O
     })
     .await;
     housekeeping.abort();
+    // A client that does not read does not keep the process.
+    let _ = timeout(CLOSE_WITHIN, closing.close()).await;
     stopped
 }
 
@@ -56,7 +60,7 @@ async fn accept_all(server: Server, listener: TcpListener) -> Never {
 
 /// Serves one client. How it ends is that client's concern, and the client sees it.
 async fn attend(server: Server, mut stream: TcpStream, from: SocketAddr) {
-    if !server.has_room() {
+    if !server.admits() {
         let _ = stream.write_all(b"-ERR max number of clients reached\r\n").await;
         return;
     }

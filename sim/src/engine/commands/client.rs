@@ -5,8 +5,10 @@ use bytes::Bytes;
 use super::{Command, Flags, parse::is, reference};
 use crate::engine::{
     CommandResult, Context, Dialect, ErrorReply, NOT_AN_INTEGER, Reply, ReplyMode, SYNTAX, Session,
+    UnixMillis,
     clients::{ClientType, Order},
     number::parse_i64,
+    pause::Pause,
 };
 
 const OWN: Flags = Flags::NOSCRIPT;
@@ -26,12 +28,14 @@ pub const CLIENT: &[Command] = &[
     Command::new("CLIENT|LIST", -2, OTHERS, list),
     Command::new("CLIENT|NO-EVICT", 3, OTHERS, no_evict),
     Command::new("CLIENT|NO-TOUCH", 3, VALKEY, no_touch),
+    Command::new("CLIENT|PAUSE", -3, OTHERS, pause),
     Command::new("CLIENT|REPLY", 3, OWN, reply),
     Command::new("CLIENT|SETINFO", 4, VALKEY, setinfo),
     Command::new("CLIENT|SETNAME", 3, OWN, setname),
     Command::new("CLIENT|TRACKING", -3, OWN, tracking),
     Command::new("CLIENT|TRACKINGINFO", 2, OWN, trackinginfo),
     Command::new("CLIENT|UNBLOCK", -3, OTHERS, unblock),
+    Command::new("CLIENT|UNPAUSE", 2, OTHERS, unpause),
 ];
 
 fn id(cx: &mut Context<'_>) -> CommandResult {
@@ -205,6 +209,31 @@ fn unblock(cx: &mut Context<'_>) -> CommandResult {
         cx.engine.clients.order(Order::Unblock(id, reply));
     }
     Ok(Reply::Int(i64::from(was_blocked)))
+}
+
+fn pause(cx: &mut Context<'_>) -> CommandResult {
+    let writes_only = match &cx.args[3..] {
+        [] => false,
+        [mode] if is(mode, "ALL") => false,
+        [mode] if is(mode, "WRITE") => true,
+        [_] => return Err(ErrorReply::new("ERR CLIENT PAUSE mode must be WRITE or ALL")),
+        _ => return Err(SYNTAX),
+    };
+    let timeout_ms = match parse_i64(cx.arg(2)) {
+        Err(_) => return Err(ErrorReply::new("ERR timeout is not an integer or out of range")),
+        Ok(timeout_ms) if timeout_ms < 0 => return Err(ErrorReply::new("ERR timeout is negative")),
+        Ok(timeout_ms) => timeout_ms,
+    };
+    let pause = Pause { until: UnixMillis(cx.now_ms().0.saturating_add(timeout_ms)), writes_only };
+    let earlier = cx.engine.pause(cx.now);
+    cx.engine.clients.pause = Some(earlier.map_or(pause, |earlier| pause.beside(earlier)));
+    Ok(Reply::OK)
+}
+
+fn unpause(cx: &mut Context<'_>) -> CommandResult {
+    cx.engine.clients.pause = None;
+    cx.engine.clients.order(Order::Continue);
+    Ok(Reply::OK)
 }
 
 /// Reads a word that is one of two.

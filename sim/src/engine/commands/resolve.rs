@@ -50,6 +50,14 @@ pub fn container(cx: &mut Context<'_>) -> CommandResult {
 }
 
 impl Unresolved {
+    /// The command that was meant, if there is one.
+    pub fn command(self) -> Option<&'static Command> {
+        match self {
+            Unresolved::Arity(command) => Some(command),
+            Unresolved::Command | Unresolved::Subcommand(_) => None,
+        }
+    }
+
     /// As a client is told of it.
     pub fn to_client(self, args: &[&[u8]]) -> ErrorReply {
         match self {

@@ -52,8 +52,6 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "INCRBYFLOAT", arity: 3, flags: GROW_FAST, keys: Keys::FIRST, run: add_float },
 ];
 
-/// `proto-max-bulk-len`: no string may be longer.
-const LONGEST: usize = 512 * 1024 * 1024;
 const TOO_LONG: ErrorReply = ErrorReply::new("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
 
 fn get(cx: &mut Context<'_>) -> CommandResult {
@@ -276,8 +274,9 @@ fn key_value_pairs<'a>(
 
 fn append(cx: &mut Context<'_>) -> CommandResult {
     let (key, suffix) = (cx.arg(1), cx.arg(2));
+    let longest = cx.engine.config.longest_bulk;
     let value = cx.write_or_new::<Bytes>(key)?;
-    if value.len() + suffix.len() > LONGEST {
+    if value.len() + suffix.len() > longest {
         return Err(TOO_LONG);
     }
     let joined = [value, suffix].concat();
@@ -316,7 +315,10 @@ fn set_range(cx: &mut Context<'_>) -> CommandResult {
     if patch.is_empty() {
         return Ok(Reply::Int(old_len as i64));
     }
-    let end = offset.checked_add(patch.len()).filter(|&end| end <= LONGEST).ok_or(TOO_LONG)?;
+    let end = offset
+        .checked_add(patch.len())
+        .filter(|&end| end <= cx.engine.config.longest_bulk)
+        .ok_or(TOO_LONG)?;
     let value = cx.write_or_new::<Bytes>(key)?;
     let mut bytes = value.to_vec();
     bytes.resize(end.max(old_len), 0);

@@ -7,7 +7,7 @@ use super::FixedState;
 use crate::engine::number::read_i64;
 
 /// `set-max-intset-entries`: up to here a set of integers is an intset.
-const INTSET_ENTRIES: usize = 512;
+pub const INTSET_ENTRIES: usize = 512;
 /// Above this a server keeps no order, so that we need not pay for keeping one on removal.
 const ORDERED_ENTRIES: usize = 512;
 
