@@ -110,7 +110,8 @@ fn known(engine: &Engine, field: &str, now: UnixMicros) -> Option<String> {
         }
         "used_memory_dataset" => engine.used_memory().saturating_sub(super::memory::EMPTY_SERVER) as u64,
         "used_memory_startup" | "used_memory_overhead" => super::memory::EMPTY_SERVER as u64,
-        "number_of_cached_scripts" => engine.functions.scripts.len() as u64,
+        "number_of_cached_scripts" => engine.functions.scripts.count() as u64,
+        "evicted_scripts" => engine.functions.scripts.evicted(),
         "number_of_functions" => engine.functions.function_count() as u64,
         "number_of_libraries" => engine.functions.libraries().len() as u64,
         "maxmemory" => engine.config.max_memory,

@@ -27,9 +27,20 @@ struct Scripts {
     texts: BTreeMap<Hash, Bytes>,
     /// Those that may be forgotten, the most recently used last.
     evaluated: VecDeque<Hash>,
+    evicted: u64,
 }
 
 impl ScriptCache {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.texts.len()
+    }
+
+    /// How many had to go.
+    pub fn evicted(&self) -> u64 {
+        self.0.evicted
+    }
+
     /// The text of a script.
     pub fn get(&self, hash: &Hash) -> Option<&Bytes> {
         self.0.texts.get(hash)
@@ -65,6 +76,7 @@ impl ScriptCache {
                 && let Some(oldest) = scripts.evaluated.pop_front()
             {
                 scripts.texts.remove(&oldest);
+                scripts.evicted += 1;
             }
         }
     }
@@ -95,6 +107,7 @@ mod tests {
         let known: Vec<_> = (0..5).map(|number| cache.get(&numbered(number)).is_some()).collect();
         assert_eq!(known, [true, true, false, true, true]);
         assert!(cache.get(&numbered(900)).is_some());
+        assert_eq!((cache.count(), cache.evicted()), (502, 1));
     }
 
     #[test]
