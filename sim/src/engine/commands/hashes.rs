@@ -170,7 +170,7 @@ fn add(cx: &mut Context<'_>) -> CommandResult {
 
 fn add_float(cx: &mut Context<'_>) -> CommandResult {
     let (key, field, by) = (cx.arg(1), cx.arg(2), cx.arg(3));
-    if !number::parse_f64(by)?.is_finite() {
+    if extended::is_infinite(by)? {
         return Err(ErrorReply::new("ERR value is NaN or Infinity"));
     }
     let hash = cx.write_or_new::<Hash>(key)?;

@@ -10,7 +10,8 @@ use super::{
     scan::{self, Extra},
 };
 use crate::engine::{
-    CommandResult, Context, ErrorReply, Reply, SYNTAX, UnixMillis, databases, glob, value::Value,
+    CommandResult, Context, Dialect, Entry, ErrorReply, Reply, SYNTAX, UnixMillis, databases, glob,
+    value::Value,
 };
 
 const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
@@ -323,11 +324,16 @@ fn scan(cx: &mut Context<'_>) -> CommandResult {
     let cursor = scan::cursor(cx.arg(1), cx.engine.dialect())?;
     let options = scan::Options::parse(cx, 2, Extra::Type)?;
     let (page, next) = keys_by_hash(cx, cursor, options.count);
+    let of_type = |value: &Value| options.type_name.is_none_or(|name| is(name, value.type_name()));
+    // Only an expired key that is looked at goes: Valkey 8 tells its type without that.
+    let peeks = cx.engine.dialect() == Dialect::Valkey8;
     let mut found = Vec::with_capacity(page.len());
     for key in page {
-        let Some(value) = cx.get(&key) else { continue };
-        let of_type = options.type_name.is_none_or(|name| is(name, value.type_name()));
-        if of_type && options.matches(&key) {
+        let is_other = |entry: &Entry| peeks && !of_type(&entry.value);
+        if !options.matches(&key) || cx.engine.db.get(&key).is_some_and(is_other) {
+            continue;
+        }
+        if cx.get(&key).is_some_and(of_type) {
             found.push(Reply::Bulk(key));
         }
     }

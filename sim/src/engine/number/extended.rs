@@ -1,17 +1,18 @@
 //! The 80-bit floating point that INCRBYFLOAT and HINCRBYFLOAT compute with on x86-64, so that 0.1 + 0.2 is 0.3
 //! and 5000 + 0.1 shows the same last digits as on a real server.
 //!
-//! Exact for numbers of at most 17 decimals and up to 10^21, which is nearly all that a server stores for them;
-//! beyond that an `f64` has to do.
+//! Decimals are read and printed exactly, as far as such a number goes: 10^4932. Hexadecimal ones are read as an `f64`.
 
-use super::{super::ErrorReply, parse_f64};
+use num_bigint::BigUint;
 
-/// How many decimals a server prints, and so keeps.
-const DECIMALS: usize = 17;
-/// Ten to the power of [`DECIMALS`].
+use super::{super::ErrorReply, NOT_A_FLOAT, parse_f64};
+
+/// Ten to the power of 17: how many decimals a server prints, and so keeps.
 const SCALE: u128 = 100_000_000_000_000_000;
-/// The largest magnitude, in units of 1/[`SCALE`], that is read exactly: 1.7 × 10^21.
-const LARGEST: u128 = u128::MAX >> 1;
+/// A text of that many bytes is no number to a server.
+const TOO_LONG: usize = 5 * 1024;
+/// The exponent of the largest number's highest bit, and that of the smallest number's.
+const EXPONENTS: std::ops::RangeInclusive<i32> = -16_445..=16_383;
 
 /// The increment would give no number.
 const NAN_OR_INFINITY: ErrorReply = ErrorReply::new("ERR increment would produce NaN or Infinity");
@@ -24,21 +25,17 @@ const NAN_OR_INFINITY: ErrorReply = ErrorReply::new("ERR increment would produce
 /// assert!(extended::add(b"1", b"inf").is_err());
 /// ```
 pub fn add(a: &[u8], b: &[u8]) -> Result<String, ErrorReply> {
-    let sum = parse_f64(a)? + parse_f64(b)?;
-    if !sum.is_finite() {
-        return Err(NAN_OR_INFINITY);
-    }
-    let exact = Extended::parse(a)?.plus(Extended::parse(b)?);
-    if let Some(scaled) = exact.to_scaled() {
-        let sign = if exact.negative { "-" } else { "" };
-        return Ok(trimmed(format!("{sign}{}.{:017}", scaled / SCALE, scaled % SCALE)));
-    }
-    Ok(trimmed(format!("{sum:.DECIMALS$}")))
+    let (a, b) = (Extended::parse(a)?, Extended::parse(b)?);
+    let sum = a.zip(b).map(|(a, b)| a.plus(b)).filter(|sum| EXPONENTS.contains(&sum.highest_bit()));
+    sum.map(Extended::to_text).ok_or(NAN_OR_INFINITY)
 }
 
-fn trimmed(text: String) -> String {
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    if text == "-0" { "0".to_owned() } else { text.to_owned() }
+/// Whether a text says infinity.
+///
+/// # Errors
+/// It is no number.
+pub fn is_infinite(text: &[u8]) -> Result<bool, ErrorReply> {
+    Ok(Extended::parse(text)?.is_none())
 }
 
 /// ± mantissa × 2^exponent; the mantissa has its top bit set unless the number is zero.
@@ -50,31 +47,51 @@ struct Extended {
 }
 
 impl Extended {
-    /// Reads a decimal that can be kept exactly; takes another text for the `f64` that it means.
-    fn parse(text: &[u8]) -> Result<Self, ErrorReply> {
+    /// Reads a number; `None` is infinity.
+    fn parse(text: &[u8]) -> Result<Option<Self>, ErrorReply> {
+        if text.len() >= TOO_LONG {
+            return Err(NOT_A_FLOAT);
+        }
+        if let Some((negative, digits, power)) = decimal(text) {
+            return Self::from_decimal(negative, digits, power).map(Some).ok_or(NOT_A_FLOAT);
+        }
         let value = parse_f64(text)?;
-        Ok(Self::parse_decimal(text).unwrap_or_else(|| Self::from_f64(value)))
+        Ok(value.is_finite().then(|| Self::from_f64(value)))
     }
 
-    fn parse_decimal(text: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(text).ok()?;
-        let (negative, text) = match text.strip_prefix('-') {
-            Some(text) => (true, text),
-            None => (false, text.strip_prefix('+').unwrap_or(text)),
-        };
-        let (mantissa, power) = match text.split_once(['e', 'E']) {
-            Some((mantissa, power)) => (mantissa, power.parse::<i32>().ok()?),
-            None => (text, 0),
-        };
-        let (whole, decimals) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let mut digits: u128 = 0;
-        for digit in whole.bytes().chain(decimals.bytes()) {
-            let digit = char::from(digit).to_digit(10)?;
-            digits = digits.checked_mul(10)?.checked_add(digit.into())?;
+    /// The nearest number to ± `digits` × 10^`power`; `None` if it is too large or too small.
+    fn from_decimal(negative: bool, digits: BigUint, power: i32) -> Option<Self> {
+        if digits.bits() == 0 {
+            return Some(Self { negative, mantissa: 0, exponent: 0 });
         }
-        let shift = (DECIMALS as i32).checked_add(power)?.checked_sub(i32::try_from(decimals.len()).ok()?)?;
-        let scaled = digits.checked_mul(10_u128.checked_pow(u32::try_from(shift).ok()?)?)?;
-        (scaled <= LARGEST).then(|| Self::from_scaled(negative, scaled))
+        let ten_to = |power: i32| BigUint::from(10_u8).pow(power.unsigned_abs());
+        let nearest = match power {
+            -10_000..0 => {
+                let divisor = ten_to(power);
+                // Enough bits for 64 of quotient and some to round by; what is left over is the sticky bit.
+                let shift = (divisor.bits() + 70).saturating_sub(digits.bits());
+                let dividend = digits << shift;
+                let quotient = &dividend / &divisor;
+                let sticky = &quotient * &divisor != dividend;
+                Self::from_big(negative, quotient << 1 | BigUint::from(sticky), -(shift as i32) - 1)
+            }
+            0..10_000 => Self::from_big(negative, digits * ten_to(power), 0),
+            _ => return None,
+        };
+        EXPONENTS.contains(&nearest.highest_bit()).then_some(nearest)
+    }
+
+    /// The nearest number to mantissa × 2^exponent.
+    fn from_big(negative: bool, mantissa: BigUint, exponent: i32) -> Self {
+        let excess = mantissa.bits().saturating_sub(120);
+        let sticky = mantissa.trailing_zeros().is_some_and(|zeros| zeros < excess);
+        let kept = u128::try_from(mantissa >> excess).unwrap_or_default();
+        Self::rounded(negative, kept << 1 | u128::from(sticky), exponent + excess as i32 - 1)
+    }
+
+    /// The power of two that its highest bit stands for.
+    fn highest_bit(self) -> i32 {
+        if self.mantissa == 0 { 0 } else { self.exponent + 63 }
     }
 
     /// The same number: an `f64` always fits.
@@ -83,16 +100,6 @@ impl Extended {
         let (fraction, biased) = (bits & ((1 << 52) - 1), (bits >> 52 & 0x7ff) as i32);
         let implicit = if biased == 0 { 0 } else { 1 << 52 };
         Self::rounded(value.is_sign_negative(), u128::from(fraction | implicit), biased.max(1) - 1_075)
-    }
-
-    /// The nearest number to `scaled` / [`SCALE`].
-    fn from_scaled(negative: bool, scaled: u128) -> Self {
-        // Enough bits for 64 of quotient and some to round by; what the division leaves over is the sticky bit.
-        let shift = (scaled.leading_zeros() as i32 - 1).min(126);
-        let dividend = scaled << shift;
-        let (quotient, rest) = (dividend / SCALE, dividend % SCALE);
-        // The quotient has about 70 bits: room below for one sticky bit.
-        Self::rounded(negative, quotient << 1 | u128::from(rest != 0), -shift - 1)
     }
 
     /// The nearest number to mantissa × 2^exponent, ties to even.
@@ -142,14 +149,36 @@ impl Extended {
         }
     }
 
-    /// The magnitude in units of 1/[`SCALE`], to the nearest; `None` if that is too large.
-    fn to_scaled(self) -> Option<u128> {
-        let product = u128::from(self.mantissa) * SCALE;
-        match u32::try_from(self.exponent) {
-            Ok(up) => (self.exponent < 7).then(|| product << up),
-            Err(_) => Some(divide_to_nearest(product, self.exponent.unsigned_abs())),
+    /// Prints as `%.17Lf`, without trailing zeros.
+    fn to_text(self) -> String {
+        let sign = if self.negative && self.mantissa > 0 { "-" } else { "" };
+        if let Ok(up) = u32::try_from(self.exponent) {
+            return format!("{sign}{}", BigUint::from(self.mantissa) << up);
         }
+        let scaled = divide_to_nearest(u128::from(self.mantissa) * SCALE, self.exponent.unsigned_abs());
+        let text = format!("{sign}{}.{:017}", scaled / SCALE, scaled % SCALE);
+        let text = text.trim_end_matches('0').trim_end_matches('.');
+        if text == "-0" { "0".to_owned() } else { text.to_owned() }
     }
+}
+
+/// Takes a decimal apart: its sign, its digits without the point, and the power of ten that they are to be multiplied
+/// by. `None` for what is none.
+fn decimal(text: &[u8]) -> Option<(bool, BigUint, i32)> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (negative, text) = match text.strip_prefix('-') {
+        Some(text) => (true, text),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (mantissa, power) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, decimals) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = [whole, decimals].concat();
+    if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let digits = BigUint::parse_bytes(digits.as_bytes(), 10)?;
+    let power = power.parse::<i32>().ok()?.checked_sub(decimals.len() as i32)?;
+    Some((negative, digits, power))
 }
 
 /// `value` / 2^`power`, to the nearest, ties to even.
@@ -166,7 +195,7 @@ fn divide_to_nearest(value: u128, power: u32) -> u128 {
 
 #[cfg(test)]
 mod tests {
-    use super::add;
+    use super::{super::NOT_A_FLOAT, NAN_OR_INFINITY, add};
 
     /// As redis 7.0.15 answered on x86-64.
     #[test]
@@ -182,8 +211,27 @@ mod tests {
             ("5003.10000000000000009", "1e20", "100000000000000005000"),
             ("0x10", "0.5", "16.5"),
             ("-9223372036854775808", "1", "-9223372036854775807"),
+            ("0", "3.14159265358979323846264338327950288", "3.14159265358979324"),
+            ("123456789012345678901234567890", "1", "123456789012345678899921813504"),
+            ("1e30", "1", "1000000000000000000024696061952"),
+            ("0", "100000000000000000000000000000000000001", "99999999999999999999312600448599326720"),
+            ("-1e25", "0", "-10000000000000000000000000"),
+            ("0", "-0", "0"),
+            ("0", "1e-4900", "0"),
         ] {
             assert_eq!(add(a.as_bytes(), b.as_bytes()).as_deref(), Ok(sum), "{a} + {b}");
         }
+    }
+
+    #[test]
+    fn numbers_beyond_a_long_double_are_refused() {
+        for text in ["1e5000", "1e-5000", "1e99999999999", "nan", "", ".", "1e", "+-1"] {
+            assert_eq!(add(b"0", text.as_bytes()), Err(NOT_A_FLOAT), "{text}");
+        }
+        for (a, b) in [("1e4932", "1e4932"), ("inf", "-inf"), ("0", "inf")] {
+            assert_eq!(add(a.as_bytes(), b.as_bytes()), Err(NAN_OR_INFINITY), "{a} + {b}");
+        }
+        assert_eq!(add(b"1e4932", b"-1e4932").as_deref(), Ok("0"));
+        assert_eq!(add(b"0", b"1e4932").map(|text| text.len()), Ok(4933));
     }
 }
