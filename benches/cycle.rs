@@ -1,5 +1,5 @@
-//! A grant's life (create, grant, claim, renew, complete) straight on the engine; and, where there is a
-//! `redis-server`, what that spends on the same five calls by its own count, and the ratio.
+//! A grant's life (create, grant, claim, renew, complete) straight on the engine; and, where there are real servers, what
+//! they spend on the same five calls by their own count, and the ratio.
 //!
 //! `cargo bench --bench cycle`. Instructions of one cycle: `valgrind --tool=callgrind --toggle-collect='*Arm*run_cycle*'`
 //! on the built bench, with `--test`.
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::{
     cycle,
-    real_server::{RealServer, is_measurement},
+    real_server::{RealServer, SERVERS, is_measurement},
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 use grantsim::{
@@ -34,8 +34,8 @@ struct Arm {
 }
 
 impl Arm {
-    fn new() -> Self {
-        let mut engine = Engine::new(Dialect::Redis7, Interpreter::default());
+    fn new(dialect: Dialect) -> Self {
+        let mut engine = Engine::new(dialect, Interpreter::default());
         let session = engine.connect();
         let mut arm = Self { engine, session, effects: Effects::default() };
         arm.send(&load_library(Library::published().source()).request());
@@ -69,7 +69,7 @@ impl Arm {
 }
 
 fn engine(criterion: &mut Criterion) {
-    let mut arm = Arm::new();
+    let mut arm = Arm::new(Dialect::Valkey8);
     let requests = cycle(1);
     // A cycle of an id that is known would be refused early, and be cheap.
     criterion.bench_function("cycle/engine", |bencher| {
@@ -81,12 +81,15 @@ fn engine(criterion: &mut Criterion) {
 }
 
 fn compared(_: &mut Criterion) {
-    if !is_measurement() {
-        return;
+    if is_measurement() {
+        SERVERS.iter().for_each(|(program, dialect)| compare(program, *dialect));
     }
-    let Some(mut server) = RealServer::start() else { return };
+}
+
+fn compare(program: &str, dialect: Dialect) {
+    let Some(mut server) = RealServer::start(program) else { return };
     server.send(&load_library(Library::published().source()).request().args);
-    let mut arm = Arm::new();
+    let mut arm = Arm::new(dialect);
     let cycles: Vec<_> = (1..=CYCLES).map(cycle).collect();
     // Alternating, and the best of each: what disturbs one disturbs the other.
     let (mut ours, mut theirs) = (Duration::MAX, Duration::MAX);
@@ -98,7 +101,7 @@ fn compared(_: &mut Criterion) {
         theirs = theirs.min(server.spent_on("fcall") / cycles.len() as u32);
     }
     let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
-    println!("cycle: engine {ours:.1?}, redis-server {theirs:.1?} by its own count: ratio {ratio:.2}");
+    println!("cycle: engine {ours:.1?}, {program} {theirs:.1?} by its own count: ratio {ratio:.2}");
 }
 
 criterion_group!(benches, engine, compared);

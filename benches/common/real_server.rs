@@ -1,4 +1,4 @@
-//! A real server to compare with, where there is one.
+//! The real servers to compare with, where they are there.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -8,12 +8,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use valkey_sim::engine::Dialect;
+
 /// Whether this is a measurement, and not `cargo test --all-targets` looking whether a bench runs at all.
 pub fn is_measurement() -> bool {
     std::env::args().any(|arg| arg == "--bench")
 }
 
-/// A `redis-server` on a socket of its own, stopped when it is dropped.
+/// The servers to compare with, and which of them the engine then plays.
+pub const SERVERS: [(&str, Dialect); 2] =
+    [("valkey-server", Dialect::Valkey8), ("redis-server", Dialect::Redis7)];
+
+/// A server on a socket of its own, stopped when it is dropped.
 pub struct RealServer {
     process: Child,
     dir: PathBuf,
@@ -21,17 +27,17 @@ pub struct RealServer {
 }
 
 impl RealServer {
-    /// `None` where there is no server to start.
-    pub fn start() -> Option<Self> {
+    /// `None` where there is no such program.
+    pub fn start(program: &str) -> Option<Self> {
         let dir = std::env::temp_dir().join(format!("grantsim-bench-{}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a directory for the socket");
-        let spawned = Process::new("redis-server")
+        let spawned = Process::new(program)
             .args(["--port", "0", "--save", "", "--unixsocket", "s"])
             .current_dir(&dir)
             .stdout(Stdio::null())
             .spawn();
         let Ok(process) = spawned else {
-            println!("no redis-server here: nothing to compare with");
+            println!("no {program} here to compare with");
             return None;
         };
         let start = Instant::now();

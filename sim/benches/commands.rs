@@ -1,5 +1,5 @@
-//! What single commands cost on the engine; and, where there is a `redis-server`, what it spends on the same ones by
-//! its own count, and the ratio.
+//! What single commands cost on the engine; and, where there are real servers, what they spend on the same ones by their
+//! own count, and the ratio.
 //!
 //! `cargo bench -p valkey-sim --bench commands`.
 
@@ -10,7 +10,7 @@ mod real_server;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use real_server::{RealServer, is_measurement};
+use real_server::{RealServer, SERVERS, is_measurement};
 use valkey_sim::{
     engine::{Dialect, Effects, Engine, Session, UnixMicros},
     lua::Interpreter,
@@ -72,8 +72,8 @@ struct Arm {
 }
 
 impl Arm {
-    fn new() -> Self {
-        let mut engine = Engine::new(Dialect::Redis7, Interpreter::default());
+    fn new(dialect: Dialect) -> Self {
+        let mut engine = Engine::new(dialect, Interpreter::default());
         let session = engine.connect();
         let mut arm = Self { engine, session, effects: Effects::default() };
         preparation().for_each(|command| arm.send(&words(&command)));
@@ -88,7 +88,7 @@ impl Arm {
 }
 
 fn engine(criterion: &mut Criterion) {
-    let mut arm = Arm::new();
+    let mut arm = Arm::new(Dialect::Valkey8);
     for case in CASES {
         let commands: Vec<String> = (0..TIMES).map(case.command).collect();
         let commands: Vec<_> = commands.iter().map(|command| words(command)).collect();
@@ -100,12 +100,15 @@ fn engine(criterion: &mut Criterion) {
 }
 
 fn compared(_: &mut Criterion) {
-    if !is_measurement() {
-        return;
+    if is_measurement() {
+        SERVERS.iter().for_each(|(program, dialect)| compare(program, *dialect));
     }
-    let Some(mut server) = RealServer::start() else { return };
+}
+
+fn compare(program: &str, dialect: Dialect) {
+    let Some(mut server) = RealServer::start(program) else { return };
     preparation().for_each(|command| drop(server.send(&words(&command))));
-    let mut arm = Arm::new();
+    let mut arm = Arm::new(dialect);
     for case in CASES {
         let commands: Vec<String> = (0..TIMES).map(case.command).collect();
         let commands: Vec<_> = commands.iter().map(|command| words(command)).collect();
@@ -123,7 +126,7 @@ fn compared(_: &mut Criterion) {
         let (ours, theirs) = (us(ours), us(theirs));
         let name = case.name;
         println!(
-            "{name}: engine {ours:.2} µs, redis-server {theirs:.2} µs by its own count: ratio {:.2}",
+            "{name}: engine {ours:.2} µs, {program} {theirs:.2} µs by its own count: ratio {:.2}",
             ours / theirs
         );
     }
