@@ -14,6 +14,7 @@ mod functions;
 mod hashes;
 mod key_specs;
 mod keys;
+mod lcs;
 mod lists;
 mod parse;
 mod pubsub;
@@ -196,6 +197,7 @@ const LONGEST_NAME: usize = 32;
 pub static FAMILIES: &[&[Command]] = &[
     keys::COMMANDS,
     strings::COMMANDS,
+    lcs::COMMANDS,
     hashes::COMMANDS,
     lists::COMMANDS,
     sets::COMMANDS,
