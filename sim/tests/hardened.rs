@@ -14,6 +14,7 @@ use support::{commands, fuzzing, server::Server, simulated::Simulated, transcrip
 use valkey_sim::{
     engine::{Dialect, Effects, Engine, Reply, UnixMicros, commands::FAMILIES},
     lua::{Interpreter, Limits},
+    resp::encode_request,
 };
 
 fn config(cases: u32) -> Config {
@@ -156,23 +157,12 @@ proptest! {
         commands in prop::collection::vec(
             (prop::sample::select(names()), prop::collection::vec(word(), 0..9)), 1..12),
     ) {
-        let mut engine = engine();
-        let mut session = engine.connect();
-        let mut now = UnixMicros::from_millis(1_700_000_000_000);
+        let mut sent = Vec::new();
         for (name, words) in &commands {
-            let args: Vec<&[u8]> =
-                std::iter::once(name.as_bytes()).chain(words.iter().map(Vec::as_slice)).collect();
-            engine.execute(&mut session, &args, now, &mut Effects::default());
-            // What it waits for never comes: the next command is another client's.
-            if session.blocked.is_some() || session.subscriptions() > 0 {
-                engine.disconnect(&session);
-                session = engine.connect();
-            }
-            now.0 += 1_000;
+            let args = [&[name.as_bytes()], &words.iter().map(Vec::as_slice).collect::<Vec<_>>()[..]].concat();
+            encode_request(args.iter().copied(), &mut sent);
         }
-        let mut other = engine.connect();
-        let alive = engine.execute(&mut other, &[b"DBSIZE"], now, &mut Effects::default());
-        prop_assert!(matches!(alive, Reply::Int(_)), "{alive:?}");
+        fuzzing::dispatch(&sent);
     }
 
     #[test]
