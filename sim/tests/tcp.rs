@@ -346,3 +346,13 @@ fn the_client_beyond_the_most_is_told_so_and_sent_away() {
     assert_eq!(client.ask("CLIENT KILL TYPE normal"), Reply::Int(1));
     assert_eq!(program.connect().ask("PING"), Reply::Status("PONG".into()));
 }
+
+#[test]
+fn a_turn_of_the_clock_is_no_failed_call() {
+    let mut client = Program::manual().into_client();
+    client.ask("SIM CLOCK ADVANCE 1");
+    let Reply::Bulk(stats) = client.ask("INFO commandstats errorstats") else { panic!("INFO is text") };
+    let stats = String::from_utf8_lossy(&stats);
+    assert!(stats.contains("cmdstat_sim|clock:calls=1") && !stats.contains("failed_calls=1"), "{stats}");
+    assert!(!stats.contains("errorstat_"), "{stats}");
+}
