@@ -348,7 +348,7 @@ impl Shared {
             return false;
         };
         effects.iter().any(|effect| {
-            matches!(effect.name(), b"FLUSHALL" | b"FLUSHDB")
+            matches!(effect.name(), b"FLUSHALL" | b"FLUSHDB" | b"SWAPDB")
                 || effect.args().skip(1).any(|arg| blocked.keys.iter().any(|key| key == arg))
         })
     }

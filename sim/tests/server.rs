@@ -272,6 +272,17 @@ fn who_waits_longest_for_a_sorted_set_gets_the_first_member() {
 }
 
 #[test]
+fn who_waits_gets_what_comes_with_another_database() {
+    let mut world = World::new();
+    let (mut waiter, mut writer) = (world.connect(), world.connect());
+    assert_eq!(world.exchange(&mut waiter, b"SELECT 1\r\nBZPOPMAX z 0\r\n"), [Reply::OK]);
+    assert_eq!(world.exchange(&mut writer, b"ZADD z 1 m\r\n"), [Reply::Int(1)]);
+    assert_eq!(waiter.replies(), []);
+    assert_eq!(world.exchange(&mut writer, b"SWAPDB 0 1\r\n"), [Reply::OK]);
+    assert_eq!(waiter.replies(), [array(["z", "m", "1"])]);
+}
+
+#[test]
 fn client_reply_off_and_skip_silence_replies() {
     let mut world = World::new();
     let mut client = world.connect();
