@@ -3,7 +3,7 @@
 //! [`Engine::execute`] is the whole interface: a session, a command, the time; a reply and effects come back.
 //! There is no socket, no clock and no random source here, and the time stands still for the whole of a command,
 //! function calls included, as it does in Valkey 8. Cloning an engine is a snapshot and costs next to nothing;
-//! clones share one [`Interpreter`](crate::lua::Interpreter), and so the upvalues of the libraries loaded into it.
+//! clones share one [`Interpreter`], and so the upvalues of the libraries loaded into it.
 //!
 //! ```
 //! use valkey_sim::engine::{Dialect, Effects, Engine, Reply, Session, UnixMicros};

@@ -39,7 +39,7 @@ pub struct Connection<S> {
 }
 
 impl<S> Connection<S> {
-    /// The session that it opened: what an [`Observer`] knows it by.
+    /// The session that it opened: what an [`Observer`](super::Observer) knows it by.
     pub fn id(&self) -> u64 {
         self.id
     }
