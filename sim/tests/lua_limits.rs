@@ -179,6 +179,23 @@ fn every_script_ends_and_the_engine_goes_on() {
 }
 
 #[test]
+fn a_command_that_looks_at_much_costs_a_script_as_much() {
+    let mut server = Server::new();
+    let fill = "for n = 1, 20000 do redis.call('SET', 'key' .. n, 1) redis.call('RPUSH', 'list', n) end \
+                redis.call('SET', 'text', ('a'):rep(200)) redis.call('SADD', 'one', 1)";
+    assert_eq!(server.eval(fill), Reply::Null);
+    for command in ["'KEYS', 'x'", "'LPOS', 'list', 'x'", "'LREM', 'list', 0, 'x'", "'LCS', 'text', 'text'"] {
+        let calls = format!("for n = 1, 1000 do redis.call({command}) end");
+        let reply = server.eval(&calls);
+        assert!(reply.error().is_some_and(|error| error.0.contains("killed")), "{command}: {reply:?}");
+    }
+    assert_eq!(
+        server.eval("for n = 1, 1000 do redis.call('SINTER', 'one', 'one') end return 1"),
+        Reply::Int(1)
+    );
+}
+
+#[test]
 fn memory_stays_flat_over_many_different_scripts() {
     let mut server = Server::new();
     let mut early = 0;

@@ -61,7 +61,7 @@ use crate::lua::Interpreter;
 use crate::random::Random;
 use clients::Clients;
 pub use commands::resolve::{wrong_arity, wrong_arity_in_script};
-use commands::{Command, Flags, resolve::resolve};
+use commands::{Command, Flags, Keys, resolve::resolve};
 use config::Config;
 use databases::Databases;
 use effect_log::EffectLog;
@@ -89,6 +89,8 @@ pub struct Engine {
     /// Kept for `SIM EFFECTS` where the host asked for it.
     effect_log: Option<EffectLog>,
     watches: Watches,
+    /// How many elements the commands of a script have looked at that it has not paid for yet.
+    looked_at: u64,
 }
 
 impl Engine {
@@ -108,6 +110,7 @@ impl Engine {
             stats: Stats::default(),
             effect_log: None,
             watches: Watches::default(),
+            looked_at: 0,
         }
     }
 
@@ -277,6 +280,17 @@ impl Engine {
         effects.push(&[self.deletion(), key]);
     }
 
+    /// How many elements a command looks at whose work grows with all that its keys hold, or with the number of keys.
+    fn extent(&self, command: &Command, args: &[&[u8]]) -> u64 {
+        if command.keys == Keys::None {
+            return self.db.len() as u64;
+        }
+        let keys = command.keys.of(args).unwrap_or_default();
+        let elements = keys.iter().filter_map(|key| Some(self.db.get(key)?.value.elements()));
+        // Each byte of one string with each of the other; of collections, each element once.
+        if command.name == "LCS" { elements.fold(1, u64::saturating_mul) } else { elements.sum() }
+    }
+
     /// The command by which the deletion of an expired key is propagated.
     fn deletion(&self) -> &'static [u8] {
         match self.dialect {
@@ -401,6 +415,9 @@ impl<'a> Context<'a> {
         }
         self.engine.stats.count(command, self.now);
         self.engine.show(command, self.session, args, self.now, true);
+        if command.flags.has(Flags::LINEAR) {
+            self.engine.looked_at += self.engine.extent(command, args);
+        }
         let mut context = Context {
             engine: self.engine,
             session: self.session,

@@ -82,6 +82,18 @@ impl Default for Compact {
 const EMBEDDED_BYTES: usize = 44;
 
 impl Value {
+    /// How many elements it has; of a string, how many bytes.
+    pub fn elements(&self) -> u64 {
+        match self {
+            Value::String(text) => text.len() as u64,
+            Value::Hash(hash) => hash.len() as u64,
+            Value::List(list) => list.len() as u64,
+            Value::Set(set) => set.len() as u64,
+            Value::SortedSet(zset) => zset.len() as u64,
+            Value::Stream(stream) => stream.len(),
+        }
+    }
+
     /// All that [`type_name`](Self::type_name) answers.
     pub const TYPE_NAMES: [&str; 6] = ["string", "hash", "list", "set", "zset", "stream"];
 

@@ -77,6 +77,10 @@ pub trait Host {
     fn call(&mut self, args: &[&[u8]], protocol: Protocol) -> Reply;
     /// Whether there is a command of this name.
     fn knows(&self, command: &[u8]) -> bool;
+    /// How many elements commands have looked at since the last call, beside those in their replies.
+    fn looked_at(&mut self) -> u64 {
+        0
+    }
 }
 
 /// What a server's Lua carries from call to call outside of upvalues: the state of `math.random` and the settings

@@ -538,6 +538,8 @@ impl State {
         match catch_unwind(AssertUnwindSafe(|| host.call(arguments, protocol))) {
             Ok(reply) => {
                 self.reply = reply;
+                let looked_at = host.looked_at();
+                self.charge(looked_at);
                 true
             }
             Err(panic) => {

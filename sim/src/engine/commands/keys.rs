@@ -81,7 +81,13 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "RENAME", arity: 3, flags: Flags::WRITE, keys: TWO_KEYS, run: rename },
     Command { name: "RENAMENX", arity: 3, flags: WRITE_FAST, keys: TWO_KEYS, run: rename_if_free },
     Command { name: "RANDOMKEY", arity: 1, flags: Flags::READONLY, keys: Keys::None, run: random_key },
-    Command { name: "KEYS", arity: 2, flags: Flags::READONLY, keys: Keys::None, run: keys },
+    Command {
+        name: "KEYS",
+        arity: 2,
+        flags: Flags::READONLY.and(Flags::LINEAR),
+        keys: Keys::None,
+        run: keys,
+    },
     Command { name: "SCAN", arity: -2, flags: Flags::READONLY, keys: Keys::None, run: scan },
     Command::new("OBJECT", -2, Flags::CONTAINER, resolve::container),
 ];

@@ -12,7 +12,7 @@ use crate::engine::{CommandResult, Context, ErrorReply, Reply, SYNTAX};
 pub const COMMANDS: &[Command] = &[Command {
     name: "LCS",
     arity: -3,
-    flags: Flags::READONLY,
+    flags: Flags::READONLY.and(Flags::LINEAR),
     keys: Keys::Range { first: 1, last: 2, step: 1 },
     run: longest_common_subsequence,
 }];

@@ -135,6 +135,8 @@ impl Flags {
     pub const LONGER_ON_VALKEY: Flags = Flags(1 << 12);
     /// Is refused within a transaction, and makes it void.
     pub const NO_MULTI: Flags = Flags(1 << 11);
+    /// Looks at all that its keys hold, or at all keys, whatever it answers: a script pays for that.
+    pub const LINEAR: Flags = Flags(1 << 13);
     /// Nothing of the above.
     pub const NONE: Flags = Flags(0);
 

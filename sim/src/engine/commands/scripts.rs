@@ -81,6 +81,10 @@ impl Host for ScriptHost<'_, '_> {
     fn knows(&self, command: &[u8]) -> bool {
         super::find(command).is_some()
     }
+
+    fn looked_at(&mut self) -> u64 {
+        std::mem::take(&mut self.cx.engine.looked_at)
+    }
 }
 
 /// Has `run` call a script whose commands are executed in this context.

@@ -66,13 +66,13 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "ZREMRANGEBYSCORE", arity: 4, flags: WRITE, keys: FIRST, run: |cx| ranges::remove(cx, By::Score) },
     Command { name: "ZREMRANGEBYLEX", arity: 4, flags: WRITE, keys: FIRST, run: |cx| ranges::remove(cx, By::Lex) },
 
-    Command { name: "ZUNION", arity: -3, flags: READ, keys: Keys::Counted(1), run: |cx| algebra::list(cx, algebra::UNION) },
-    Command { name: "ZINTER", arity: -3, flags: READ, keys: Keys::Counted(1), run: |cx| algebra::list(cx, algebra::INTERSECTION) },
-    Command { name: "ZDIFF", arity: -3, flags: READ, keys: Keys::Counted(1), run: |cx| algebra::list(cx, algebra::DIFFERENCE) },
-    Command { name: "ZUNIONSTORE", arity: -4, flags: GROW, keys: Keys::Counted(2), run: |cx| algebra::store(cx, algebra::UNION) },
-    Command { name: "ZINTERSTORE", arity: -4, flags: GROW, keys: Keys::Counted(2), run: |cx| algebra::store(cx, algebra::INTERSECTION) },
-    Command { name: "ZDIFFSTORE", arity: -4, flags: GROW, keys: Keys::Counted(2), run: |cx| algebra::store(cx, algebra::DIFFERENCE) },
-    Command { name: "ZINTERCARD", arity: -3, flags: READ, keys: Keys::Counted(1), run: algebra::count_intersection },
+    Command { name: "ZUNION", arity: -3, flags: READ.and(Flags::LINEAR), keys: Keys::Counted(1), run: |cx| algebra::list(cx, algebra::UNION) },
+    Command { name: "ZINTER", arity: -3, flags: READ.and(Flags::LINEAR), keys: Keys::Counted(1), run: |cx| algebra::list(cx, algebra::INTERSECTION) },
+    Command { name: "ZDIFF", arity: -3, flags: READ.and(Flags::LINEAR), keys: Keys::Counted(1), run: |cx| algebra::list(cx, algebra::DIFFERENCE) },
+    Command { name: "ZUNIONSTORE", arity: -4, flags: GROW.and(Flags::LINEAR), keys: Keys::Counted(2), run: |cx| algebra::store(cx, algebra::UNION) },
+    Command { name: "ZINTERSTORE", arity: -4, flags: GROW.and(Flags::LINEAR), keys: Keys::Counted(2), run: |cx| algebra::store(cx, algebra::INTERSECTION) },
+    Command { name: "ZDIFFSTORE", arity: -4, flags: GROW.and(Flags::LINEAR), keys: Keys::Counted(2), run: |cx| algebra::store(cx, algebra::DIFFERENCE) },
+    Command { name: "ZINTERCARD", arity: -3, flags: READ.and(Flags::LINEAR), keys: Keys::Counted(1), run: algebra::count_intersection },
 ];
 
 const NOT_A_NUMBER: ErrorReply = ErrorReply::new("ERR resulting score is not a number (NaN)");
