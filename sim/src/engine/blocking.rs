@@ -12,7 +12,6 @@ impl Engine {
     /// goes on waiting.
     pub fn resume(&mut self, session: &mut Session, now: UnixMicros, effects: &mut Effects) -> Option<Reply> {
         let blocked = session.blocked.take()?;
-        self.clients.blocked.remove(&session.id);
         let args: Vec<&[u8]> = blocked.args.iter().map(|arg| &arg[..]).collect();
         let command = commands::find(args.first().copied().unwrap_or_default())?;
         let first = effects.len();
@@ -21,16 +20,12 @@ impl Engine {
         // It is no news to who waits for a sorted set that something else is there now.
         let still_waits = session.blocked.take().is_some()
             || (reply.error() == Some(&WRONG_TYPE) && command.name != "XREADGROUP");
-        if !still_waits {
-            return Some(self.as_news(session, &blocked, reply));
+        if still_waits && blocked.until.is_none_or(|until| now.millis() < until) {
+            session.blocked = Some(blocked);
+            return None;
         }
-        if blocked.until.is_some_and(|until| now.millis() >= until) {
-            self.clients.blocked.remove(&session.id);
-            return Some(Reply::NullArray);
-        }
-        self.clients.blocked.insert(session.id);
-        session.blocked = Some(blocked);
-        None
+        self.clients.blocked.remove(&session.id);
+        Some(if still_waits { Reply::NullArray } else { self.as_news(session, &blocked, reply) })
     }
 
     /// What a client is told that waited for a group, when that is gone: Redis 7.0 has words of its own for it.
@@ -54,17 +49,18 @@ impl Context<'_> {
         self.script.is_none() && !self.session.deny_blocking
     }
 
-    /// Has the command as it was sent wait for one of its keys, where it may: elsewhere, as if its time were up at once.
+    /// Has the command, as it was sent, wait for one of its keys: see [`block`](Self::block).
     pub fn wait(&mut self, timeout_ms: u64, keys: &[&[u8]]) -> Reply {
-        if !self.may_block() {
-            return Reply::NullArray;
-        }
         let args = self.args.iter().map(|arg| Bytes::copy_from_slice(arg)).collect();
         self.block(args, timeout_ms, keys)
     }
 
-    /// Blocks the connection in `args` for `timeout_ms`; 0: without end.
+    /// Blocks the connection in `args` for `timeout_ms`; 0: without end. Where nothing may wait, it is as if its time were
+    /// up at once.
     pub fn block(&mut self, args: Vec<Bytes>, timeout_ms: u64, keys: &[&[u8]]) -> Reply {
+        if !self.may_block() {
+            return Reply::NullArray;
+        }
         let now = self.now_ms().0;
         let until = (timeout_ms > 0).then(|| UnixMillis(now.saturating_add_unsigned(timeout_ms)));
         let keys = keys.iter().map(|key| Bytes::copy_from_slice(key)).collect();

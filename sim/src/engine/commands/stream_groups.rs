@@ -228,11 +228,8 @@ fn xreadgroup(cx: &mut Context<'_>) -> CommandResult {
     }
     match read.block_ms {
         _ if !found.is_empty() => Ok(by_stream(cx, found)),
-        Some(timeout_ms) if cx.may_block() => {
-            let again = cx.args.iter().map(|arg| Bytes::copy_from_slice(arg)).collect();
-            Ok(cx.block(again, timeout_ms, read.keys))
-        }
-        _ => Ok(Reply::NullArray),
+        Some(timeout_ms) => Ok(cx.wait(timeout_ms, read.keys)),
+        None => Ok(Reply::NullArray),
     }
 }
 

@@ -501,8 +501,8 @@ fn xread(cx: &mut Context<'_>) -> CommandResult {
     }
     match read.block_ms {
         _ if !found.is_empty() => Ok(by_stream(cx, found)),
-        Some(timeout_ms) if cx.may_block() => Ok(cx.block(read.again(cx, &after), timeout_ms, read.keys)),
-        _ => Ok(Reply::NullArray),
+        Some(timeout_ms) => Ok(cx.block(read.again(cx, &after), timeout_ms, read.keys)),
+        None => Ok(Reply::NullArray),
     }
 }
 
