@@ -1,12 +1,12 @@
 //! One clock a node: what a node believes the time to be, as a function of the world's.
 //!
 //! A clock starts off by some amount, drifts, and is stepped now and then, as by an operator or a time daemon.
-//! Everything is exact to the microsecond and saturates; no arithmetic here can fail. What moves world time is not
-//! here: under madsim it is [`link::World`](crate::link::World).
+//! Everything is exact to the microsecond and saturates; no arithmetic here can fail. What moves the
+//! simulation's time is not here: it is madsim, through the module `link`.
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::UnixMicros;
+use crate::base::UnixMicros;
 
 /// Microseconds since the start of a run: the time that no node can read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -5,8 +5,27 @@
 //! byte stream; [`link`] is a simulated network of such streams, and [`clock`] gives every node a clock of
 //! its own. [`tcp`] is the way out of the simulation: the same server on real sockets. This crate knows nothing about grants.
 //!
-//! The pure parts ([`engine`], [`lua`], [`resp`], [`clock`]) build without `--cfg madsim`; [`link`] needs it.
+//! The modules are floors of a house, and imports only point down; `tests/floors.rs` holds them to it. From the ground up:
+//!
+//! | floor | what lives there |
+//! |---|---|
+//! | `base` | what every floor names: replies, times, dialects, numbers, limits |
+//! | `random` | a seeded source of randomness |
+//! | `clock` | one clock a node |
+//! | `resp` | the wire protocol |
+//! | `lua` | scripts and functions; it names what it needs of a server in [`lua::Host`] |
+//! | `engine::value` | the kinds of value a key holds |
+//! | `engine` | keyspace, sessions, effects; it is handed the table of commands |
+//! | `engine::commands` | the commands, one file a family, and their table |
+//! | `server` | connections: the engine behind any byte stream |
+//! | `link` | the simulated network |
+//! | `tcp` | the same server on real sockets |
+//!
+//! `resp` and `lua` stand side by side, and so do `link` and `tcp`.
+//!
+//! All but [`link`] build without `--cfg madsim`.
 
+pub mod base;
 pub mod clock;
 pub mod engine;
 #[cfg(madsim)]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     Blocked, Context, Dialect, Effects, Engine, ErrorReply, Reply, Session, UnixMicros, UnixMillis, Value,
-    WRONG_TYPE, commands,
+    WRONG_TYPE,
 };
 
 impl Engine {
@@ -13,7 +13,7 @@ impl Engine {
     pub fn resume(&mut self, session: &mut Session, now: UnixMicros, effects: &mut Effects) -> Option<Reply> {
         let blocked = session.blocked.take()?;
         let args: Vec<&[u8]> = blocked.args.iter().map(|arg| &arg[..]).collect();
-        let command = commands::find(args.first().copied().unwrap_or_default())?;
+        let command = self.commands.find(args.first().copied().unwrap_or_default())?;
         let first = effects.len();
         let reply = self.run(command, session, &args, now, effects);
         self.log_effects(effects, first);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::{
     Dialect, Engine, ErrorReply, Protocol, Reply, Session, UnixMicros, config::OutputLimit, pause::Pause,
 };
-use crate::resp::RequestLimits;
+use crate::base::RequestLimits;
 
 /// The connected clients.
 #[derive(Clone, Debug, Default)]

@@ -5,9 +5,11 @@
 
 use super::{
     Engine, Entry, ErrorReply, Session,
-    commands::{self, Command, Flags, scripts},
+    script_header::ScriptHeader,
+    table::{Command, Flags},
     value::Value,
 };
+use crate::lua::FunctionFlags;
 
 /// What a server without keys uses.
 pub const EMPTY_SERVER: usize = 1_000_000;
@@ -35,19 +37,37 @@ impl Engine {
     /// Whether a command is refused when memory is short.
     pub(super) fn needs_memory(&self, command: &Command, session: &Session, args: &[&[u8]]) -> bool {
         let needs = |command: &Command, args: &[&[u8]]| {
-            command.flags.has(Flags::DENYOOM) || scripts::needs_memory(self, command, args)
+            command.flags.has(Flags::DENYOOM) || script_needs_memory(self, command, args)
         };
         match (&session.transaction, command.name) {
             (_, "DISCARD" | "QUIT" | "RESET") | (None, "EXEC") => false,
             (Some(transaction), "EXEC") => transaction.queued.iter().any(|args| {
                 let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
-                commands::resolve::resolve(self.dialect, &args).is_ok_and(|command| needs(command, &args))
+                self.commands.resolve(self.dialect, &args).is_ok_and(|command| needs(command, &args))
             }),
             // What is queued takes memory, whatever it is.
             (Some(_), _) => true,
             (None, _) => needs(command, args),
         }
     }
+}
+
+/// Whether a call of a script or function is refused up front when memory is short: unless it declared that it writes
+/// nothing or that it does not mind. A script that declares nothing is let in.
+fn script_needs_memory(engine: &Engine, command: &Command, args: &[&[u8]]) -> bool {
+    let Some(&subject) = args.get(1) else { return false };
+    let of_text = |code: &[u8]| ScriptHeader::parse(code).ok().and_then(|header| header.flags);
+    let flags = match command.name {
+        "FCALL" | "FCALL_RO" => engine.functions.find(subject).map(|function| function.flags),
+        "EVAL" | "EVAL_RO" => of_text(subject),
+        "EVALSHA" | "EVALSHA_RO" => {
+            let hash = <[u8; 40]>::try_from(subject.to_ascii_lowercase());
+            hash.ok().and_then(|hash| of_text(engine.functions.scripts.get(&hash)?))
+        }
+        "FUNCTION" => return subject.eq_ignore_ascii_case(b"LOAD"),
+        _ => None,
+    };
+    flags.is_some_and(|flags| !flags.has(FunctionFlags::NO_WRITES) && !flags.has(FunctionFlags::ALLOW_OOM))
 }
 
 /// About how many bytes a server would use for a key and its value.

@@ -24,7 +24,6 @@ pub mod clients;
 pub mod commands;
 pub mod config;
 mod databases;
-mod dialect;
 mod digest;
 mod effect;
 mod effect_log;
@@ -34,46 +33,48 @@ mod info;
 mod keyspace;
 mod memory;
 mod monitor;
-pub mod number;
 mod pause;
 mod pubsub;
-mod reply;
+mod resolve;
 mod script_cache;
+mod script_header;
 mod session;
 mod stats;
-mod time;
+pub mod table;
 mod transactions;
 pub mod turn;
 mod typed;
 pub mod value;
 mod watches;
 
-pub use dialect::{Dialect, UnknownDialect};
 pub use effect::{Effect, Effects};
 pub use keyspace::{Entry, Keyspace};
-pub use reply::{CommandResult, ErrorReply, Reply};
-pub use session::{Blocked, Protocol, ReplyMode, Session};
-pub use time::{UnixMicros, UnixMillis};
+pub use resolve::{wrong_arity, wrong_arity_in_script};
+pub use session::{Blocked, ReplyMode, Session};
 pub use transactions::Transaction;
 pub use typed::Kind;
 
+pub use crate::base::{
+    CommandResult, Dialect, ErrorReply, NOT_A_FLOAT, NOT_AN_INTEGER, Protocol, Reply, UnixMicros, UnixMillis,
+    UnknownDialect, number,
+};
 use crate::lua::Interpreter;
 use crate::random::Random;
 use clients::Clients;
-pub use commands::resolve::{wrong_arity, wrong_arity_in_script};
-use commands::{Command, Flags, Keys, resolve::resolve};
 use config::Config;
 use databases::Databases;
 use effect_log::EffectLog;
 use functions::Functions;
 use pubsub::PubSub;
 use stats::Stats;
+use table::{Command, CommandTable, Flags, Keys};
 use value::Value;
 use watches::Watches;
 
 /// A simulated Valkey: all that a server knows but for its connections and the time.
 #[derive(Clone, Debug)]
 pub struct Engine {
+    commands: &'static CommandTable,
     dialect: Dialect,
     /// The selected database; see [`databases`].
     db: Keyspace,
@@ -94,9 +95,14 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An empty server. Interpreters are costly to make and free to share within a thread.
-    pub fn new(dialect: Dialect, interpreter: Interpreter) -> Self {
+    /// An empty server that knows the commands of a table.
+    pub fn with_commands(
+        commands: &'static CommandTable,
+        dialect: Dialect,
+        interpreter: Interpreter,
+    ) -> Self {
         Self {
+            commands,
             dialect,
             db: Keyspace::default(),
             databases: Databases::default(),
@@ -172,7 +178,7 @@ impl Engine {
         now: UnixMicros,
         effects: &mut Effects,
     ) -> Reply {
-        let command = match resolve(self.dialect, args) {
+        let command = match self.commands.resolve(self.dialect, args) {
             Ok(command) => command,
             Err(unresolved) => {
                 return self.refuse(session, unresolved.command(), args, unresolved.to_client(args));
@@ -305,10 +311,6 @@ pub const WRONG_TYPE: ErrorReply =
     ErrorReply::new("WRONGTYPE Operation against a key holding the wrong kind of value");
 /// The arguments do not fit the command's grammar.
 pub const SYNTAX: ErrorReply = ErrorReply::new("ERR syntax error");
-/// An argument that should be a 64-bit integer is not.
-pub const NOT_AN_INTEGER: ErrorReply = ErrorReply::new("ERR value is not an integer or out of range");
-/// An argument that should be a number is not.
-pub const NOT_A_FLOAT: ErrorReply = ErrorReply::new("ERR value is not a valid float");
 
 /// What a command's implementation works with.
 pub struct Context<'a> {
@@ -401,7 +403,11 @@ impl<'a> Context<'a> {
     /// Runs a command on behalf of the running script.
     pub fn call_from_script(&mut self, args: &[&[u8]], rules: ScriptRules) -> CommandResult {
         let dialect = self.engine.dialect;
-        let command = resolve(dialect, args).map_err(|unresolved| unresolved.to_script(dialect))?;
+        let command = self
+            .engine
+            .commands
+            .resolve(dialect, args)
+            .map_err(|unresolved| unresolved.to_script(dialect))?;
         if command.flags.has(Flags::NOSCRIPT) {
             // Valkey 8 says Redis here, too.
             return Err(ErrorReply::new("ERR This Redis command is not allowed from script"));

@@ -2,7 +2,7 @@
 
 use super::{
     Context, Engine, Reply, Session, UnixMicros,
-    commands::{Command, Flags},
+    table::{Command, Flags},
 };
 
 impl Engine {

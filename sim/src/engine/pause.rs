@@ -4,7 +4,7 @@
 
 use super::{
     Engine, Session, UnixMicros, UnixMillis,
-    commands::{Command, Flags, resolve::lookup},
+    table::{Command, Flags},
 };
 
 /// A pause that was asked for.
@@ -41,11 +41,11 @@ impl Engine {
     }
 
     fn may_write(&self, session: &Session, args: &[&[u8]]) -> bool {
-        let Ok(command) = lookup(self.dialect, args) else { return false };
+        let Ok(command) = self.commands.lookup(self.dialect, args) else { return false };
         match &session.transaction {
             Some(transaction) if command.name == "EXEC" => transaction.queued.iter().any(|args| {
                 let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
-                lookup(self.dialect, &args).is_ok_and(writes)
+                self.commands.lookup(self.dialect, &args).is_ok_and(writes)
             }),
             _ => writes(command),
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::{Engine, ErrorReply, Reply, Session, commands::Command, glob};
+use super::{Engine, ErrorReply, Reply, Session, glob, table::Command};
 
 /// What one subscribes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

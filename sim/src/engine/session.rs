@@ -7,17 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Reply, UnixMicros, UnixMillis, commands::Command, transactions::Transaction, turn::Turn};
-
-/// The wire protocol a connection negotiated with `HELLO`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Protocol {
-    /// RESP2: what a connection starts with.
-    #[default]
-    Resp2,
-    /// RESP3.
-    Resp3,
-}
+use super::{Protocol, Reply, UnixMicros, UnixMillis, table::Command, transactions::Transaction, turn::Turn};
 
 /// Which replies a client wants: `CLIENT REPLY`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

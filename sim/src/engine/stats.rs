@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
-use super::{ErrorReply, UnixMicros, commands::Command, value::FixedState};
+use super::{ErrorReply, UnixMicros, table::Command, value::FixedState};
 
 /// The counters.
 #[derive(Clone, Debug, Default)]

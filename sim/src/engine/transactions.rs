@@ -2,10 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{
-    Context, Engine, ErrorReply, Reply, Session,
-    commands::{self, Command},
-};
+use super::{Context, Engine, ErrorReply, Reply, Session, table::Command};
 
 /// A transaction that was begun.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +58,7 @@ impl Context<'_> {
     /// Executes a queued command and adds what it answers to `replies`.
     pub(super) fn execute_queued(&mut self, args: &[Bytes], replies: &mut Vec<Reply>) {
         let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
-        let Ok(command) = commands::resolve::resolve(self.engine.dialect, &args) else { return };
+        let Ok(command) = self.engine.commands.resolve(self.engine.dialect, &args) else { return };
         self.engine.stats.count(command, self.now);
         self.engine.show(command, self.session, &args, self.now, false);
         let mut cx = Context {

@@ -1,7 +1,7 @@
 //! Turning the clock: what `SIM CLOCK` asks of the host, and what the host answers.
 //!
-//! The engine has no clock to turn. The command leaves its request with the session, and whoever executed it (the
-//! [`Server`](crate::server::Server), for one) passes it on to the clock that it reads.
+//! The engine has no clock to turn. The command leaves its request with the session, and whoever executed it
+//! (a server of connections, for one) passes it on to the clock that it reads.
 
 use super::{ErrorReply, Reply, UnixMicros, UnixMillis};
 

@@ -11,7 +11,7 @@ pub use set::Set;
 pub use stream::Stream;
 pub use zset::SortedSet;
 
-use super::{Dialect, number};
+use crate::base::{Dialect, number};
 
 /// The hash function of every table: fixed, so that no order depends on the process.
 pub type FixedState = std::hash::BuildHasherDefault<rustc_hash::FxHasher>;

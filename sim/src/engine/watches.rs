@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::{Context, Effect, Engine, commands};
+use super::{Context, Effect, Engine, table::CommandTable};
 
 /// Who watches which keys.
 #[derive(Clone, Debug, Default)]
@@ -62,7 +62,7 @@ impl Engine {
                 }
                 name => {
                     let removed = matches!(name, b"DEL" | b"UNLINK");
-                    let written = written_keys(name, &args);
+                    let written = written_keys(self.commands, name, &args);
                     written.into_iter().for_each(|key| self.watches.touch(database, key, removed));
                 }
             }
@@ -89,13 +89,13 @@ impl Engine {
 
 /// The keys that an effect wrote, in the database it is for. What happens to a stream's groups leaves the stream as it
 /// was, and its id counter too: a real server does not count them as changes of the key.
-fn written_keys<'a>(name: &[u8], args: &[&'a [u8]]) -> Vec<&'a [u8]> {
+fn written_keys<'a>(commands: &CommandTable, name: &[u8], args: &[&'a [u8]]) -> Vec<&'a [u8]> {
     match name {
         b"XACK" | b"XCLAIM" | b"XSETID" => Vec::new(),
         b"XGROUP" if args.iter().any(|arg| arg.eq_ignore_ascii_case(b"MKSTREAM")) => vec![args[2]],
         b"XGROUP" => Vec::new(),
         name if name.ends_with(b"STORE") => args.get(1).copied().into_iter().collect(),
-        name => commands::find(name).and_then(|command| command.keys.of(args)).unwrap_or_default(),
+        name => commands.find(name).and_then(|command| command.keys.of(args)).unwrap_or_default(),
     }
 }
 

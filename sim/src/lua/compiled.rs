@@ -10,7 +10,7 @@ use super::{
     LIBRARY_CHUNK, Limits, compiling_function,
     state::{Bytecode, Machine},
 };
-use crate::engine::{Dialect, ErrorReply};
+use crate::base::{Dialect, ErrorReply};
 
 /// A library's text and its bytecode. Clones are the same.
 ///

@@ -8,7 +8,7 @@ use super::{
     raw::{Kind, Lua, Outcome, Ref},
     redis,
 };
-use crate::engine::{Dialect, ErrorReply, Protocol, Reply, number::format_double};
+use crate::base::{Dialect, ErrorReply, Protocol, Reply, number::format_double};
 
 /// Writes a Lua number as an argument of a command: exact if it is integral, else as the dialect prints scores.
 pub fn write_number(out: &mut Vec<u8>, value: f64, dialect: Dialect) {

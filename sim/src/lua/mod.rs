@@ -41,7 +41,7 @@ use self::{
     sandbox::Entry,
     state::{Failure, Machine},
 };
-use crate::engine::{Dialect, ErrorReply, Protocol, Reply};
+use crate::base::{Dialect, ErrorReply, Protocol, Reply};
 
 /// What a library's code is called in error texts.
 const LIBRARY_CHUNK: &CStr = c"@user_function";

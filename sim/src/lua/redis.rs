@@ -6,7 +6,7 @@ use super::{
     convert,
     raw::{Kind, Lua, Native, Outcome, Raised, native},
 };
-use crate::engine::{Dialect, Protocol, Reply};
+use crate::base::{Dialect, Protocol, Reply};
 
 /// What functions and scripts find in the table.
 pub const RUNNING: &[(&str, Native)] = &[

@@ -18,7 +18,7 @@ use super::{
     raw::{ALL_RESULTS, GLOBALS, Kind, Lua, Native, Outcome, REGISTRY, Raised, Ref, native},
     redis, state, strings, tables,
 };
-use crate::engine::Dialect;
+use crate::base::Dialect;
 
 /// The registry slot through which a value is handed from outside protection to inside.
 pub const PARCEL: c_int = 1_000_001;

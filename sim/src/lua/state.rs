@@ -22,7 +22,7 @@ use super::{
     registration::Registered,
     sandbox::{self, Entry, Refs},
 };
-use crate::engine::{Dialect, Protocol, Reply};
+use crate::base::{Dialect, Protocol, Reply};
 
 /// Everything that belongs to a Lua state. It never moves:
 /// Lua holds its address (see [`Lua::state`]).
@@ -529,7 +529,7 @@ impl State {
             return false;
         }
         let Some(mut host) = self.host else {
-            self.reply = Reply::Error(crate::engine::ErrorReply::new("ERR no command can be called now"));
+            self.reply = Reply::Error(crate::base::ErrorReply::new("ERR no command can be called now"));
             return true;
         };
         let (arguments, protocol) = (&self.arguments, self.protocol);

@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::line;
-use crate::engine::{Reply, number};
+use crate::base::{Reply, number};
 
 /// How deep replies may nest.
 const MAX_DEPTH: usize = 1_024;
@@ -215,7 +215,7 @@ fn lossy(text: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Dialect, Protocol};
+    use crate::base::{Dialect, Protocol};
     use crate::resp::encode;
     use proptest::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Replies as bytes, by Valkey's rules for each protocol.
 
-use crate::engine::{Dialect, Protocol, Reply, number};
+use crate::base::{Dialect, Protocol, Reply, number};
 
 /// Appends a reply to `out`. RESP2 knows fewer types: there, maps are flat arrays, doubles and verbatim texts are
 /// bulk strings, truth values are integers.

@@ -11,7 +11,9 @@ mod request;
 
 pub use decode::{DecodeError, ReplyDecoder};
 pub use encode::{encode, encode_request};
-pub use request::{ProtocolError, RequestDecoder, RequestLimits};
+pub use request::{ProtocolError, RequestDecoder};
+
+pub use crate::base::RequestLimits;
 
 /// The line in the buffer from `start` on, without its `\r\n`, and where the next one begins.
 fn line(buffer: &[u8], start: usize) -> Option<(&[u8], usize)> {

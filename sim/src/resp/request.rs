@@ -5,25 +5,10 @@ use std::ops::Range;
 use bytes::{Buf, BytesMut};
 
 use super::line;
-use crate::engine::ErrorReply;
+use crate::base::{ErrorReply, RequestLimits, number};
 
 /// How long an inline command, or the line that carries a length, may be.
 const MAX_LINE: usize = 64 * 1024;
-
-/// How much a server takes from a client, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestLimits {
-    /// One argument: `proto-max-bulk-len`.
-    pub bulk: usize,
-    /// One request in all: `client-query-buffer-limit`.
-    pub request: usize,
-}
-
-impl Default for RequestLimits {
-    fn default() -> Self {
-        Self { bulk: 512 * 1024 * 1024, request: 1024 * 1024 * 1024 }
-    }
-}
 
 /// What is wrong with a client's bytes. The connection is closed after telling it so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -189,7 +174,7 @@ impl RequestDecoder {
 }
 
 fn parse_len(digits: &[u8]) -> Option<i64> {
-    crate::engine::number::parse_i64(digits).ok()
+    number::parse_i64(digits).ok()
 }
 
 /// Splits a line into words as `sdssplitargs` does: `"…"` knows escapes, `'…'` only `\'`, and a closing quote must be

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::{Command, FAMILIES, Flags, key_specs, parse::is, reference, resolve, resolve::wrong_arity};
-use crate::engine::{CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX, glob};
+use super::{Command, Flags, TABLE, key_specs, parse::is, reference};
+use crate::engine::{CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX, glob, wrong_arity};
 
 /// The family.
-pub const COMMANDS: &[Command] = &[Command::new("COMMAND", -1, Flags::CONTAINER, every_info)];
+pub const COMMANDS: &[Command] = &[Command::new("COMMAND", -1, Flags::NONE, every_info).containing(COMMAND)];
 
 /// The subcommands of COMMAND.
 pub const COMMAND: &[Command] = &[
@@ -21,7 +21,7 @@ pub const COMMAND: &[Command] = &[
 
 /// The commands that are not within another.
 fn all() -> impl Iterator<Item = &'static Command> {
-    FAMILIES.iter().copied().flatten()
+    TABLE.iter()
 }
 
 fn count(_: &mut Context<'_>) -> CommandResult {
@@ -97,7 +97,7 @@ fn keys<'a>(cx: &Context<'a>, asking: &str) -> Result<Vec<key_specs::Key<'a>>, E
         return Err(wrong_arity(asking));
     }
     let command =
-        resolve::lookup(dialect, args).map_err(|_| ErrorReply::new("ERR Invalid command specified"))?;
+        TABLE.lookup(dialect, args).map_err(|_| ErrorReply::new("ERR Invalid command specified"))?;
     let name = command.lower_name();
     let specs = reference::of(dialect).info.get(name.as_bytes()).map(key_specs::of).unwrap_or_default();
     if specs.is_empty() {

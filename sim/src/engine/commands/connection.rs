@@ -12,15 +12,15 @@ const QUICK: Flags = Flags::FAST.and(Flags::NOSCRIPT).and(Flags::ALLOW_BUSY);
 
 /// The family.
 pub const COMMANDS: &[Command] = &[
-    Command { name: "PING", arity: -1, flags: Flags::FAST, keys: Keys::None, run: ping },
-    Command { name: "ECHO", arity: 2, flags: Flags::FAST, keys: Keys::None, run: echo },
-    Command { name: "HELLO", arity: -1, flags: QUICK, keys: Keys::None, run: hello },
-    Command { name: "AUTH", arity: -2, flags: QUICK, keys: Keys::None, run: auth },
-    Command::new("CLIENT", -2, Flags::CONTAINER, resolve::container),
+    Command::new("PING", -1, Flags::FAST, ping).on(Keys::None),
+    Command::new("ECHO", 2, Flags::FAST, echo).on(Keys::None),
+    Command::new("HELLO", -1, QUICK, hello).on(Keys::None),
+    Command::new("AUTH", -2, QUICK, auth).on(Keys::None),
+    Command::new("CLIENT", -2, Flags::NONE, resolve::container).containing(client::CLIENT),
     Command::new("MONITOR", 1, Flags::ADMIN.and(Flags::NOSCRIPT), monitor),
-    Command { name: "QUIT", arity: -1, flags: QUICK, keys: Keys::None, run: quit },
-    Command { name: "RESET", arity: 1, flags: QUICK, keys: Keys::None, run: reset },
-    Command { name: "SELECT", arity: 2, flags: Flags::FAST, keys: Keys::None, run: select },
+    Command::new("QUIT", -1, QUICK, quit).on(Keys::None),
+    Command::new("RESET", 1, QUICK, reset).on(Keys::None),
+    Command::new("SELECT", 2, Flags::FAST, select).on(Keys::None),
 ];
 
 fn ping(cx: &mut Context<'_>) -> CommandResult {

@@ -8,15 +8,9 @@ use crate::{
 
 /// The family.
 pub const COMMANDS: &[Command] = &[
-    Command::new("FUNCTION", -2, Flags::CONTAINER, resolve::container),
-    Command { name: "FCALL", arity: -3, flags: Flags::NOSCRIPT, keys: Keys::Counted(2), run: fcall },
-    Command {
-        name: "FCALL_RO",
-        arity: -3,
-        flags: Flags::NOSCRIPT.and(Flags::READONLY),
-        keys: Keys::Counted(2),
-        run: fcall_ro,
-    },
+    Command::new("FUNCTION", -2, Flags::NONE, resolve::container).containing(FUNCTION),
+    Command::new("FCALL", -3, Flags::NOSCRIPT, fcall).on(Keys::Counted(2)),
+    Command::new("FCALL_RO", -3, Flags::NOSCRIPT.and(Flags::READONLY), fcall_ro).on(Keys::Counted(2)),
 ];
 
 fn fcall(cx: &mut Context<'_>) -> CommandResult {

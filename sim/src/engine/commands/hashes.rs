@@ -22,22 +22,22 @@ const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
 
 /// The family.
 pub const COMMANDS: &[Command] = &[
-    Command { name: "HSET", arity: -4, flags: GROW_FAST, keys: Keys::FIRST, run: set },
-    Command { name: "HMSET", arity: -4, flags: GROW_FAST, keys: Keys::FIRST, run: set_many },
-    Command { name: "HSETNX", arity: 4, flags: GROW_FAST, keys: Keys::FIRST, run: set_if_free },
-    Command { name: "HGET", arity: 3, flags: READ_FAST, keys: Keys::FIRST, run: get },
-    Command { name: "HMGET", arity: -3, flags: READ_FAST, keys: Keys::FIRST, run: get_many },
-    Command { name: "HGETALL", arity: 2, flags: READ, keys: Keys::FIRST, run: get_all },
-    Command { name: "HDEL", arity: -3, flags: WRITE_FAST, keys: Keys::FIRST, run: delete },
-    Command { name: "HLEN", arity: 2, flags: READ_FAST, keys: Keys::FIRST, run: length },
-    Command { name: "HSTRLEN", arity: 3, flags: READ_FAST, keys: Keys::FIRST, run: value_length },
-    Command { name: "HEXISTS", arity: 3, flags: READ_FAST, keys: Keys::FIRST, run: exists },
-    Command { name: "HKEYS", arity: 2, flags: READ, keys: Keys::FIRST, run: fields },
-    Command { name: "HVALS", arity: 2, flags: READ, keys: Keys::FIRST, run: values },
-    Command { name: "HINCRBY", arity: 4, flags: GROW_FAST, keys: Keys::FIRST, run: add },
-    Command { name: "HINCRBYFLOAT", arity: 4, flags: GROW_FAST, keys: Keys::FIRST, run: add_float },
-    Command { name: "HSCAN", arity: -3, flags: READ, keys: Keys::FIRST, run: scan },
-    Command { name: "HRANDFIELD", arity: -2, flags: READ, keys: Keys::FIRST, run: random_fields },
+    Command::new("HSET", -4, GROW_FAST, set).on(Keys::FIRST),
+    Command::new("HMSET", -4, GROW_FAST, set_many).on(Keys::FIRST),
+    Command::new("HSETNX", 4, GROW_FAST, set_if_free).on(Keys::FIRST),
+    Command::new("HGET", 3, READ_FAST, get).on(Keys::FIRST),
+    Command::new("HMGET", -3, READ_FAST, get_many).on(Keys::FIRST),
+    Command::new("HGETALL", 2, READ, get_all).on(Keys::FIRST),
+    Command::new("HDEL", -3, WRITE_FAST, delete).on(Keys::FIRST),
+    Command::new("HLEN", 2, READ_FAST, length).on(Keys::FIRST),
+    Command::new("HSTRLEN", 3, READ_FAST, value_length).on(Keys::FIRST),
+    Command::new("HEXISTS", 3, READ_FAST, exists).on(Keys::FIRST),
+    Command::new("HKEYS", 2, READ, fields).on(Keys::FIRST),
+    Command::new("HVALS", 2, READ, values).on(Keys::FIRST),
+    Command::new("HINCRBY", 4, GROW_FAST, add).on(Keys::FIRST),
+    Command::new("HINCRBYFLOAT", 4, GROW_FAST, add_float).on(Keys::FIRST),
+    Command::new("HSCAN", -3, READ, scan).on(Keys::FIRST),
+    Command::new("HRANDFIELD", -2, READ, random_fields).on(Keys::FIRST),
 ];
 
 /// Sets the fields given as arguments and returns how many are new.

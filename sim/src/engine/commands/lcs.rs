@@ -9,13 +9,9 @@ use super::{
 use crate::engine::{CommandResult, Context, ErrorReply, Reply, SYNTAX};
 
 /// The family.
-pub const COMMANDS: &[Command] = &[Command {
-    name: "LCS",
-    arity: -3,
-    flags: Flags::READONLY.and(Flags::LINEAR),
-    keys: Keys::Range { first: 1, last: 2, step: 1 },
-    run: longest_common_subsequence,
-}];
+pub const COMMANDS: &[Command] =
+    &[Command::new("LCS", -3, Flags::READONLY.and(Flags::LINEAR), longest_common_subsequence)
+        .on(Keys::Range { first: 1, last: 2, step: 1 })];
 
 /// What the options ask for.
 #[derive(Clone, Copy, Debug, Default)]

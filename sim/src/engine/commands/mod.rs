@@ -1,10 +1,9 @@
 //! The commands, one file a family, and the one table that names them all.
 
-use std::sync::LazyLock;
+use super::{Engine, resolve};
+use crate::{base::Dialect, lua::Interpreter};
 
-use indexmap::IndexMap;
-
-use super::{CommandResult, Context, Dialect, value::FixedState};
+pub use super::table::{Command, CommandTable, Flags, Keys};
 
 mod client;
 mod command;
@@ -19,9 +18,8 @@ mod lists;
 mod parse;
 mod pubsub;
 mod reference;
-pub(super) mod resolve;
 mod scan;
-pub(super) mod scripts;
+mod scripts;
 mod server;
 mod sets;
 mod shape;
@@ -33,167 +31,8 @@ mod strings;
 mod tools;
 mod transactions;
 
-/// One command of the table: what a server knows about it before it looks at the arguments.
-pub struct Command {
-    /// The name, in capitals; that of a subcommand is written `CLIENT|LIST`.
-    pub name: &'static str,
-    /// How many arguments, the name included; negative: at least that many.
-    pub arity: i16,
-    /// What it may do.
-    pub flags: Flags,
-    /// Where its keys are.
-    pub keys: Keys,
-    /// What runs it.
-    pub run: fn(&mut Context<'_>) -> CommandResult,
-}
-
-impl Command {
-    /// A command without keys.
-    pub const fn new(
-        name: &'static str,
-        arity: i16,
-        flags: Flags,
-        run: fn(&mut Context<'_>) -> CommandResult,
-    ) -> Self {
-        Self { name, arity, flags, keys: Keys::None, run }
-    }
-
-    /// The same with keys.
-    pub const fn on(self, keys: Keys) -> Self {
-        Self { keys, ..self }
-    }
-
-    /// Whether it takes so many arguments, its name among them.
-    #[inline]
-    pub fn takes(&self, given: usize) -> bool {
-        let (given, arity) = (given as i64, i64::from(self.arity));
-        if arity >= 0 { given == arity } else { given >= -arity }
-    }
-
-    /// The name as a server reports it.
-    pub fn lower_name(&self) -> String {
-        self.name.to_ascii_lowercase()
-    }
-
-    /// The name within its container, if it is a subcommand.
-    pub fn own_name(&self) -> &'static str {
-        self.name.rsplit('|').next().unwrap_or(self.name)
-    }
-
-    /// The commands within it that a server of the dialect has.
-    pub fn subcommands(&self, dialect: Dialect) -> impl Iterator<Item = &'static Command> {
-        let all = match self.name {
-            "CLIENT" => client::CLIENT,
-            "COMMAND" => command::COMMAND,
-            "CONFIG" => server::CONFIG,
-            "FUNCTION" => functions::FUNCTION,
-            "LATENCY" => tools::LATENCY,
-            "MEMORY" => tools::MEMORY,
-            "MODULE" => tools::MODULE,
-            "OBJECT" => keys::OBJECT,
-            "PUBSUB" => pubsub::PUBSUB,
-            "SCRIPT" => scripts::SCRIPT,
-            "SIM" => sim::SIM,
-            "SLOWLOG" => tools::SLOWLOG,
-            "XGROUP" => stream_groups::XGROUP,
-            "XINFO" => streams::XINFO,
-            _ => &[],
-        };
-        let redis = dialect == Dialect::Redis7;
-        all.iter().filter(move |command| !(redis && command.flags.has(Flags::VALKEY_ONLY)))
-    }
-}
-
-/// What a command may do, as `COMMAND` reports it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flags(pub u16);
-
-impl Flags {
-    /// Reads keys.
-    pub const READONLY: Flags = Flags(1);
-    /// Changes keys.
-    pub const WRITE: Flags = Flags(1 << 1);
-    /// Takes constant or logarithmic time.
-    pub const FAST: Flags = Flags(1 << 2);
-    /// Is refused when memory is short.
-    pub const DENYOOM: Flags = Flags(1 << 3);
-    /// May not be called from a script.
-    pub const NOSCRIPT: Flags = Flags(1 << 4);
-    /// Is about publishing and subscribing; allowed while subscribed.
-    pub const PUBSUB: Flags = Flags(1 << 5);
-    /// Administers the server.
-    pub const ADMIN: Flags = Flags(1 << 6);
-    /// May be sent while a script is busy.
-    pub const ALLOW_BUSY: Flags = Flags(1 << 7);
-    /// Is no write, and yet a replica may get it: a read-only script may not call it.
-    pub const MAY_REPLICATE: Flags = Flags(1 << 8);
-    /// Holds other commands.
-    pub const CONTAINER: Flags = Flags(1 << 9);
-    /// Redis 7.0 does not have it.
-    pub const VALKEY_ONLY: Flags = Flags(1 << 10);
-    /// Redis 7.0 takes as many arguments as the arity says, and no more.
-    pub const LONGER_ON_VALKEY: Flags = Flags(1 << 12);
-    /// Is refused within a transaction, and makes it void.
-    pub const NO_MULTI: Flags = Flags(1 << 11);
-    /// Looks at all that its keys hold, or at all keys, whatever it answers: a script pays for that.
-    pub const LINEAR: Flags = Flags(1 << 13);
-    /// Nothing of the above.
-    pub const NONE: Flags = Flags(0);
-
-    /// Both.
-    pub const fn and(self, other: Flags) -> Flags {
-        Flags(self.0 | other.0)
-    }
-
-    /// Whether all of `other` are set.
-    pub const fn has(self, other: Flags) -> bool {
-        self.0 & other.0 == other.0
-    }
-}
-
-/// Where a command's keys are among its arguments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keys {
-    /// It has none.
-    None,
-    /// `first..=last` in steps of `step`; a negative `last` counts from the end.
-    Range {
-        /// Index of the first key, the name being 0.
-        first: i16,
-        /// Index of the last key; −1 is the last argument.
-        last: i16,
-        /// Distance between keys.
-        step: i16,
-    },
-    /// The argument at this index says how many keys follow it (`FCALL f 2 k1 k2 …`).
-    Counted(i16),
-    /// The keys follow the word `STREAMS`, the first half of what comes after it.
-    Streams,
-}
-
-impl Keys {
-    /// One key, the first argument.
-    pub const FIRST: Keys = Keys::Range { first: 1, last: 1, step: 1 };
-    /// One key, the second argument: where the first is a subcommand.
-    pub const SECOND: Keys = Keys::Range { first: 2, last: 2, step: 1 };
-    /// Every argument is a key.
-    pub const ALL: Keys = Keys::Range { first: 1, last: -1, step: 1 };
-}
-
-/// Looks a command up by name, in any case, without allocating.
-pub fn find(name: &[u8]) -> Option<&'static Command> {
-    static BY_NAME: LazyLock<IndexMap<&'static [u8], &'static Command, FixedState>> = LazyLock::new(|| {
-        FAMILIES.iter().copied().flatten().map(|command| (command.name.as_bytes(), command)).collect()
-    });
-    let mut buffer = [0; LONGEST_NAME];
-    let capitals = buffer.get_mut(..name.len())?;
-    capitals.copy_from_slice(name);
-    capitals.make_ascii_uppercase();
-    BY_NAME.get(&*capitals).copied()
-}
-
-/// Room for the name of every command.
-const LONGEST_NAME: usize = 32;
+/// The table that an engine made with [`Engine::new`] is handed.
+pub static TABLE: CommandTable = CommandTable::new(FAMILIES);
 
 /// Every command, family by family.
 pub static FAMILIES: &[&[Command]] = &[
@@ -217,6 +56,13 @@ pub static FAMILIES: &[&[Command]] = &[
     sim::COMMANDS,
 ];
 
+impl Engine {
+    /// An empty server with all commands. Interpreters are costly to make and free to share within a thread.
+    pub fn new(dialect: Dialect, interpreter: Interpreter) -> Self {
+        Self::with_commands(&TABLE, dialect, interpreter)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,10 +70,10 @@ mod tests {
     #[test]
     fn every_command_is_found_in_any_case_and_named_once() {
         for command in FAMILIES.iter().copied().flatten() {
-            let found = find(command.name.to_ascii_lowercase().as_bytes()).expect(command.name);
+            let found = TABLE.find(command.name.to_ascii_lowercase().as_bytes()).expect(command.name);
             assert!(std::ptr::eq(found, command), "{} is in the table twice", command.name);
         }
-        assert!(find(b"").is_none());
-        assert!(find(&[b'G'; 100]).is_none());
+        assert!(TABLE.find(b"").is_none());
+        assert!(TABLE.find(&[b'G'; 100]).is_none());
     }
 }

@@ -9,27 +9,17 @@ const LISTEN: Flags = Flags::PUBSUB.and(Flags::NOSCRIPT);
 
 /// The family.
 pub const COMMANDS: &[Command] = &[
-    Command {
-        name: "PUBLISH",
-        arity: 3,
-        flags: Flags::PUBSUB.and(Flags::FAST).and(Flags::MAY_REPLICATE),
-        keys: Keys::None,
-        run: publish,
-    },
-    Command { name: "SUBSCRIBE", arity: -2, flags: LISTEN, keys: Keys::None, run: subscribe },
-    Command { name: "UNSUBSCRIBE", arity: -1, flags: LISTEN, keys: Keys::None, run: unsubscribe },
-    Command { name: "PSUBSCRIBE", arity: -2, flags: LISTEN, keys: Keys::None, run: psubscribe },
-    Command { name: "PUNSUBSCRIBE", arity: -1, flags: LISTEN, keys: Keys::None, run: punsubscribe },
-    Command {
-        name: "SPUBLISH",
-        arity: 3,
-        flags: Flags::PUBSUB.and(Flags::FAST).and(Flags::MAY_REPLICATE),
-        keys: Keys::FIRST,
-        run: publish_in_shard,
-    },
-    Command { name: "SSUBSCRIBE", arity: -2, flags: LISTEN, keys: Keys::ALL, run: ssubscribe },
-    Command { name: "SUNSUBSCRIBE", arity: -1, flags: LISTEN, keys: Keys::ALL, run: sunsubscribe },
-    Command::new("PUBSUB", -2, Flags::CONTAINER, resolve::container),
+    Command::new("PUBLISH", 3, Flags::PUBSUB.and(Flags::FAST).and(Flags::MAY_REPLICATE), publish)
+        .on(Keys::None),
+    Command::new("SUBSCRIBE", -2, LISTEN, subscribe).on(Keys::None),
+    Command::new("UNSUBSCRIBE", -1, LISTEN, unsubscribe).on(Keys::None),
+    Command::new("PSUBSCRIBE", -2, LISTEN, psubscribe).on(Keys::None),
+    Command::new("PUNSUBSCRIBE", -1, LISTEN, punsubscribe).on(Keys::None),
+    Command::new("SPUBLISH", 3, Flags::PUBSUB.and(Flags::FAST).and(Flags::MAY_REPLICATE), publish_in_shard)
+        .on(Keys::FIRST),
+    Command::new("SSUBSCRIBE", -2, LISTEN, ssubscribe).on(Keys::ALL),
+    Command::new("SUNSUBSCRIBE", -1, LISTEN, sunsubscribe).on(Keys::ALL),
+    Command::new("PUBSUB", -2, Flags::NONE, resolve::container).containing(PUBSUB),
 ];
 
 /// The subcommands of PUBSUB.

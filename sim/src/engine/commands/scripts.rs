@@ -5,31 +5,19 @@ use bytes::Bytes;
 use super::{Command, Flags, Keys, reference, resolve};
 use crate::{
     engine::{
-        CommandResult, Context, Dialect, Engine, ErrorReply, Protocol, Reply, ScriptRules,
-        functions::split_words, number::parse_i64, script_cache::ScriptCache,
+        CommandResult, Context, Dialect, ErrorReply, Protocol, Reply, ScriptRules, number::parse_i64,
+        script_cache::ScriptCache, script_header::ScriptHeader,
     },
     lua::{FunctionFlags, Host, Input, sha1_hex},
 };
 
 /// The family.
 pub const COMMANDS: &[Command] = &[
-    Command { name: "EVAL", arity: -3, flags: Flags::NOSCRIPT, keys: Keys::Counted(2), run: eval },
-    Command { name: "EVALSHA", arity: -3, flags: Flags::NOSCRIPT, keys: Keys::Counted(2), run: evalsha },
-    Command {
-        name: "EVAL_RO",
-        arity: -3,
-        flags: Flags::NOSCRIPT.and(Flags::READONLY),
-        keys: Keys::Counted(2),
-        run: eval_ro,
-    },
-    Command {
-        name: "EVALSHA_RO",
-        arity: -3,
-        flags: Flags::NOSCRIPT.and(Flags::READONLY),
-        keys: Keys::Counted(2),
-        run: evalsha_ro,
-    },
-    Command::new("SCRIPT", -2, Flags::CONTAINER, resolve::container),
+    Command::new("EVAL", -3, Flags::NOSCRIPT, eval).on(Keys::Counted(2)),
+    Command::new("EVALSHA", -3, Flags::NOSCRIPT, evalsha).on(Keys::Counted(2)),
+    Command::new("EVAL_RO", -3, Flags::NOSCRIPT.and(Flags::READONLY), eval_ro).on(Keys::Counted(2)),
+    Command::new("EVALSHA_RO", -3, Flags::NOSCRIPT.and(Flags::READONLY), evalsha_ro).on(Keys::Counted(2)),
+    Command::new("SCRIPT", -2, Flags::NONE, resolve::container).containing(SCRIPT),
 ];
 
 /// `FUNCTION KILL`, `SCRIPT KILL`: calls are over before anyone can ask.
@@ -69,7 +57,8 @@ impl Host for ScriptHost<'_, '_> {
         let reply = self.cx.call_from_script(args, self.rules).into();
         if self.rules.short_of_memory {
             // A script that has begun to write may end what it began.
-            let command = resolve::lookup(self.cx.engine.dialect, args).ok();
+            let engine = &self.cx.engine;
+            let command = engine.commands.lookup(engine.dialect, args).ok();
             let writes =
                 |command: &Command| command.flags.has(Flags::WRITE) && !command.flags.has(Flags::DENYOOM);
             self.rules.short_of_memory = !command.is_some_and(writes);
@@ -79,7 +68,7 @@ impl Host for ScriptHost<'_, '_> {
     }
 
     fn knows(&self, command: &[u8]) -> bool {
-        super::find(command).is_some()
+        self.cx.engine.commands.find(command).is_some()
     }
 
     fn looked_at(&mut self) -> u64 {
@@ -149,59 +138,6 @@ fn run(cx: &mut Context<'_>, hash: &[u8; 40], code: &Bytes, read_only: bool) -> 
     let reply = with_host(cx, no_writes, short_of_memory, |host| script.call(input, &mut memento, host));
     cx.engine.functions.memento = memento;
     Ok(reply)
-}
-
-/// Whether a call of a script or function is refused up front when memory is short: unless it declared that it writes
-/// nothing or that it does not mind. A script that declares nothing is let in.
-pub fn needs_memory(engine: &Engine, command: &Command, args: &[&[u8]]) -> bool {
-    let Some(&subject) = args.get(1) else { return false };
-    let of_text = |code: &[u8]| ScriptHeader::parse(code).ok().and_then(|header| header.flags);
-    let flags = match command.name {
-        "FCALL" | "FCALL_RO" => engine.functions.find(subject).map(|function| function.flags),
-        "EVAL" | "EVAL_RO" => of_text(subject),
-        "EVALSHA" | "EVALSHA_RO" => {
-            let hash = <[u8; 40]>::try_from(subject.to_ascii_lowercase());
-            hash.ok().and_then(|hash| of_text(engine.functions.scripts.get(&hash)?))
-        }
-        "FUNCTION" => return subject.eq_ignore_ascii_case(b"LOAD"),
-        _ => None,
-    };
-    flags.is_some_and(|flags| !flags.has(FunctionFlags::NO_WRITES) && !flags.has(FunctionFlags::ALLOW_OOM))
-}
-
-/// A script's optional first line: `#!lua flags=no-writes`.
-struct ScriptHeader<'a> {
-    /// What it declares; `None` without such a line.
-    flags: Option<FunctionFlags>,
-    body: &'a [u8],
-}
-
-impl<'a> ScriptHeader<'a> {
-    fn parse(code: &'a [u8]) -> Result<Self, ErrorReply> {
-        if !code.starts_with(b"#!") {
-            return Ok(Self { flags: None, body: code });
-        }
-        let invalid = || ErrorReply::new("ERR Invalid script shebang");
-        let end = code.iter().position(|&b| b == b'\n').ok_or_else(invalid)?;
-        let words = split_words(&code[..end]).ok_or_else(invalid)?;
-        let (engine, options) = words.split_first().ok_or_else(invalid)?;
-        if engine != "#!lua" {
-            return Err(format!("ERR Unexpected engine in script shebang: {}", &engine[2..]).into());
-        }
-        let mut flags = FunctionFlags::default();
-        for option in options {
-            let Some(names) = option.strip_prefix("flags=") else {
-                return Err(format!("ERR Unknown lua shebang option: {option}").into());
-            };
-            for name in names.split(',').filter(|name| !name.is_empty()) {
-                let flag = FunctionFlags::named(name.as_bytes()).ok_or_else(|| {
-                    ErrorReply::from(format!("ERR Unexpected flag in script shebang: {name}"))
-                })?;
-                flags = flags.and(flag);
-            }
-        }
-        Ok(Self { flags: Some(flags), body: &code[end..] })
-    }
 }
 
 /// The subcommands of SCRIPT.

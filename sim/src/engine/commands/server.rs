@@ -10,22 +10,16 @@ const ADMIN: Flags = Flags::ADMIN.and(Flags::NOSCRIPT);
 
 /// The family.
 pub const COMMANDS: &[Command] = &[
-    Command { name: "TIME", arity: 1, flags: Flags::FAST, keys: Keys::None, run: time },
-    Command {
-        name: "DBSIZE",
-        arity: 1,
-        flags: Flags::READONLY.and(Flags::FAST),
-        keys: Keys::None,
-        run: dbsize,
-    },
-    Command { name: "FLUSHALL", arity: -1, flags: Flags::WRITE, keys: Keys::None, run: flush_all },
-    Command { name: "FLUSHDB", arity: -1, flags: Flags::WRITE, keys: Keys::None, run: flush_selected },
-    Command { name: "SWAPDB", arity: 3, flags: Flags::WRITE.and(Flags::FAST), keys: Keys::None, run: swap },
-    Command { name: "INFO", arity: -1, flags: Flags::NONE, keys: Keys::None, run: info },
-    Command::new("CONFIG", -2, Flags::CONTAINER, resolve::container),
-    Command { name: "WAIT", arity: 3, flags: Flags::NONE, keys: Keys::None, run: wait },
-    Command { name: "LASTSAVE", arity: 1, flags: Flags::FAST, keys: Keys::None, run: lastsave },
-    Command { name: "DEBUG", arity: -2, flags: ADMIN, keys: Keys::None, run: debug },
+    Command::new("TIME", 1, Flags::FAST, time).on(Keys::None),
+    Command::new("DBSIZE", 1, Flags::READONLY.and(Flags::FAST), dbsize).on(Keys::None),
+    Command::new("FLUSHALL", -1, Flags::WRITE, flush_all).on(Keys::None),
+    Command::new("FLUSHDB", -1, Flags::WRITE, flush_selected).on(Keys::None),
+    Command::new("SWAPDB", 3, Flags::WRITE.and(Flags::FAST), swap).on(Keys::None),
+    Command::new("INFO", -1, Flags::NONE, info).on(Keys::None),
+    Command::new("CONFIG", -2, Flags::NONE, resolve::container).containing(CONFIG),
+    Command::new("WAIT", 3, Flags::NONE, wait).on(Keys::None),
+    Command::new("LASTSAVE", 1, Flags::FAST, lastsave).on(Keys::None),
+    Command::new("DEBUG", -2, ADMIN, debug).on(Keys::None),
 ];
 
 /// The subcommands of CONFIG.
@@ -93,34 +87,6 @@ fn swap(cx: &mut Context<'_>) -> CommandResult {
 fn info(cx: &mut Context<'_>) -> CommandResult {
     let text = info::text(cx.engine, &cx.args[1..], cx.now);
     Ok(Reply::Verbatim(*b"txt", text.into()))
-}
-
-impl Keys {
-    /// The keys among a command's arguments; `None` when these do not fit.
-    pub fn of<'a>(self, args: &[&'a [u8]]) -> Option<Vec<&'a [u8]>> {
-        match self {
-            Keys::None => Some(Vec::new()),
-            Keys::Range { first, last, step } => {
-                let end = if last < 0 {
-                    args.len().checked_sub(last.unsigned_abs().into())?
-                } else {
-                    last as usize
-                };
-                let keys = args.get(first as usize..=end)?;
-                Some(keys.iter().step_by(step.max(1) as usize).copied().collect())
-            }
-            Keys::Counted(at) => {
-                let first = at as usize + 1;
-                let count = usize::try_from(parse_i64(args.get(at as usize)?).ok()?).ok()?;
-                Some(args.get(first..first.checked_add(count)?)?.to_vec())
-            }
-            Keys::Streams => {
-                let word = args.iter().position(|arg| arg.eq_ignore_ascii_case(b"STREAMS"))?;
-                let rest = &args[word + 1..];
-                (rest.len().is_multiple_of(2) && !rest.is_empty()).then(|| rest[..rest.len() / 2].to_vec())
-            }
-        }
-    }
 }
 
 const NO_CONFIG_FILE: ErrorReply = ErrorReply::new("ERR The server is running without a config file");

@@ -15,7 +15,7 @@ use crate::engine::{
 use crate::lua::hex;
 
 /// The family.
-pub const COMMANDS: &[Command] = &[Command::new("SIM", -2, Flags::CONTAINER, resolve::container)];
+pub const COMMANDS: &[Command] = &[Command::new("SIM", -2, Flags::NONE, resolve::container).containing(SIM)];
 
 const ADMIN: Flags = Flags::ADMIN.and(Flags::NOSCRIPT);
 

@@ -25,12 +25,12 @@ const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
 
 /// The family.
 pub const COMMANDS: &[Command] = &[
-    Command::new("XGROUP", -2, Flags::CONTAINER, resolve::container),
-    Command { name: "XREADGROUP", arity: -7, flags: Flags::WRITE, keys: Keys::Streams, run: xreadgroup },
-    Command { name: "XACK", arity: -4, flags: WRITE_FAST, keys: Keys::FIRST, run: xack },
-    Command { name: "XCLAIM", arity: -6, flags: WRITE_FAST, keys: Keys::FIRST, run: xclaim },
-    Command { name: "XAUTOCLAIM", arity: -6, flags: WRITE_FAST, keys: Keys::FIRST, run: xautoclaim },
-    Command { name: "XPENDING", arity: -3, flags: Flags::READONLY, keys: Keys::FIRST, run: xpending },
+    Command::new("XGROUP", -2, Flags::NONE, resolve::container).containing(XGROUP),
+    Command::new("XREADGROUP", -7, Flags::WRITE, xreadgroup).on(Keys::Streams),
+    Command::new("XACK", -4, WRITE_FAST, xack).on(Keys::FIRST),
+    Command::new("XCLAIM", -6, WRITE_FAST, xclaim).on(Keys::FIRST),
+    Command::new("XAUTOCLAIM", -6, WRITE_FAST, xautoclaim).on(Keys::FIRST),
+    Command::new("XPENDING", -3, Flags::READONLY, xpending).on(Keys::FIRST),
 ];
 
 /// The subcommands of XGROUP.

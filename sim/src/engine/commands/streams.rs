@@ -20,15 +20,15 @@ const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
 
 /// The family.
 pub const COMMANDS: &[Command] = &[
-    Command { name: "XADD", arity: -5, flags: ADD, keys: Keys::FIRST, run: xadd },
-    Command { name: "XLEN", arity: 2, flags: Flags::READONLY.and(Flags::FAST), keys: Keys::FIRST, run: xlen },
-    Command { name: "XRANGE", arity: -4, flags: Flags::READONLY, keys: Keys::FIRST, run: xrange },
-    Command { name: "XREVRANGE", arity: -4, flags: Flags::READONLY, keys: Keys::FIRST, run: xrevrange },
-    Command { name: "XTRIM", arity: -4, flags: Flags::WRITE, keys: Keys::FIRST, run: xtrim },
-    Command { name: "XDEL", arity: -3, flags: WRITE_FAST, keys: Keys::FIRST, run: xdel },
-    Command { name: "XREAD", arity: -4, flags: Flags::READONLY, keys: Keys::Streams, run: xread },
-    Command { name: "XSETID", arity: -3, flags: ADD, keys: Keys::FIRST, run: xsetid },
-    Command::new("XINFO", -2, Flags::CONTAINER, resolve::container),
+    Command::new("XADD", -5, ADD, xadd).on(Keys::FIRST),
+    Command::new("XLEN", 2, Flags::READONLY.and(Flags::FAST), xlen).on(Keys::FIRST),
+    Command::new("XRANGE", -4, Flags::READONLY, xrange).on(Keys::FIRST),
+    Command::new("XREVRANGE", -4, Flags::READONLY, xrevrange).on(Keys::FIRST),
+    Command::new("XTRIM", -4, Flags::WRITE, xtrim).on(Keys::FIRST),
+    Command::new("XDEL", -3, WRITE_FAST, xdel).on(Keys::FIRST),
+    Command::new("XREAD", -4, Flags::READONLY, xread).on(Keys::Streams),
+    Command::new("XSETID", -3, ADD, xsetid).on(Keys::FIRST),
+    Command::new("XINFO", -2, Flags::NONE, resolve::container).containing(XINFO),
 ];
 
 /// The subcommands of XINFO.

@@ -10,11 +10,11 @@ const ADMIN: Flags = Flags::ADMIN.and(Flags::NOSCRIPT);
 
 /// The family.
 pub const COMMANDS: &[Command] = &[
-    Command::new("LATENCY", -2, Flags::CONTAINER, resolve::container),
-    Command::new("MEMORY", -2, Flags::CONTAINER, resolve::container),
-    Command::new("MODULE", -2, Flags::CONTAINER, resolve::container),
+    Command::new("LATENCY", -2, Flags::NONE, resolve::container).containing(LATENCY),
+    Command::new("MEMORY", -2, Flags::NONE, resolve::container).containing(MEMORY),
+    Command::new("MODULE", -2, Flags::NONE, resolve::container).containing(MODULE),
     Command::new("ROLE", 1, Flags::NOSCRIPT.and(Flags::FAST), role),
-    Command::new("SLOWLOG", -2, Flags::CONTAINER, resolve::container),
+    Command::new("SLOWLOG", -2, Flags::NONE, resolve::container).containing(SLOWLOG),
 ];
 
 /// The subcommands of LATENCY.

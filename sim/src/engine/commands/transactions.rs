@@ -9,11 +9,11 @@ const BEGIN: Flags = CONTROL.and(Flags::NO_MULTI);
 
 /// The family.
 pub const COMMANDS: &[Command] = &[
-    Command { name: "MULTI", arity: 1, flags: BEGIN, keys: Keys::None, run: multi },
-    Command { name: "EXEC", arity: 1, flags: Flags::NOSCRIPT, keys: Keys::None, run: exec },
-    Command { name: "DISCARD", arity: 1, flags: CONTROL, keys: Keys::None, run: discard },
-    Command { name: "WATCH", arity: -2, flags: BEGIN, keys: Keys::ALL, run: watch },
-    Command { name: "UNWATCH", arity: 1, flags: CONTROL, keys: Keys::None, run: unwatch },
+    Command::new("MULTI", 1, BEGIN, multi).on(Keys::None),
+    Command::new("EXEC", 1, Flags::NOSCRIPT, exec).on(Keys::None),
+    Command::new("DISCARD", 1, CONTROL, discard).on(Keys::None),
+    Command::new("WATCH", -2, BEGIN, watch).on(Keys::ALL),
+    Command::new("UNWATCH", 1, CONTROL, unwatch).on(Keys::None),
 ];
 
 fn multi(cx: &mut Context<'_>) -> CommandResult {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use indexmap::IndexSet;
 
 use super::FixedState;
-use crate::engine::number::read_i64;
+use crate::base::number::read_i64;
 
 /// `set-max-intset-entries`: up to here a set of integers is an intset.
 pub const INTSET_ENTRIES: usize = 512;

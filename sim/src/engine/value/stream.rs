@@ -274,7 +274,7 @@ impl Node {
 
 /// The bytes that an element takes in a listpack, its back length included.
 fn element_size(element: &[u8]) -> usize {
-    if let Ok(value) = crate::engine::number::parse_i64(element) {
+    if let Ok(value) = crate::base::number::parse_i64(element) {
         return int_size(value);
     }
     let len = element.len();

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use imbl::OrdMap;
 
 use super::{Stream, StreamEntry, StreamId};
-use crate::engine::UnixMillis;
+use crate::base::UnixMillis;
 
 /// A group of consumers that share the entries of a stream.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,7 +1,7 @@
 //! What a command answers, before any wire format.
 //!
-//! The engine speaks RESP3's richer types; [`crate::resp`] flattens them for a RESP2 connection and
-//! [`crate::lua`] for a script, each by Valkey's own rules.
+//! Commands answer with RESP3's richer types. The wire encoder flattens them for a RESP2 connection, and the Lua
+//! boundary for a script, each by Valkey's own rules.
 
 use std::borrow::Cow;
 
@@ -45,6 +45,11 @@ pub enum Reply {
 /// The text of an error reply, its code first: `WRONGTYPE Operation against a key …`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorReply(pub Cow<'static, str>);
+
+/// An argument that should be a 64-bit integer is not.
+pub const NOT_AN_INTEGER: ErrorReply = ErrorReply::new("ERR value is not an integer or out of range");
+/// An argument that should be a number is not.
+pub const NOT_A_FLOAT: ErrorReply = ErrorReply::new("ERR value is not a valid float");
 
 /// What a command's implementation returns.
 pub type CommandResult = Result<Reply, ErrorReply>;

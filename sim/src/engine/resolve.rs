@@ -1,8 +1,10 @@
 //! Which command a request names: `GET`, or `CLIENT LIST` within `CLIENT`. Whatever is wrong with a request's name and
 //! the count of its arguments is found here, before anything looks at it closely.
 
-use super::{Command, Flags, find};
-use crate::engine::{CommandResult, Context, Dialect, ErrorReply};
+use super::{
+    CommandResult, Context, Dialect, ErrorReply,
+    table::{Command, CommandTable, Flags},
+};
 
 /// Why a request is no command.
 #[derive(Clone, Copy)]
@@ -15,30 +17,32 @@ pub enum Unresolved {
     Arity(&'static Command),
 }
 
-/// Finds the command or subcommand that `args` names, and checks its arity.
-#[inline]
-pub fn resolve(dialect: Dialect, args: &[&[u8]]) -> Result<&'static Command, Unresolved> {
-    let command = lookup(dialect, args)?;
-    let too_long = dialect == Dialect::Redis7
-        && command.flags.has(Flags::LONGER_ON_VALKEY)
-        && args.len() > usize::from(command.arity.unsigned_abs());
-    if command.takes(args.len()) && !too_long { Ok(command) } else { Err(Unresolved::Arity(command)) }
-}
+impl CommandTable {
+    /// Finds the command or subcommand that `args` names, and checks its arity.
+    #[inline]
+    pub fn resolve(&self, dialect: Dialect, args: &[&[u8]]) -> Result<&'static Command, Unresolved> {
+        let command = self.lookup(dialect, args)?;
+        let too_long = dialect == Dialect::Redis7
+            && command.flags.has(Flags::LONGER_ON_VALKEY)
+            && args.len() > usize::from(command.arity.unsigned_abs());
+        if command.takes(args.len()) && !too_long { Ok(command) } else { Err(Unresolved::Arity(command)) }
+    }
 
-/// Finds the command or subcommand that `args` names, however many there are.
-#[inline]
-pub fn lookup(dialect: Dialect, args: &[&[u8]]) -> Result<&'static Command, Unresolved> {
-    let command = find(args.first().copied().unwrap_or_default()).ok_or(Unresolved::Command)?;
-    match args.get(1) {
-        Some(name) if command.flags.has(Flags::CONTAINER) => {
-            subcommand(dialect, command, name).ok_or(Unresolved::Subcommand(command))
+    /// Finds the command or subcommand that `args` names, however many there are.
+    #[inline]
+    pub fn lookup(&self, dialect: Dialect, args: &[&[u8]]) -> Result<&'static Command, Unresolved> {
+        let command = self.find(args.first().copied().unwrap_or_default()).ok_or(Unresolved::Command)?;
+        match args.get(1) {
+            Some(name) if command.flags.has(Flags::CONTAINER) => {
+                subcommand(dialect, command, name).ok_or(Unresolved::Subcommand(command))
+            }
+            _ => Ok(command),
         }
-        _ => Ok(command),
     }
 }
 
 /// The subcommand of this name, in any case, if a server of the dialect has it.
-pub fn subcommand(dialect: Dialect, container: &Command, name: &[u8]) -> Option<&'static Command> {
+fn subcommand(dialect: Dialect, container: &Command, name: &[u8]) -> Option<&'static Command> {
     container
         .subcommands(dialect)
         .find(|subcommand| subcommand.own_name().as_bytes().eq_ignore_ascii_case(name))

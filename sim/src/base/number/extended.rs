@@ -5,7 +5,8 @@
 
 use num_bigint::BigUint;
 
-use super::{super::ErrorReply, NOT_A_FLOAT, parse_f64};
+use super::{NOT_A_FLOAT, parse_f64};
+use crate::base::ErrorReply;
 
 /// Ten to the power of 17: how many decimals a server prints, and so keeps.
 const SCALE: u128 = 100_000_000_000_000_000;
