@@ -23,20 +23,28 @@
 //!
 //! `resp` and `lua` stand side by side, and so do `link` and `tcp`.
 //!
-//! All but [`link`] build without `--cfg madsim`.
+//! The features `link` and `tcp` (both on unless turned off) bring in the modules of their names. `link` needs
+//! `--cfg madsim`; without it the crate builds with any cargo: `cargo build -p valkey-sim --no-default-features`.
+
+#[cfg(all(feature = "link", not(madsim)))]
+compile_error!(
+    "the feature `link` of valkey-sim needs RUSTFLAGS=\"--cfg madsim\"; without it, build with --no-default-features \
+     (and --features tcp for the server on real sockets)"
+);
 
 pub mod base;
 pub mod clock;
 pub mod engine;
-#[cfg(madsim)]
+#[cfg(all(feature = "link", madsim))]
 pub mod link;
 pub mod lua;
 pub mod random;
 pub mod resp;
 pub mod server;
+#[cfg(feature = "tcp")]
 pub mod tcp;
 
 /// The examples of the README compile and hold.
-#[cfg(all(doctest, madsim))]
+#[cfg(all(doctest, feature = "link", madsim))]
 #[doc = include_str!("../README.md")]
 struct Readme;

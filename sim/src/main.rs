@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
-use real_tokio::{net::TcpListener, runtime, task::LocalSet};
+use tokio::{net::TcpListener, runtime, task::LocalSet};
 use valkey_sim::{
     engine::{Dialect, Engine},
     lua::Interpreter,

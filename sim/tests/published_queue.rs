@@ -22,7 +22,7 @@ const LEASE: Duration = Duration::from_secs(30);
 
 /// Runs on real sockets what must not take real time: the clock is turned where a program would wait.
 fn block_on<T>(work: impl Future<Output = T>) -> T {
-    let runtime = real_tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(work)
 }
 

@@ -49,7 +49,7 @@ async fn works_a_shift(connection: &mut impl AsyncCommands) -> RedisResult<()> {
 #[test]
 fn works_over_a_socket_and_sees_the_clock_turned() {
     let program = Program::manual();
-    let runtime = real_tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for protocol in ["resp2", "resp3"] {
         let url = format!("redis://{}/?protocol={protocol}", program.address());
         let worked: RedisResult<()> = runtime.block_on(async {

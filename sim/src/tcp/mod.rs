@@ -1,14 +1,14 @@
 //! The server on real sockets, for clients in any language.
 //!
 //! The engine and the connections are those of the simulation; the sockets and the timers are real. Everything runs
-//! on the one thread that polls [`serve`], within a [`LocalSet`](real_tokio::task::LocalSet) of the real tokio and
+//! on the one thread that polls [`serve`], within a [`LocalSet`](tokio::task::LocalSet) of the real tokio and
 //! outside any madsim runtime.
 
 mod clock;
 
 use std::{future::poll_fn, io, net::SocketAddr, pin::pin, task::Poll, time::Duration};
 
-use real_tokio::{
+use tokio::{
     net::{TcpListener, TcpStream},
     signal::unix::{SignalKind, signal},
     task::spawn_local,
