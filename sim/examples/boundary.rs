@@ -5,7 +5,7 @@
 
 use valkey_sim::{
     engine::{Dialect, Protocol, Reply},
-    lua::{Host, Input, Interpreter, Memento},
+    lua::{Host, Input, Interpreter, PersistentState},
 };
 
 const LIBRARY: &[u8] = b"
@@ -34,9 +34,9 @@ fn main() {
     let rounds: u32 = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1);
     let functions = Interpreter::default().load(Dialect::Valkey8, LIBRARY).expect("the library loads");
     let input = Input { name: "cycle", keys: &[b"{p}:key"], args: &[b"value", b"1700000000000"] };
-    let mut memento = Memento::default();
+    let mut persistent = PersistentState::default();
     for _ in 0..rounds {
-        let reply = functions[0].callback.call(input, &mut memento, &mut Canned);
+        let reply = functions[0].callback.call(input, &mut persistent, &mut Canned);
         assert!(matches!(reply, Reply::Int(_)), "{reply:?}");
     }
 }

@@ -1,8 +1,8 @@
-//! One clock a node: what a node believes the time to be, as a function of the world's.
+//! One clock per node: the time that a node reads, as a function of the simulation's own time.
 //!
-//! A clock starts off by some amount, drifts, and is stepped now and then, as by an operator or a time daemon.
-//! Everything is exact to the microsecond and saturates; no arithmetic here can fail. What moves the
-//! simulation's time is not here: it is madsim, through the module `link`.
+//! A clock has an offset, drifts, and is stepped now and then, as by an operator or a time daemon. All arithmetic is
+//! exact to the microsecond and saturates; it cannot fail. This module does not advance the simulation's time: madsim
+//! does, through the module `link`.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,9 +11,9 @@ use crate::base::UnixMicros;
 /// Microseconds since the start of a run: the time that no node can read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct WorldMicros(pub u64);
+pub struct SimTime(pub u64);
 
-impl WorldMicros {
+impl SimTime {
     /// The start of the run.
     pub const START: Self = Self(0);
     /// Later than anything that happens.
@@ -30,27 +30,31 @@ impl WorldMicros {
     }
 }
 
+// The old name, until nobody uses it; a `type` would not do for a constructor.
+#[doc(hidden)]
+pub use self::SimTime as WorldMicros;
+
 /// A node's clock.
 ///
 /// ```
-/// use valkey_sim::clock::{Clock, Step, WorldMicros};
+/// use valkey_sim::clock::{Clock, Step, SimTime};
 /// use valkey_sim::engine::UnixMicros;
 ///
 /// // One part in a thousand fast, and set back by 30 ms after a second.
 /// let clock = Clock {
 ///     epoch: UnixMicros::from_millis(1_700_000_000_000),
 ///     drift_ppm: 1_000,
-///     steps: vec![Step { at: WorldMicros::from_millis(1_000), by_ms: -30 }],
+///     steps: vec![Step { at: SimTime::from_millis(1_000), by_ms: -30 }],
 /// };
-/// assert_eq!(clock.now(WorldMicros::from_millis(500)), UnixMicros(1_700_000_000_500_500));
-/// assert_eq!(clock.now(WorldMicros::from_millis(1_000)), UnixMicros::from_millis(1_700_000_000_971));
+/// assert_eq!(clock.now(SimTime::from_millis(500)), UnixMicros(1_700_000_000_500_500));
+/// assert_eq!(clock.now(SimTime::from_millis(1_000)), UnixMicros::from_millis(1_700_000_000_971));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Clock {
     /// What the clock reads when the run starts.
     pub epoch: UnixMicros,
-    /// How much faster it runs than the world, in millionths. At −1,000,000 or less it stands still.
+    /// How much faster it runs than the simulation, in millionths. At −1,000,000 or less it stands still.
     #[serde(default)]
     pub drift_ppm: i32,
     /// When it is set, in any order.
@@ -63,7 +67,7 @@ pub struct Clock {
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// From when on it counts.
-    pub at: WorldMicros,
+    pub at: SimTime,
     /// By how much the clock is set forward, or back.
     pub by_ms: i64,
 }
@@ -78,36 +82,41 @@ impl Clock {
     }
 
     /// What the clock reads.
-    pub fn now(&self, world: WorldMicros) -> UnixMicros {
-        let local = i128::from(self.epoch.0) + self.ticked(world) + self.stepped(world);
+    pub fn now(&self, sim: SimTime) -> UnixMicros {
+        let local = i128::from(self.epoch.0) + self.ticked(sim) + self.stepped(sim);
         UnixMicros(saturate(local))
     }
 
     /// Microseconds that the node has counted since the start: drifts, is never stepped, never goes back. The
     /// timers of real programs run on it.
-    pub fn monotonic(&self, world: WorldMicros) -> u64 {
-        saturate(self.ticked(world))
+    pub fn monotonic(&self, sim: SimTime) -> u64 {
+        saturate(self.ticked(sim))
     }
 
-    /// The first instant, from `from` on, at which the clock reads `local` or more; [`WorldMicros::NEVER`] if it
+    /// The first instant, from `from` on, at which the clock reads `local` or more; [`SimTime::NEVER`] if it
     /// never does. A clock that is set back reads a time twice, so it matters when one asks.
-    pub fn next_at(&self, from: WorldMicros, local: UnixMicros) -> WorldMicros {
+    pub fn next_at(&self, from: SimTime, local: UnixMicros) -> SimTime {
         if local.0 == 0 {
             return from; // every clock reads at least that, however far it was set back
         }
         let later = self.steps.iter().map(|step| step.at).filter(|at| *at > from);
         let starts = std::iter::once(from).chain(later);
         let first = starts.filter_map(|start| self.first_in_stretch(start, local)).min();
-        first.unwrap_or(WorldMicros::NEVER)
+        first.unwrap_or(SimTime::NEVER)
     }
 
     /// The first instant at which [`monotonic`](Self::monotonic) has reached `micros`.
-    pub fn world_at_monotonic(&self, micros: u64) -> WorldMicros {
-        self.first_with(i128::from(micros)).unwrap_or(WorldMicros::NEVER)
+    pub fn sim_time_at_monotonic(&self, micros: u64) -> SimTime {
+        self.first_with(i128::from(micros)).unwrap_or(SimTime::NEVER)
+    }
+
+    #[doc(hidden)]
+    pub fn world_at_monotonic(&self, micros: u64) -> SimTime {
+        self.sim_time_at_monotonic(micros)
     }
 
     /// The first instant at which the clock reads `local`, in the stretch from `start` to the next step.
-    fn first_in_stretch(&self, start: WorldMicros, local: UnixMicros) -> Option<WorldMicros> {
+    fn first_in_stretch(&self, start: SimTime, local: UnixMicros) -> Option<SimTime> {
         let ticks = i128::from(local.0) - i128::from(self.epoch.0) - self.stepped(start);
         let first = self.first_with(ticks)?.max(start);
         let end = self.steps.iter().map(|step| step.at).filter(|at| *at > start).min();
@@ -115,27 +124,27 @@ impl Clock {
     }
 
     /// Microseconds counted since the start, rounded down.
-    fn ticked(&self, world: WorldMicros) -> i128 {
-        i128::from(world.0) * self.rate() / MILLION
+    fn ticked(&self, sim: SimTime) -> i128 {
+        i128::from(sim.0) * self.rate() / MILLION
     }
 
     /// The inverse of [`ticked`](Self::ticked): the first instant by which so many have been counted.
-    fn first_with(&self, ticks: i128) -> Option<WorldMicros> {
+    fn first_with(&self, ticks: i128) -> Option<SimTime> {
         match self.rate() {
-            _ if ticks <= 0 => Some(WorldMicros::START),
+            _ if ticks <= 0 => Some(SimTime::START),
             0 => None,
-            rate => u64::try_from((ticks * MILLION + rate - 1) / rate).ok().map(WorldMicros),
+            rate => u64::try_from((ticks * MILLION + rate - 1) / rate).ok().map(SimTime),
         }
     }
 
-    /// Local microseconds in a million of the world's.
+    /// Local microseconds in a million of the simulation's.
     fn rate(&self) -> i128 {
         (MILLION + i128::from(self.drift_ppm)).max(0)
     }
 
     /// The steps that have been made, in microseconds.
-    fn stepped(&self, world: WorldMicros) -> i128 {
-        self.steps.iter().filter(|step| step.at <= world).map(|step| i128::from(step.by_ms) * 1_000).sum()
+    fn stepped(&self, sim: SimTime) -> i128 {
+        self.steps.iter().filter(|step| step.at <= sim).map(|step| i128::from(step.by_ms) * 1_000).sum()
     }
 }
 

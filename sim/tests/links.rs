@@ -171,7 +171,7 @@ mod connecting {
                 let server = process(echo(network.clone()));
                 millis(1).await;
                 let attempt = spawn_local(network.connect(CLIENT, SERVER));
-                network.world().sleep_until(network.now().after(killed_after_us)).await;
+                network.clock().sleep_until(network.now().after(killed_after_us)).await;
                 kill(&network, SERVER, &server);
                 if let Ok(mut stream) = timeout(Duration::from_secs(1), attempt).await.unwrap().unwrap() {
                     assert_eq!(hear(&mut stream, 1_000).await, Heard::Reset);
@@ -258,7 +258,7 @@ mod kill {
         let mut stream = network.listen(SERVER).accept().await;
         for letter in b'a'..=b'z' {
             stream.write_all(&[letter]).await.unwrap();
-            network.world().sleep_until(network.now().after(100)).await;
+            network.clock().sleep_until(network.now().after(100)).await;
         }
         std::future::pending().await
     }
@@ -655,7 +655,7 @@ async fn converse(deeds: Vec<Deed>, seed: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
             Deed::Delay { by, ms } => streams[by].delay_next_write(Delay::By(Duration::from_millis(ms))),
             Deed::Partition { by, direction } => network.partition(hosts[by], hosts[1 - by], direction),
             Deed::Heal => network.heal(CLIENT, SERVER),
-            Deed::Wait { us } => network.world().sleep_until(network.now().after(us)).await,
+            Deed::Wait { us } => network.clock().sleep_until(network.now().after(us)).await,
         }
     }
     drop(streams);

@@ -6,7 +6,7 @@ mod common;
 use common::{Server, show};
 use valkey_sim::{
     engine::{Dialect, Protocol, Reply},
-    lua::{Host, Input, Interpreter, Limits, Memento},
+    lua::{Host, Input, Interpreter, Limits, PersistentState},
 };
 
 fn redis() -> Server {
@@ -447,7 +447,7 @@ fn echo(interpreter: &Interpreter, body: &str) -> Reply {
     let code = format!("redis.register_function('f', function(keys, args) {body} end)");
     let functions = interpreter.load(Dialect::Valkey8, code.as_bytes()).unwrap();
     let input = Input { name: "f", keys: &[], args: &[] };
-    functions[0].callback.call(input, &mut Memento::default(), &mut Echo)
+    functions[0].callback.call(input, &mut PersistentState::default(), &mut Echo)
 }
 
 #[test]

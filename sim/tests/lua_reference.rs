@@ -11,7 +11,7 @@ use proptest::{
 };
 use valkey_sim::{
     engine::{Dialect, Protocol, Reply},
-    lua::{Host, Input, Interpreter, Memento},
+    lua::{Host, Input, Interpreter, PersistentState},
 };
 
 /// Lua 5.1 as it is.
@@ -66,7 +66,7 @@ impl Host for NoCommands {
 fn sandboxed(interpreter: &Interpreter, script: &str) -> String {
     let input = Input { name: "s", keys: &[], args: &[] };
     let script = interpreter.script(Dialect::Valkey8, script.as_bytes()).unwrap();
-    match script.call(input, &mut Memento::default(), &mut NoCommands) {
+    match script.call(input, &mut PersistentState::default(), &mut NoCommands) {
         Reply::Bulk(text) => String::from_utf8_lossy(&text).into_owned(),
         other => panic!("{other:?}"),
     }

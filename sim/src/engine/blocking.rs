@@ -1,4 +1,4 @@
-//! Commands that wait: what is kept of one, and how it goes on.
+//! Blocked commands: their state and how they resume.
 
 use bytes::Bytes;
 

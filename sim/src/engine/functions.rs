@@ -6,7 +6,7 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 
 use super::{Dialect, ErrorReply, script_cache::ScriptCache, value::FixedState};
-use crate::lua::{BAD_NAME, Function, Interpreter, Memento, is_name};
+use crate::lua::{BAD_NAME, Function, Interpreter, PersistentState, is_name};
 
 /// The loaded libraries, the known scripts, and what Lua carries from call to call. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +15,7 @@ pub struct Functions {
     /// The scripts that EVALSHA knows.
     pub scripts: ScriptCache,
     /// The state of `math.random` and of `cjson`.
-    pub memento: Memento,
+    pub persistent: PersistentState,
 }
 
 #[derive(Clone, Debug, Default)]

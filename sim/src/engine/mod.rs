@@ -135,7 +135,7 @@ impl Engine {
     pub fn seed(&mut self, seed: u64) {
         self.seed = seed;
         self.random = Random::new(seed);
-        self.functions.memento = crate::lua::Memento::seeded(seed as u32);
+        self.functions.persistent = crate::lua::PersistentState::seeded(seed as u32);
     }
 
     /// Keeps the last effects from now on, for `SIM EFFECTS`.

@@ -37,9 +37,9 @@ mod node_time;
 mod path;
 mod pipe;
 mod post;
+mod sim_clock;
 mod sleeper;
 mod stream;
-mod world;
 
 use std::fmt;
 
@@ -50,8 +50,10 @@ pub use node_time::NodeTime;
 pub use path::Latency;
 pub use pipe::Delay;
 pub use post::{Fate, Mailbox, Post};
+pub use sim_clock::SimClock;
+#[doc(hidden)]
+pub use sim_clock::SimClock as World;
 pub use stream::Stream;
-pub use world::World;
 
 /// A host: what has an address, and outlives the processes that run on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

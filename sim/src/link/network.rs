@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::path::{Latency, Path};
 use super::post::Post;
 use super::stream::{Connection, Stream};
-use super::{HostId, World};
-use crate::clock::WorldMicros;
+use super::{HostId, SimClock};
+use crate::clock::SimTime;
 
 /// Connections that wait to be accepted, at most; Linux has 4096, Valkey asks for 511. One more is refused.
 const BACKLOG: usize = 511;
@@ -31,7 +31,7 @@ pub enum Direction {
 /// The simulated network of one run. Clones are handles to the same network.
 #[derive(Clone, Debug)]
 pub struct Network {
-    world: World,
+    clock: SimClock,
     state: Rc<RefCell<State>>,
 }
 
@@ -48,7 +48,7 @@ struct State {
 }
 
 impl Network {
-    /// A network without partitions in the world of the current madsim runtime.
+    /// A network without partitions, on the time of the current madsim runtime.
     ///
     /// # Panics
     ///
@@ -62,17 +62,22 @@ impl Network {
             connections: Vec::new(),
             made: 0,
         };
-        Self { world: World::current(), state: Rc::new(RefCell::new(state)) }
+        Self { clock: SimClock::current(), state: Rc::new(RefCell::new(state)) }
     }
 
     /// The time that this network runs on.
-    pub fn world(&self) -> &World {
-        &self.world
+    pub fn clock(&self) -> &SimClock {
+        &self.clock
     }
 
-    /// The world's time.
-    pub fn now(&self) -> WorldMicros {
-        self.world.now()
+    #[doc(hidden)]
+    pub fn world(&self) -> &SimClock {
+        self.clock()
+    }
+
+    /// How long the run has lasted.
+    pub fn now(&self) -> SimTime {
+        self.clock.now()
     }
 
     /// How long what is sent from one host to another takes from now on.
@@ -98,7 +103,7 @@ impl Network {
         async move {
             let (client, server) = Stream::pair(
                 network.next_connection(),
-                network.world.clone(),
+                network.clock.clone(),
                 network.path(from, to),
                 network.path(to, from),
             );
@@ -109,14 +114,14 @@ impl Network {
             let refused = network.offer(server).err();
             client.greeted().await?;
             let outcome = if refused.is_none() { "connected" } else { "refused" };
-            tracing::debug!(world = network.now().0, %from, %to, outcome);
+            tracing::debug!(sim_us = network.now().0, %from, %to, outcome);
             refused.map_or(Ok(client), |_| Err(io::ErrorKind::ConnectionRefused.into()))
         }
     }
 
     /// Parts two hosts: streams hold their bytes, messages are lost. A path that is parted already stays so.
     pub fn partition(&self, a: HostId, b: HostId, direction: Direction) {
-        tracing::debug!(world = self.now().0, %a, %b, ?direction, "partition");
+        tracing::debug!(sim_us = self.now().0, %a, %b, ?direction, "partition");
         self.path(a, b).hold(self.now());
         if direction == Direction::Both {
             self.path(b, a).hold(self.now());
@@ -125,7 +130,7 @@ impl Network {
 
     /// Ends what parts two hosts, in both directions: streams go on where they were, after their next try.
     pub fn heal(&self, a: HostId, b: HostId) {
-        tracing::debug!(world = self.now().0, %a, %b, "heal");
+        tracing::debug!(sim_us = self.now().0, %a, %b, "heal");
         for path in [self.path(a, b), self.path(b, a)] {
             if let Some(since) = path.release() {
                 self.for_each_connection(|connection| connection.release(&path, since));
@@ -136,14 +141,14 @@ impl Network {
     /// The process on a host dies. To be called right before madsim kills its node: whatever the node's tasks
     /// still drop is dropped in silence.
     pub fn kill(&self, host: HostId) {
-        tracing::debug!(world = self.now().0, %host, "kill");
+        tracing::debug!(sim_us = self.now().0, %host, "kill");
         self.state.borrow_mut().listeners.remove(&host);
         self.for_each_connection(|connection| connection.kill(host));
     }
 
     /// Resets every connection between two hosts, as a failover or a firewall does.
     pub fn cut(&self, a: HostId, b: HostId) {
-        tracing::debug!(world = self.now().0, %a, %b, "cut");
+        tracing::debug!(sim_us = self.now().0, %a, %b, "cut");
         self.for_each_connection(|connection| {
             if connection.joins(a, b) {
                 connection.cut();

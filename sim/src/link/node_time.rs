@@ -1,6 +1,6 @@
-//! A server's time on a simulated node: the node's clock over the world's time.
+//! A server's time on a simulated node: the node's clock over the simulation's time.
 
-use super::World;
+use super::SimClock;
 use crate::{
     clock::Clock,
     engine::UnixMicros,
@@ -12,22 +12,22 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct NodeTime {
     clock: Clock,
-    world: World,
+    sim: SimClock,
 }
 
 impl NodeTime {
     /// The time of a node with this clock.
-    pub fn new(clock: Clock, world: World) -> Self {
-        Self { clock, world }
+    pub fn new(clock: Clock, sim: SimClock) -> Self {
+        Self { clock, sim }
     }
 }
 
 impl Environment for NodeTime {
     fn now(&self) -> UnixMicros {
-        self.clock.now(self.world.now())
+        self.clock.now(self.sim.now())
     }
 
     fn sleep_until(&self, at: UnixMicros) -> LocalFuture {
-        Box::pin(self.world.sleep_until(self.clock.next_at(self.world.now(), at)))
+        Box::pin(self.sim.sleep_until(self.clock.next_at(self.sim.now(), at)))
     }
 }

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use serde::{Deserialize, Serialize};
 
 use super::HostId;
-use crate::clock::WorldMicros;
+use crate::clock::SimTime;
 use crate::random::Random;
 
 /// How long a segment is under way.
@@ -51,9 +51,9 @@ pub(super) struct Path {
     pub to: HostId,
     latency: Cell<Latency>,
     random: RefCell<Random>,
-    held_since: Cell<Option<WorldMicros>>,
+    held_since: Cell<Option<SimTime>>,
     /// When each partition began, the current one included.
-    partitions: RefCell<Vec<WorldMicros>>,
+    partitions: RefCell<Vec<SimTime>>,
 }
 
 impl Path {
@@ -75,12 +75,12 @@ impl Path {
     }
 
     /// When something sent now lands, if nothing holds it.
-    pub fn landing(&self, now: WorldMicros) -> WorldMicros {
+    pub fn landing(&self, now: SimTime) -> SimTime {
         now.after(self.latency.get().draw(&mut self.random.borrow_mut()))
     }
 
     /// When something that a partition held lands, now that it has healed: with the sender's next try.
-    pub fn landing_after_heal(&self, now: WorldMicros) -> WorldMicros {
+    pub fn landing_after_heal(&self, now: SimTime) -> SimTime {
         let wait = self.below(self.latency.get().retransmit_us().saturating_add(1));
         self.landing(now).after(wait)
     }
@@ -91,7 +91,7 @@ impl Path {
     }
 
     /// Whether what was due at an instant has landed. What was due when the partition began has not.
-    pub fn has_landed(&self, due: WorldMicros, now: WorldMicros) -> bool {
+    pub fn has_landed(&self, due: SimTime, now: SimTime) -> bool {
         due <= now && self.held_since.get().is_none_or(|since| due < since)
     }
 
@@ -100,7 +100,7 @@ impl Path {
     }
 
     /// A partition begins. Says whether it is news.
-    pub fn hold(&self, now: WorldMicros) -> bool {
+    pub fn hold(&self, now: SimTime) -> bool {
         let news = !self.is_held();
         if news {
             self.held_since.set(Some(now));
@@ -110,7 +110,7 @@ impl Path {
     }
 
     /// The partition ends. Says when it had begun.
-    pub fn release(&self) -> Option<WorldMicros> {
+    pub fn release(&self) -> Option<SimTime> {
         self.held_since.take()
     }
 
@@ -120,7 +120,7 @@ impl Path {
     }
 
     /// Whether a partition, the `nth` or a later one, had begun when something was due.
-    pub fn parted_before(&self, nth: usize, due: WorldMicros) -> bool {
+    pub fn parted_before(&self, nth: usize, due: SimTime) -> bool {
         self.partitions.borrow().get(nth).is_some_and(|began| *began <= due)
     }
 }

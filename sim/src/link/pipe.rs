@@ -5,10 +5,10 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use super::World;
+use super::SimClock;
 use super::path::Path;
 use super::sleeper::Sleeper;
-use crate::clock::WorldMicros;
+use crate::clock::SimTime;
 
 /// What a pipe takes before the reader has read some of it: what two kernels buffer.
 const WINDOW: usize = 1 << 20;
@@ -17,13 +17,13 @@ const WINDOW: usize = 1 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delay {
     /// It does not land before this instant.
-    Until(WorldMicros),
+    Until(SimTime),
     /// It lands this much later than it would have.
     By(Duration),
 }
 
 impl Delay {
-    pub(super) fn apply(self, landing: WorldMicros) -> WorldMicros {
+    pub(super) fn apply(self, landing: SimTime) -> SimTime {
         match self {
             Self::Until(at) => landing.max(at),
             Self::By(delay) => landing.after(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX)),
@@ -45,7 +45,7 @@ enum Load {
 #[derive(Clone, Copy, Debug)]
 struct Segment {
     load: Load,
-    due: WorldMicros,
+    due: SimTime,
 }
 
 /// What a reader finds.
@@ -106,13 +106,13 @@ impl Pipe {
     }
 
     /// Whether the reader has been told that the connection is broken.
-    pub fn reset_has_landed(&self, world: &World) -> bool {
+    pub fn reset_has_landed(&self, clock: &SimClock) -> bool {
         let last = self.segments.back();
-        last.is_some_and(|last| last.load == Load::Reset && self.path.has_landed(last.due, world.now()))
+        last.is_some_and(|last| last.load == Load::Reset && self.path.has_landed(last.due, clock.now()))
     }
 
     /// Sends bytes, as many as there is room for. If there is room for none, the writer is woken when there is.
-    pub fn write(&mut self, world: &World, bytes: &[u8], waker: &Waker) -> Option<usize> {
+    pub fn write(&mut self, clock: &SimClock, bytes: &[u8], waker: &Waker) -> Option<usize> {
         if self.deaf || bytes.is_empty() {
             return Some(bytes.len());
         }
@@ -122,44 +122,44 @@ impl Pipe {
             return None;
         }
         self.bytes.extend(&bytes[..taken]);
-        self.send(world, Load::Bytes(taken));
+        self.send(clock, Load::Bytes(taken));
         Some(taken)
     }
 
     /// Sends a handshake: something that lands without being read.
-    pub fn greet(&mut self, world: &World) {
-        self.send(world, Load::Bytes(0));
+    pub fn greet(&mut self, clock: &SimClock) {
+        self.send(clock, Load::Bytes(0));
     }
 
     /// Nothing more will be written; what was, arrives.
-    pub fn finish(&mut self, world: &World) {
+    pub fn finish(&mut self, clock: &SimClock) {
         if !self.deaf && !self.is_finished() {
-            self.send(world, Load::Fin);
+            self.send(clock, Load::Fin);
         }
     }
 
     /// The writing process died: a prefix of what was under way arrives, then a reset.
     ///
     /// What a partition holds is lost with the process: there is nobody left to send it again.
-    pub fn abort(&mut self, world: &World) {
+    pub fn abort(&mut self, clock: &SimClock) {
         if self.deaf || self.is_reset() {
             return;
         }
-        let now = world.now();
+        let now = clock.now();
         let in_flight =
             self.segments.range(self.landed(now)..).map(|segment| segment.load.len()).sum::<usize>();
         let kept = if self.path.is_held() { 0 } else { self.path.below(in_flight as u64 + 1) as usize };
         self.truncate(now, kept);
         self.delay = None;
-        self.send(world, Load::Reset);
+        self.send(clock, Load::Reset);
     }
 
     /// The connection breaks here and now, whatever is between the two ends.
-    pub fn cut(&mut self, world: &World) {
+    pub fn cut(&mut self, clock: &SimClock) {
         if self.deaf || self.is_reset() {
             return;
         }
-        self.truncate(world.now(), 0);
+        self.truncate(clock.now(), 0);
         self.segments.push_back(Segment { load: Load::Reset, due: self.last_due() });
         self.reader.wake();
         self.writer.wake();
@@ -180,16 +180,16 @@ impl Pipe {
     }
 
     /// The partition that began at `since` is over: what it held lands with the sender's next try.
-    pub fn release(&mut self, world: &World, since: WorldMicros) {
+    pub fn release(&mut self, clock: &SimClock, since: SimTime) {
         let first_held = self.segments.partition_point(|segment| segment.due < since);
         if first_held == self.segments.len() {
             return;
         }
-        let landing = self.path.landing_after_heal(world.now());
+        let landing = self.path.landing_after_heal(clock.now());
         for segment in self.segments.range_mut(first_held..) {
             segment.due = segment.due.max(landing);
         }
-        self.alert(world);
+        self.alert(clock);
     }
 
     /// The bytes written next stay in the network.
@@ -198,8 +198,8 @@ impl Pipe {
     }
 
     /// What there is to read, `limit` bytes at most. If nothing, the reader is woken when it is worth asking again.
-    pub fn look(&mut self, world: &World, limit: usize, waker: &Waker) -> Poll<Found> {
-        let now = world.now();
+    pub fn look(&mut self, clock: &SimClock, limit: usize, waker: &Waker) -> Poll<Found> {
+        let now = clock.now();
         let front = self.segments.front().filter(|front| self.path.has_landed(front.due, now));
         match front.map(|front| front.load) {
             _ if self.deaf => Poll::Ready(Found::Reset),
@@ -211,7 +211,7 @@ impl Pipe {
             }
             None => {
                 self.reader.park(waker);
-                self.alert(world);
+                self.alert(clock);
                 Poll::Pending
             }
         }
@@ -245,36 +245,36 @@ impl Pipe {
         }
     }
 
-    fn send(&mut self, world: &World, load: Load) {
-        let landing = self.path.landing(world.now());
+    fn send(&mut self, clock: &SimClock, load: Load) {
+        let landing = self.path.landing(clock.now());
         let delayed = self.delay.take().map_or(landing, |delay| delay.apply(landing));
         let due = delayed.max(self.last_due());
         self.segments.push_back(Segment { load, due });
-        self.alert(world);
+        self.alert(clock);
         let Path { from, to, .. } = *self.path;
-        tracing::trace!(world = world.now().0, %from, %to, ?load, due = due.0, "sent");
+        tracing::trace!(sim_us = clock.now().0, %from, %to, ?load, due = due.0, "sent");
     }
 
     /// Nothing that is sent later lands before this.
-    fn last_due(&self) -> WorldMicros {
-        self.segments.back().map_or(WorldMicros::START, |last| last.due)
+    fn last_due(&self) -> SimTime {
+        self.segments.back().map_or(SimTime::START, |last| last.due)
     }
 
     /// Has the reader woken when the next segment lands.
-    fn alert(&mut self, world: &World) {
+    fn alert(&mut self, clock: &SimClock) {
         if let Some(front) = self.segments.front()
             && !self.path.is_held()
         {
-            self.reader.wake_at(world, front.due);
+            self.reader.wake_at(clock, front.due);
         }
     }
 
     /// How many segments have landed.
-    fn landed(&self, now: WorldMicros) -> usize {
+    fn landed(&self, now: SimTime) -> usize {
         self.segments.partition_point(|segment| self.path.has_landed(segment.due, now))
     }
 
-    fn landed_bytes(&self, now: WorldMicros, limit: usize) -> usize {
+    fn landed_bytes(&self, now: SimTime, limit: usize) -> usize {
         let mut bytes = 0;
         for segment in &self.segments {
             if bytes >= limit || !self.path.has_landed(segment.due, now) {
@@ -286,7 +286,7 @@ impl Pipe {
     }
 
     /// Forgets what is under way but for its first `kept` bytes.
-    fn truncate(&mut self, now: WorldMicros, mut kept: usize) {
+    fn truncate(&mut self, now: SimTime, mut kept: usize) {
         let landed = self.landed(now);
         for segment in self.segments.range_mut(landed..) {
             let len = segment.load.len().min(kept);

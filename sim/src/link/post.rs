@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::path::Path;
 use super::sleeper::Sleeper;
 use super::{HostId, Network};
-use crate::clock::WorldMicros;
+use crate::clock::SimTime;
 
 /// What becomes of a message, apart from latency and partitions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ impl<M: Clone> Post<M> {
     pub fn send(&self, from: HostId, to: HostId, message: M, fate: Fate) {
         let path = self.network.path(from, to);
         let landing = path.landing(self.network.now());
-        tracing::trace!(world = self.network.now().0, %from, %to, ?fate, due = landing.0, "message");
+        tracing::trace!(sim_us = self.network.now().0, %from, %to, ?fate, due = landing.0, "message");
         match fate {
             Fate::Deliver => self.deliver(&path, landing, message),
             Fate::Drop => {}
@@ -91,7 +91,7 @@ impl<M: Clone> Post<M> {
 }
 
 impl<M> Post<M> {
-    fn deliver(&self, path: &Rc<Path>, due: WorldMicros, message: M) {
+    fn deliver(&self, path: &Rc<Path>, due: SimTime, message: M) {
         let inboxes = self.inboxes.borrow();
         let open = inboxes.get(&path.to).map(|inbox| inbox.borrow_mut()).filter(|inbox| !inbox.closed);
         if let Some(mut inbox) = open
@@ -113,7 +113,7 @@ struct Letter<M> {
 
 impl<M> Letter<M> {
     /// Whether a partition came between.
-    fn is_lost(&self, due: WorldMicros) -> bool {
+    fn is_lost(&self, due: SimTime) -> bool {
         self.path.parted_before(self.partitions, due)
     }
 }
@@ -121,7 +121,7 @@ impl<M> Letter<M> {
 type SharedInbox<M> = Rc<RefCell<Inbox<M>>>;
 
 /// By when they land, then by when they were sent.
-type Letters<M> = BTreeMap<(WorldMicros, u64), Letter<M>>;
+type Letters<M> = BTreeMap<(SimTime, u64), Letter<M>>;
 
 /// What is under way to a host, and what has landed there.
 struct Inbox<M> {
@@ -139,13 +139,13 @@ impl<M> Default for Inbox<M> {
 }
 
 impl<M> Inbox<M> {
-    fn put(&mut self, due: WorldMicros, letter: Letter<M>) {
+    fn put(&mut self, due: SimTime, letter: Letter<M>) {
         self.letters.insert((due, self.sent), letter);
         self.sent += 1;
     }
 
     /// Takes the first message that has landed.
-    fn take(&mut self, now: WorldMicros) -> Option<M> {
+    fn take(&mut self, now: SimTime) -> Option<M> {
         while let Some(first) = self.letters.first_entry()
             && first.key().0 <= now
         {
@@ -160,7 +160,7 @@ impl<M> Inbox<M> {
     /// Has the reader woken when the next message lands.
     fn alert(&mut self, network: &Network) {
         if let Some(((due, _), _)) = self.letters.first_key_value() {
-            self.reader.wake_at(network.world(), *due);
+            self.reader.wake_at(network.clock(), *due);
         }
     }
 
@@ -171,7 +171,7 @@ impl<M> Inbox<M> {
     }
 
     /// Takes over what has not landed yet.
-    fn inherit(&mut self, previous: &mut Self, now: WorldMicros) {
+    fn inherit(&mut self, previous: &mut Self, now: SimTime) {
         previous.close();
         self.letters = previous.letters.split_off(&(now.after(1), 0));
         self.sent = previous.sent;

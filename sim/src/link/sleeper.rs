@@ -2,22 +2,22 @@
 
 use std::task::Waker;
 
-use super::World;
-use crate::clock::WorldMicros;
+use super::SimClock;
+use crate::clock::SimTime;
 
 /// madsim's timers cannot be cancelled and a new one is made at each poll, so it is remembered which one is pending.
 #[derive(Debug, Default)]
 pub(super) struct Sleeper {
     waker: Option<Waker>,
     /// When the last timer goes off; past, if none is pending for this waker.
-    alarm: WorldMicros,
+    alarm: SimTime,
 }
 
 impl Sleeper {
     /// The task of `waker` waits from now on.
     pub fn park(&mut self, waker: &Waker) {
         if !self.waker.as_ref().is_some_and(|parked| parked.will_wake(waker)) {
-            *self = Self { waker: Some(waker.clone()), alarm: WorldMicros::START };
+            *self = Self { waker: Some(waker.clone()), alarm: SimTime::START };
         }
     }
 
@@ -34,11 +34,11 @@ impl Sleeper {
     }
 
     /// Wakes it at an instant or earlier, if there is one.
-    pub fn wake_at(&mut self, world: &World, at: WorldMicros) {
+    pub fn wake_at(&mut self, clock: &SimClock, at: SimTime) {
         let Some(waker) = &self.waker else { return };
-        let pending = world.now() < self.alarm && self.alarm <= at;
+        let pending = clock.now() < self.alarm && self.alarm <= at;
         if !pending {
-            world.wake_at(at, waker);
+            clock.wake_at(at, waker);
             self.alarm = at;
         }
     }

@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::path::Path;
 use super::pipe::{Delay, Found, Pipe};
-use super::{HostId, World};
-use crate::clock::WorldMicros;
+use super::{HostId, SimClock};
+use crate::clock::SimTime;
 
 /// Which end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Side {
 #[derive(Debug)]
 pub(super) struct Connection {
     id: u64,
-    world: World,
+    clock: SimClock,
     pipes: [Pipe; 2],
     /// The server's host knows of it.
     offered: bool,
@@ -64,7 +64,7 @@ impl Connection {
         for side in [Side::Client, Side::Server] {
             let reached = side == Side::Client || self.offered;
             if self.host(side) == host && reached {
-                self.pipes[side as usize].abort(&self.world);
+                self.pipes[side as usize].abort(&self.clock);
                 self.incoming(side).silence();
             }
         }
@@ -72,19 +72,19 @@ impl Connection {
 
     /// Resets both ends.
     pub fn cut(&mut self) {
-        self.pipes.iter_mut().for_each(|pipe| pipe.cut(&self.world));
+        self.pipes.iter_mut().for_each(|pipe| pipe.cut(&self.clock));
     }
 
     /// A path is open again, which was held since an instant.
-    pub fn release(&mut self, path: &Rc<Path>, since: WorldMicros) {
+    pub fn release(&mut self, path: &Rc<Path>, since: SimTime) {
         let held = self.pipes.iter_mut().filter(|pipe| Rc::ptr_eq(pipe.path(), path));
-        held.for_each(|pipe| pipe.release(&self.world, since));
+        held.for_each(|pipe| pipe.release(&self.clock, since));
     }
 
     /// An end was dropped. The end of a killed process is dropped in silence: its kernel said what there was to say.
     fn close(&mut self, side: Side) {
         if !self.incoming(side).is_deaf() {
-            self.pipes[side as usize].finish(&self.world);
+            self.pipes[side as usize].finish(&self.clock);
             self.incoming(side).silence();
         }
         self.outgoing(side).abandon();
@@ -103,9 +103,9 @@ pub struct Stream {
 
 impl Stream {
     /// Both ends of a connection that nobody knows of yet: the client's, the server's.
-    pub(super) fn pair(id: u64, world: World, to_server: Rc<Path>, to_client: Rc<Path>) -> (Self, Self) {
+    pub(super) fn pair(id: u64, clock: SimClock, to_server: Rc<Path>, to_client: Rc<Path>) -> (Self, Self) {
         let pipes = [Pipe::new(to_server), Pipe::new(to_client)];
-        let connection = Rc::new(RefCell::new(Connection { id, world, pipes, offered: false }));
+        let connection = Rc::new(RefCell::new(Connection { id, clock, pipes, offered: false }));
         (Self { connection: connection.clone(), side: Side::Client }, Self { connection, side: Side::Server })
     }
 
@@ -146,7 +146,7 @@ impl Stream {
     /// Sends one step of the handshake.
     pub(super) fn greet(&self) {
         let connection = &mut *self.connection.borrow_mut();
-        connection.pipes[self.side as usize].greet(&connection.world);
+        connection.pipes[self.side as usize].greet(&connection.clock);
     }
 
     /// Waits for the other side's step of the handshake.
@@ -167,7 +167,7 @@ impl Stream {
     fn look(&self, limit: usize, cx: &mut Context<'_>) -> Poll<Found> {
         let connection = &mut *self.connection.borrow_mut();
         let incoming = &mut connection.pipes[self.side.other() as usize];
-        incoming.look(&connection.world, limit, cx.waker())
+        incoming.look(&connection.clock, limit, cx.waker())
     }
 }
 
@@ -190,8 +190,8 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let Connection { world, pipes, .. } = &mut *self.connection.borrow_mut();
-        let broken = pipes[self.side.other() as usize].reset_has_landed(world);
+        let Connection { clock, pipes, .. } = &mut *self.connection.borrow_mut();
+        let broken = pipes[self.side.other() as usize].reset_has_landed(clock);
         let outgoing = &mut pipes[self.side as usize];
         if broken || outgoing.is_reset() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
@@ -199,7 +199,7 @@ impl AsyncWrite for Stream {
         if outgoing.is_finished() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        outgoing.write(world, bytes, cx.waker()).map_or(Poll::Pending, |written| Poll::Ready(Ok(written)))
+        outgoing.write(clock, bytes, cx.waker()).map_or(Poll::Pending, |written| Poll::Ready(Ok(written)))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -208,8 +208,8 @@ impl AsyncWrite for Stream {
 
     /// Half-closes: the other end reads what was written, then the end, and may still answer.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Connection { world, pipes, .. } = &mut *self.connection.borrow_mut();
-        pipes[self.side as usize].finish(world);
+        let Connection { clock, pipes, .. } = &mut *self.connection.borrow_mut();
+        pipes[self.side as usize].finish(clock);
         Poll::Ready(Ok(()))
     }
 }

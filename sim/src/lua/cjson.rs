@@ -68,7 +68,7 @@ impl Default for Config {
 }
 
 fn config(lua: Lua<'_>) -> Config {
-    lua.with(|state| state.memento.cjson)
+    lua.with(|state| state.persistent.cjson)
 }
 
 /// The deepest nesting that may be asked for, so that no recursion exhausts the thread's own stack.
@@ -117,7 +117,7 @@ fn at_most(lua: Lua<'_>, count: c_int) -> Result<(), Raised> {
 }
 
 fn store(lua: Lua<'_>, config: Config, results: c_int) -> Outcome {
-    lua.with(|state| state.memento.cjson = config);
+    lua.with(|state| state.persistent.cjson = config);
     Ok(results)
 }
 

@@ -3,7 +3,7 @@
 //! An [`Interpreter`] is a Lua state of this thread (one for each dialect in use). It loads libraries
 //! ([`Interpreter::load`]) and compiles scripts ([`Interpreter::script`]) into [`Callback`]s; calling one runs it
 //! with a [`Host`], which runs the commands it calls. What a script may keep between calls without being a
-//! library's upvalue is a [`Memento`], and belongs to the server.
+//! library's upvalue is a [`PersistentState`], and belongs to the server.
 //!
 //! It is deterministic: a call is stopped by a count of instructions ([`Limits`]), `math.random` is the server's
 //! own, and no address or clock can be seen. One thing remains of the process: `pairs` over a table whose *keys*
@@ -83,15 +83,15 @@ pub trait Host {
     }
 }
 
-/// What a server's Lua carries from call to call outside of upvalues: the state of `math.random` and the settings
-/// of `cjson`. It belongs to the engine, so that nothing passes from one engine to the next.
+/// The persistent script state of a server: what its Lua keeps from call to call outside of upvalues. That is the state
+/// of `math.random` and the settings of `cjson`. It belongs to the engine, so nothing passes from one engine to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Memento {
+pub struct PersistentState {
     random: Random,
     cjson: cjson::Config,
 }
 
-impl Memento {
+impl PersistentState {
     /// A server whose `math.random` starts from a seed.
     pub fn seeded(seed: u32) -> Self {
         Self { random: Random::seeded(seed), ..Self::default() }
@@ -222,9 +222,9 @@ pub struct Callback {
 
 impl Callback {
     /// Calls the function.
-    pub fn call(&self, input: Input<'_>, memento: &mut Memento, host: &mut dyn Host) -> Reply {
+    pub fn call(&self, input: Input<'_>, persistent: &mut PersistentState, host: &mut dyn Host) -> Reply {
         let function = self.reference.unwrap_or_default();
-        let outcome = self.machine.call(Entry::Function, function, input.keys, input.args, memento, host);
+        let outcome = self.machine.call(Entry::Function, function, input.keys, input.args, persistent, host);
         outcome.unwrap_or_else(|failure| error_reply(failure, input.name))
     }
 }
@@ -251,8 +251,8 @@ pub struct Script {
 
 impl Script {
     /// Runs the script.
-    pub fn call(&self, input: Input<'_>, memento: &mut Memento, host: &mut dyn Host) -> Reply {
-        let outcome = self.machine.call(Entry::Script, self.chunk, input.keys, input.args, memento, host);
+    pub fn call(&self, input: Input<'_>, persistent: &mut PersistentState, host: &mut dyn Host) -> Reply {
+        let outcome = self.machine.call(Entry::Script, self.chunk, input.keys, input.args, persistent, host);
         outcome.unwrap_or_else(|failure| error_reply(failure, input.name))
     }
 }

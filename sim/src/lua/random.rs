@@ -36,7 +36,7 @@ impl Random {
 }
 
 fn random(lua: Lua<'_>) -> Outcome {
-    let fraction = lua.with(|state| state.memento.random.fraction());
+    let fraction = lua.with(|state| state.persistent.random.fraction());
     let value = match lua.top() {
         0 => fraction,
         1 => {
@@ -61,6 +61,6 @@ fn random(lua: Lua<'_>) -> Outcome {
 
 fn randomseed(lua: Lua<'_>) -> Outcome {
     let seed = lua.check_integer(1) as u32;
-    lua.with(|state| state.memento.random = Random::seeded(seed));
+    lua.with(|state| state.persistent.random = Random::seeded(seed));
     Ok(0)
 }

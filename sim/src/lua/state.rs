@@ -14,7 +14,7 @@ use std::{
 use mlua_sys as ffi;
 
 use super::{
-    Compiled, Host, LIBRARY_CHUNK, Limits, Memento,
+    Compiled, Host, LIBRARY_CHUNK, Limits, PersistentState,
     cmsgpack::Open,
     convert::Builder,
     pattern::Choice,
@@ -51,7 +51,7 @@ pub struct State {
     /// The tables that cmsgpack is reading.
     pub unpacking: Vec<Open>,
     /// What survives from one call to the next and belongs to the server, not to the interpreter.
-    pub memento: Memento,
+    pub persistent: PersistentState,
     /// What replies to the running script look like.
     pub protocol: Protocol,
     /// The last command's reply, alive while it is handed to Lua.
@@ -294,7 +294,7 @@ impl Machine {
         function: Ref,
         keys: &[&[u8]],
         args: &[&[u8]],
-        memento: &mut Memento,
+        persistent: &mut PersistentState,
         host: &mut dyn Host,
     ) -> Result<Reply, Failure> {
         if self.with(|state| state.host.is_some()) {
@@ -313,7 +313,7 @@ impl Machine {
             }
             state.protocol = Protocol::Resp2;
             state.is_script = entry == Entry::Script;
-            state.memento = *memento;
+            state.persistent = *persistent;
             state.builder.clear();
         });
         let outcome = self.run(entry);
@@ -321,7 +321,7 @@ impl Machine {
             self.protect(native!(sandbox::forget_script));
         }
         let (reply, panic) = self.with(|state| {
-            *memento = state.memento;
+            *persistent = state.persistent;
             state.host = None;
             state.call = NO_CALL;
             state.reply = Reply::Null;
@@ -420,7 +420,7 @@ impl State {
             replaced: Vec::new(),
             choices: Vec::new(),
             unpacking: Vec::new(),
-            memento: Memento::default(),
+            persistent: PersistentState::default(),
             protocol: Protocol::Resp2,
             reply: Reply::Null,
             builder: Builder::default(),

@@ -8,13 +8,13 @@ mod clock;
 
 use std::{future::poll_fn, io, net::SocketAddr, pin::pin, task::Poll, time::Duration};
 
+use tokio::io::AsyncWriteExt;
 use tokio::{
     net::{TcpListener, TcpStream},
     signal::unix::{SignalKind, signal},
     task::spawn_local,
     time::{sleep, timeout},
 };
-use tokio::io::AsyncWriteExt;
 
 pub use clock::{HostClock, MANUAL_START};
 

@@ -26,7 +26,7 @@ pub fn serve(seed: u64) -> Network {
     let network = Network::new(seed, Latency { base_us: 500, jitter_us: 300, ..Latency::default() });
     let clock = Clock::starting_at(UnixMicros::from_millis(1_700_000_000_000));
     let engine = Engine::new(Dialect::Valkey8, Interpreter::default());
-    let server = Server::new(engine, NodeTime::new(clock, network.world().clone()), ());
+    let server = Server::new(engine, NodeTime::new(clock, network.clock().clone()), ());
     let listener = network.listen(SERVER);
     spawn_local(async move {
         loop {

@@ -29,11 +29,11 @@ fn call(cx: &mut Context<'_>, read_only: bool) -> CommandResult {
     if read_only && !no_writes {
         return Err(scripts::WRITES_IN_READ_ONLY);
     }
-    let mut memento = cx.engine.functions.memento;
+    let mut persistent = cx.engine.functions.persistent;
     let input = Input { name: &function.name, keys, args };
     let reply =
-        scripts::with_host(cx, no_writes, false, |host| function.callback.call(input, &mut memento, host));
-    cx.engine.functions.memento = memento;
+        scripts::with_host(cx, no_writes, false, |host| function.callback.call(input, &mut persistent, host));
+    cx.engine.functions.persistent = persistent;
     Ok(reply)
 }
 

@@ -130,13 +130,13 @@ fn run(cx: &mut Context<'_>, hash: &[u8; 40], code: &Bytes, read_only: bool) -> 
         return Err(WRITES_IN_READ_ONLY);
     }
     let no_writes = read_only || header.flags.is_some_and(|flags| flags.has(FunctionFlags::NO_WRITES));
-    let mut memento = cx.engine.functions.memento;
+    let mut persistent = cx.engine.functions.persistent;
     let name = String::from_utf8_lossy(hash);
     let input = Input { name: &name, keys, args };
     // A script that declares nothing is let in, and stopped where it needs memory.
     let short_of_memory = header.flags.is_none() && cx.engine.is_short_of_memory();
-    let reply = with_host(cx, no_writes, short_of_memory, |host| script.call(input, &mut memento, host));
-    cx.engine.functions.memento = memento;
+    let reply = with_host(cx, no_writes, short_of_memory, |host| script.call(input, &mut persistent, host));
+    cx.engine.functions.persistent = persistent;
     Ok(reply)
 }
 

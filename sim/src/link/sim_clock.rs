@@ -1,4 +1,4 @@
-//! The world's time: reading it, and being woken at a microsecond of it.
+//! The simulation's own time: reads it, and wakes tasks at a microsecond of it.
 
 use std::fmt;
 use std::future::Future;
@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 
 use madsim::time::{Sleep, TimeHandle};
 
-use crate::clock::WorldMicros;
+use crate::clock::SimTime;
 
 /// A handle to the time of one madsim runtime; cheap to clone, cheaper than madsim's free functions to ask.
 #[derive(Clone)]
-pub struct World {
+pub struct SimClock {
     time: TimeHandle,
     start: Instant,
 }
 
-impl World {
-    /// The world of the runtime that this is called in.
+impl SimClock {
+    /// The time of the runtime that this is called in.
     ///
     /// # Panics
     ///
@@ -30,13 +30,13 @@ impl World {
     }
 
     /// How long the run has lasted.
-    pub fn now(&self) -> WorldMicros {
+    pub fn now(&self) -> SimTime {
         let elapsed = self.time.elapsed();
-        WorldMicros(elapsed.as_secs() * 1_000_000 + u64::from(elapsed.subsec_micros()))
+        SimTime(elapsed.as_secs() * 1_000_000 + u64::from(elapsed.subsec_micros()))
     }
 
     /// Waits for an instant, exactly: madsim's own sleeps take a millisecond at least.
-    pub fn sleep_until(&self, at: WorldMicros) -> Sleep {
+    pub fn sleep_until(&self, at: SimTime) -> Sleep {
         let deadline = self.start + Duration::from_micros(at.0);
         let mut sleep = self.time.sleep_until(deadline);
         Pin::new(&mut sleep).reset(deadline);
@@ -44,7 +44,7 @@ impl World {
     }
 
     /// Has `waker` woken at an instant; now, if it has passed.
-    pub(super) fn wake_at(&self, at: WorldMicros, waker: &Waker) {
+    pub(super) fn wake_at(&self, at: SimTime, waker: &Waker) {
         let mut sleep = self.sleep_until(at);
         // A pending poll has left a timer behind, and dropping the sleep does not cancel it.
         if Pin::new(&mut sleep).poll(&mut Context::from_waker(waker)).is_ready() {
@@ -53,8 +53,8 @@ impl World {
     }
 }
 
-impl fmt::Debug for World {
+impl fmt::Debug for SimClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("World").field(&self.now()).finish()
+        f.debug_tuple("SimClock").field(&self.now()).finish()
     }
 }
