@@ -19,16 +19,16 @@ pub const FUNCTIONS: &[(&str, Native)] = &[
 ];
 
 /// An argument, wrapped into 32 bits: adding 2^52 + 2^51 rounds a double and leaves its integer in the low bits.
-fn bits(lua: Lua<'_>, index: i32) -> u32 {
+fn bits(lua: &Lua<'_>, index: i32) -> u32 {
     (lua.check_number(index) + 6_755_399_441_055_744.0).to_bits() as u32
 }
 
-fn push(lua: Lua<'_>, value: u32) -> Outcome {
+fn push(lua: &Lua<'_>, value: u32) -> Outcome {
     lua.push_number(f64::from(value as i32));
     Ok(1)
 }
 
-fn fold(lua: Lua<'_>, combine: fn(u32, u32) -> u32) -> Outcome {
+fn fold(lua: &mut Lua<'_>, combine: fn(u32, u32) -> u32) -> Outcome {
     let mut value = bits(lua, 1);
     for index in 2..=lua.top() {
         value = combine(value, bits(lua, index));
@@ -36,57 +36,57 @@ fn fold(lua: Lua<'_>, combine: fn(u32, u32) -> u32) -> Outcome {
     push(lua, value)
 }
 
-fn shift(lua: Lua<'_>, by: fn(u32, u32) -> u32) -> Outcome {
+fn shift(lua: &mut Lua<'_>, by: fn(u32, u32) -> u32) -> Outcome {
     let (value, count) = (bits(lua, 1), bits(lua, 2) & 31);
     push(lua, by(value, count))
 }
 
-fn tobit(lua: Lua<'_>) -> Outcome {
+fn tobit(lua: &mut Lua<'_>) -> Outcome {
     push(lua, bits(lua, 1))
 }
 
-fn bnot(lua: Lua<'_>) -> Outcome {
+fn bnot(lua: &mut Lua<'_>) -> Outcome {
     push(lua, !bits(lua, 1))
 }
 
-fn band(lua: Lua<'_>) -> Outcome {
+fn band(lua: &mut Lua<'_>) -> Outcome {
     fold(lua, |a, b| a & b)
 }
 
-fn bor(lua: Lua<'_>) -> Outcome {
+fn bor(lua: &mut Lua<'_>) -> Outcome {
     fold(lua, |a, b| a | b)
 }
 
-fn bxor(lua: Lua<'_>) -> Outcome {
+fn bxor(lua: &mut Lua<'_>) -> Outcome {
     fold(lua, |a, b| a ^ b)
 }
 
-fn lshift(lua: Lua<'_>) -> Outcome {
+fn lshift(lua: &mut Lua<'_>) -> Outcome {
     shift(lua, |value, count| value << count)
 }
 
-fn rshift(lua: Lua<'_>) -> Outcome {
+fn rshift(lua: &mut Lua<'_>) -> Outcome {
     shift(lua, |value, count| value >> count)
 }
 
-fn arshift(lua: Lua<'_>) -> Outcome {
+fn arshift(lua: &mut Lua<'_>) -> Outcome {
     shift(lua, |value, count| ((value as i32) >> count) as u32)
 }
 
-fn rol(lua: Lua<'_>) -> Outcome {
+fn rol(lua: &mut Lua<'_>) -> Outcome {
     shift(lua, u32::rotate_left)
 }
 
-fn ror(lua: Lua<'_>) -> Outcome {
+fn ror(lua: &mut Lua<'_>) -> Outcome {
     shift(lua, u32::rotate_right)
 }
 
-fn bswap(lua: Lua<'_>) -> Outcome {
+fn bswap(lua: &mut Lua<'_>) -> Outcome {
     push(lua, bits(lua, 1).swap_bytes())
 }
 
 /// `tohex(x [, n])`: `n` digits, in capitals when negative.
-fn tohex(lua: Lua<'_>) -> Outcome {
+fn tohex(lua: &mut Lua<'_>) -> Outcome {
     let value = bits(lua, 1);
     let digits = if lua.top() < 2 { 8 } else { bits(lua, 2) as i32 };
     let capitals = digits < 0;

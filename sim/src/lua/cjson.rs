@@ -21,7 +21,7 @@ pub const FUNCTIONS: &[(&str, Native)] = &[
 ];
 
 /// Adds `null` and the names to the table on top of the stack.
-pub fn add_constants(lua: Lua<'_>) {
+pub fn add_constants(lua: &mut Lua<'_>) {
     lua.push_pointer(std::ptr::null());
     lua.set_raw_field(-2, "null");
     lua.push_bytes(b"cjson");
@@ -67,7 +67,7 @@ impl Default for Config {
     }
 }
 
-fn config(lua: Lua<'_>) -> Config {
+fn config(lua: &Lua<'_>) -> Config {
     lua.with(|state| state.persistent.cjson)
 }
 
@@ -75,7 +75,7 @@ fn config(lua: Lua<'_>) -> Config {
 const DEPTH_LIMIT: i32 = 1000;
 
 /// Reads an optional integer setting at an index, and pushes what it is now.
-fn integer_option(lua: Lua<'_>, index: c_int, setting: &mut i32, low: i32, high: i32) -> Result<(), Raised> {
+fn integer_option(lua: &Lua<'_>, index: c_int, setting: &mut i32, low: i32, high: i32) -> Result<(), Raised> {
     if !matches!(lua.kind(index), Kind::Nil | Kind::None) {
         let value = lua.check_integer(index);
         if value < i64::from(low) || value > i64::from(high) {
@@ -89,7 +89,7 @@ fn integer_option(lua: Lua<'_>, index: c_int, setting: &mut i32, low: i32, high:
 }
 
 /// Reads an optional truth value (or `on`, `off`) at an index.
-fn switch_option(lua: Lua<'_>, index: c_int, setting: &mut bool) -> Result<(), Raised> {
+fn switch_option(lua: &Lua<'_>, index: c_int, setting: &mut bool) -> Result<(), Raised> {
     match lua.kind(index) {
         Kind::Nil | Kind::None => {}
         Kind::Boolean => *setting = lua.truth(index),
@@ -102,13 +102,13 @@ fn switch_option(lua: Lua<'_>, index: c_int, setting: &mut bool) -> Result<(), R
     Ok(())
 }
 
-fn invalid_option(lua: Lua<'_>, index: c_int) -> Raised {
+fn invalid_option(lua: &Lua<'_>, index: c_int) -> Raised {
     lua.push_fmt(format_args!("invalid option '{}'", super::sandbox::Lossy(lua.check_bytes(index))));
     lua.bad_argument_on_top(index)
 }
 
 /// Lets a setter take at most so many arguments.
-fn at_most(lua: Lua<'_>, count: c_int) -> Result<(), Raised> {
+fn at_most(lua: &mut Lua<'_>, count: c_int) -> Result<(), Raised> {
     if lua.top() > count {
         return Err(lua.bad_argument(count + 1, c"found too many arguments"));
     }
@@ -116,12 +116,12 @@ fn at_most(lua: Lua<'_>, count: c_int) -> Result<(), Raised> {
     Ok(())
 }
 
-fn store(lua: Lua<'_>, config: Config, results: c_int) -> Outcome {
+fn store(lua: &Lua<'_>, config: Config, results: c_int) -> Outcome {
     lua.with(|state| state.persistent.cjson = config);
     Ok(results)
 }
 
-fn encode_sparse_array(lua: Lua<'_>) -> Outcome {
+fn encode_sparse_array(lua: &mut Lua<'_>) -> Outcome {
     at_most(lua, 3)?;
     let mut config = config(lua);
     switch_option(lua, 1, &mut config.sparse_convert)?;
@@ -131,28 +131,28 @@ fn encode_sparse_array(lua: Lua<'_>) -> Outcome {
     store(lua, config, 3)
 }
 
-fn encode_max_depth(lua: Lua<'_>) -> Outcome {
+fn encode_max_depth(lua: &mut Lua<'_>) -> Outcome {
     at_most(lua, 1)?;
     let mut config = config(lua);
     integer_option(lua, 1, &mut config.encode_max_depth, 1, i32::MAX)?;
     store(lua, config, 1)
 }
 
-fn decode_max_depth(lua: Lua<'_>) -> Outcome {
+fn decode_max_depth(lua: &mut Lua<'_>) -> Outcome {
     at_most(lua, 1)?;
     let mut config = config(lua);
     integer_option(lua, 1, &mut config.decode_max_depth, 1, i32::MAX)?;
     store(lua, config, 1)
 }
 
-fn encode_number_precision(lua: Lua<'_>) -> Outcome {
+fn encode_number_precision(lua: &mut Lua<'_>) -> Outcome {
     at_most(lua, 1)?;
     let mut config = config(lua);
     integer_option(lua, 1, &mut config.precision, 1, 14)?;
     store(lua, config, 1)
 }
 
-fn encode_keep_buffer(lua: Lua<'_>) -> Outcome {
+fn encode_keep_buffer(lua: &mut Lua<'_>) -> Outcome {
     at_most(lua, 1)?;
     let mut config = config(lua);
     switch_option(lua, 1, &mut config.keep_buffer)?;
@@ -160,7 +160,7 @@ fn encode_keep_buffer(lua: Lua<'_>) -> Outcome {
     store(lua, config, 1)
 }
 
-fn encode_invalid_numbers(lua: Lua<'_>) -> Outcome {
+fn encode_invalid_numbers(lua: &mut Lua<'_>) -> Outcome {
     at_most(lua, 1)?;
     let mut config = config(lua);
     config.encode_invalid = match lua.kind(1) {
@@ -179,7 +179,7 @@ fn encode_invalid_numbers(lua: Lua<'_>) -> Outcome {
     store(lua, config, 1)
 }
 
-fn decode_invalid_numbers(lua: Lua<'_>) -> Outcome {
+fn decode_invalid_numbers(lua: &mut Lua<'_>) -> Outcome {
     at_most(lua, 1)?;
     let mut config = config(lua);
     switch_option(lua, 1, &mut config.decode_invalid)?;
@@ -187,27 +187,28 @@ fn decode_invalid_numbers(lua: Lua<'_>) -> Outcome {
     store(lua, config, 1)
 }
 
-fn encode(lua: Lua<'_>) -> Outcome {
+fn encode(lua: &mut Lua<'_>) -> Outcome {
     if lua.top() != 1 {
         return Err(lua.bad_argument(1, c"expected 1 argument"));
     }
     lua.with(|state| state.output.clear());
-    append_value(lua, &config(lua), 0)?;
+    let config = config(lua);
+    append_value(lua, &config, 0)?;
     lua.push_output();
     Ok(1)
 }
 
-fn append(lua: Lua<'_>, text: &[u8]) {
+fn append(lua: &Lua<'_>, text: &[u8]) {
     lua.with(|state| state.output.extend_from_slice(text));
 }
 
 /// `Cannot serialise table: …`, for the value at an index.
-fn cannot_serialise(lua: Lua<'_>, index: c_int, reason: &str) -> Raised {
+fn cannot_serialise(lua: &Lua<'_>, index: c_int, reason: &str) -> Raised {
     lua.error_here(format_args!("Cannot serialise {}: {reason}", lua.type_name(index)))
 }
 
 /// Appends the value on top of the stack.
-fn append_value(lua: Lua<'_>, config: &Config, depth: i32) -> Result<(), Raised> {
+fn append_value(lua: &mut Lua<'_>, config: &Config, depth: i32) -> Result<(), Raised> {
     let text = lua.bytes(-1).unwrap_or_default();
     lua.charge_output(text.len())?;
     match lua.kind(-1) {
@@ -232,7 +233,7 @@ fn append_value(lua: Lua<'_>, config: &Config, depth: i32) -> Result<(), Raised>
 }
 
 /// The length of the table on top of the stack if it is to be an array: all keys positive integers, at least one.
-fn array_length(lua: Lua<'_>, config: &Config) -> Result<Option<i32>, Raised> {
+fn array_length(lua: &mut Lua<'_>, config: &Config) -> Result<Option<i32>, Raised> {
     let (mut max, mut items) = (0.0f64, 0.0f64);
     lua.push_nil();
     while lua.next(-2) {
@@ -256,7 +257,7 @@ fn array_length(lua: Lua<'_>, config: &Config) -> Result<Option<i32>, Raised> {
     Ok((max > 0.0).then_some(max as i32))
 }
 
-fn append_array(lua: Lua<'_>, config: &Config, depth: i32, length: i32) -> Result<(), Raised> {
+fn append_array(lua: &mut Lua<'_>, config: &Config, depth: i32, length: i32) -> Result<(), Raised> {
     append(lua, b"[");
     for position in 1..=length {
         if position > 1 {
@@ -270,7 +271,7 @@ fn append_array(lua: Lua<'_>, config: &Config, depth: i32, length: i32) -> Resul
     Ok(())
 }
 
-fn append_object(lua: Lua<'_>, config: &Config, depth: i32) -> Result<(), Raised> {
+fn append_object(lua: &mut Lua<'_>, config: &Config, depth: i32) -> Result<(), Raised> {
     append(lua, b"{");
     lua.push_nil();
     let mut first = true;
@@ -298,7 +299,7 @@ fn append_object(lua: Lua<'_>, config: &Config, depth: i32) -> Result<(), Raised
     Ok(())
 }
 
-fn append_number(lua: Lua<'_>, config: &Config, index: c_int) -> Result<(), Raised> {
+fn append_number(lua: &Lua<'_>, config: &Config, index: c_int) -> Result<(), Raised> {
     let value = lua.number(index);
     if !value.is_finite() {
         match config.encode_invalid {
@@ -318,7 +319,7 @@ fn append_number(lua: Lua<'_>, config: &Config, index: c_int) -> Result<(), Rais
     Ok(())
 }
 
-fn append_string(lua: Lua<'_>, text: &[u8]) {
+fn append_string(lua: &Lua<'_>, text: &[u8]) {
     lua.with(|state| {
         let out = &mut state.output;
         out.push(b'"');
@@ -380,8 +381,8 @@ impl Token {
 }
 
 /// A reader of JSON: plain data, since Lua may jump over its frame.
-struct Parser<'l> {
-    lua: Lua<'l>,
+struct Parser<'a, 'l> {
+    lua: &'a mut Lua<'l>,
     text: &'l [u8],
     at: usize,
     /// Where the last token begins, or where it went wrong.
@@ -390,16 +391,18 @@ struct Parser<'l> {
     config: Config,
 }
 
-fn decode(lua: Lua<'_>) -> Outcome {
+fn decode(lua: &mut Lua<'_>) -> Outcome {
     if lua.top() != 1 {
         return Err(lua.bad_argument(1, c"expected 1 argument"));
     }
-    let text = lua.check_bytes(1);
+    // SAFETY: nothing below takes argument 1 off the stack.
+    let text = unsafe { lua.check_held(1) };
     if text.len() >= 2 && (text[0] == 0 || text[1] == 0) {
         return Err(lua.error_here(format_args!("JSON parser does not support UTF-16 or UTF-32")));
     }
     lua.charge(text.len() as u64 / 4)?;
-    let mut parser = Parser { lua, text, at: 0, token_at: 0, depth: 0, config: config(lua) };
+    let config = config(lua);
+    let mut parser = Parser { lua, text, at: 0, token_at: 0, depth: 0, config };
     let token = parser.next();
     parser.value(token)?;
     match parser.next() {
@@ -408,7 +411,7 @@ fn decode(lua: Lua<'_>) -> Outcome {
     }
 }
 
-impl<'l> Parser<'l> {
+impl Parser<'_, '_> {
     fn byte(&self, ahead: usize) -> u8 {
         self.text.get(self.at + ahead).copied().unwrap_or(0)
     }

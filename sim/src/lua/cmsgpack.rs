@@ -26,7 +26,7 @@ pub const CONSTANTS: &[(&str, &str)] = &[
 const MAX_NESTING: usize = 16;
 
 /// `pack(…)`: all values, one after the other.
-fn pack(lua: Lua<'_>) -> Outcome {
+fn pack(lua: &mut Lua<'_>) -> Outcome {
     let count = lua.top();
     if count == 0 {
         return Err(lua.bad_argument(0, c"MessagePack pack needs input."));
@@ -42,7 +42,7 @@ fn pack(lua: Lua<'_>) -> Outcome {
 }
 
 /// Writes the value on top of the stack, and leaves it there.
-fn pack_value(lua: Lua<'_>, depth: usize) -> Result<(), Raised> {
+fn pack_value(lua: &mut Lua<'_>, depth: usize) -> Result<(), Raised> {
     if !lua.reserve(5) {
         lua.set_top(1);
         return Err(lua.error_here(format_args!("not enough memory")));
@@ -69,13 +69,13 @@ fn pack_value(lua: Lua<'_>, depth: usize) -> Result<(), Raised> {
 }
 
 /// Writes to the output buffer, which is memory and takes everything.
-fn write(lua: Lua<'_>, encode: impl FnOnce(&mut Vec<u8>) -> bool) {
+fn write(lua: &Lua<'_>, encode: impl FnOnce(&mut Vec<u8>) -> bool + Send) {
     let done = lua.with(|state| encode(&mut state.output));
     debug_assert!(done, "a vector takes everything");
 }
 
 /// Whole numbers are integers, the others floats if that loses nothing.
-fn pack_number(lua: Lua<'_>, value: f64) {
+fn pack_number(lua: &Lua<'_>, value: f64) {
     // Where the cast saturates, C's gives the smallest integer, which is not equal either.
     let whole = value as i64;
     if whole as f64 == value && value < i64::MAX as f64 {
@@ -88,7 +88,7 @@ fn pack_number(lua: Lua<'_>, value: f64) {
 }
 
 /// The length of the table on top, if its keys are the integers from 1 on.
-fn array_length(lua: Lua<'_>) -> Result<Option<u32>, Raised> {
+fn array_length(lua: &mut Lua<'_>) -> Result<Option<u32>, Raised> {
     let table = lua.top();
     let (mut count, mut largest) = (0.0, 0.0_f64);
     lua.push_nil();
@@ -106,7 +106,7 @@ fn array_length(lua: Lua<'_>) -> Result<Option<u32>, Raised> {
     Ok((largest == count).then_some(count as u32))
 }
 
-fn pack_array(lua: Lua<'_>, length: u32, depth: usize) -> Result<(), Raised> {
+fn pack_array(lua: &mut Lua<'_>, length: u32, depth: usize) -> Result<(), Raised> {
     write(lua, |out| encode::write_array_len(out, length).is_ok());
     let table = lua.top();
     for position in 1..=length {
@@ -117,7 +117,7 @@ fn pack_array(lua: Lua<'_>, length: u32, depth: usize) -> Result<(), Raised> {
     Ok(())
 }
 
-fn pack_map(lua: Lua<'_>, depth: usize) -> Result<(), Raised> {
+fn pack_map(lua: &mut Lua<'_>, depth: usize) -> Result<(), Raised> {
     let table = lua.top();
     let mut count = 0;
     lua.push_nil();
@@ -139,26 +139,27 @@ fn pack_map(lua: Lua<'_>, depth: usize) -> Result<(), Raised> {
 }
 
 /// `unpack(text)`: all values in it.
-fn unpack(lua: Lua<'_>) -> Outcome {
+fn unpack(lua: &mut Lua<'_>) -> Outcome {
     unpack_from(lua, 0, 0)
 }
 
 /// `unpack_one(text [, offset])`: where to go on, and a value.
-fn unpack_one(lua: Lua<'_>) -> Outcome {
+fn unpack_one(lua: &mut Lua<'_>) -> Outcome {
     let offset = lua.optional_integer(2, 0);
     unpack_from(lua, 1, offset)
 }
 
 /// `unpack_limit(text, limit [, offset])`: where to go on, and some values.
-fn unpack_limit(lua: Lua<'_>) -> Outcome {
+fn unpack_limit(lua: &mut Lua<'_>) -> Outcome {
     let limit = lua.check_integer(2);
     let offset = lua.optional_integer(3, 0);
     unpack_from(lua, limit, offset)
 }
 
-fn unpack_from(lua: Lua<'_>, limit: i64, offset: i64) -> Outcome {
+fn unpack_from(lua: &mut Lua<'_>, limit: i64, offset: i64) -> Outcome {
     let all = limit == 0 && offset == 0;
-    let text = lua.check_bytes(1);
+    // SAFETY: argument 1 stays where it is: only what is above it is taken off.
+    let text = unsafe { lua.check_held(1) };
     if offset < 0 || limit < 0 {
         return Err(lua.error_here(format_args!(
             "Invalid request to unpack with offset of {offset} and limit of {}.",
@@ -190,7 +191,7 @@ fn unpack_from(lua: Lua<'_>, limit: i64, offset: i64) -> Outcome {
 }
 
 /// Raises what is wrong with a text. The values read so far make room for it.
-fn fail(lua: Lua<'_>, broken: Broken) -> Raised {
+fn fail(lua: &mut Lua<'_>, broken: Broken) -> Raised {
     lua.set_top(1);
     match broken {
         Broken::Missing => lua.error_here(format_args!("Missing bytes in input.")),
@@ -232,7 +233,7 @@ enum Item {
 }
 
 /// Reads one value and pushes it. Open tables are kept in a list of their own: a text may nest as deep as Lua's stack.
-fn unpack_value(lua: Lua<'_>, rest: &mut &[u8]) -> Result<(), Broken> {
+fn unpack_value(lua: &mut Lua<'_>, rest: &mut &[u8]) -> Result<(), Broken> {
     lua.with(|state| state.unpacking.clear());
     loop {
         if !lua.reserve(1) {
@@ -257,7 +258,7 @@ fn unpack_value(lua: Lua<'_>, rest: &mut &[u8]) -> Result<(), Broken> {
 }
 
 /// Puts the value on top into the table it belongs to, and that into its own if it is full; true when nothing is open.
-fn fold(lua: Lua<'_>) -> bool {
+fn fold(lua: &mut Lua<'_>) -> bool {
     loop {
         let Some(mut open) = lua.with(|state| state.unpacking.pop()) else { return true };
         if !open.keyed {
@@ -277,7 +278,7 @@ fn fold(lua: Lua<'_>) -> bool {
 }
 
 /// Pushes the key of an array's next element.
-fn begin_element(lua: Lua<'_>) -> Result<(), Broken> {
+fn begin_element(lua: &mut Lua<'_>) -> Result<(), Broken> {
     let Some(mut open) = lua.with(|state| state.unpacking.pop()) else { return Ok(()) };
     if let (Some(position), false) = (open.position, open.keyed) {
         if !lua.reserve(1) {
@@ -292,7 +293,7 @@ fn begin_element(lua: Lua<'_>) -> Result<(), Broken> {
 }
 
 /// Reads up to where the next value begins, and pushes what is no table.
-fn unpack_item(lua: Lua<'_>, rest: &mut &[u8]) -> Result<Item, Broken> {
+fn unpack_item(lua: &Lua<'_>, rest: &mut &[u8]) -> Result<Item, Broken> {
     let [marker] = take(rest)?;
     match Marker::from_u8(marker) {
         Marker::Null => lua.push_nil(),
@@ -334,7 +335,7 @@ fn unpack_item(lua: Lua<'_>, rest: &mut &[u8]) -> Result<Item, Broken> {
     Ok(Item::Value)
 }
 
-fn unpack_bytes(lua: Lua<'_>, rest: &mut &[u8], length: u32) -> Result<(), Broken> {
+fn unpack_bytes(lua: &Lua<'_>, rest: &mut &[u8], length: u32) -> Result<(), Broken> {
     let (bytes, behind) = rest.split_at_checked(length as usize).ok_or(Broken::Missing)?;
     *rest = behind;
     lua.push_bytes(bytes);

@@ -5,7 +5,7 @@ use std::{io::Write, os::raw::c_int};
 use bytes::Bytes;
 
 use super::{
-    raw::{Kind, Lua, Outcome, Ref},
+    raw::{Kind, Lua, Outcome, Ref, to_integer},
     redis,
 };
 use crate::base::{Dialect, ErrorReply, Protocol, Reply, number::format_double};
@@ -27,7 +27,7 @@ pub fn write_number(out: &mut Vec<u8>, value: f64, dialect: Dialect) {
 }
 
 /// Pushes a reply. The frames of this function own nothing; the reply lives in the [`State`](super::state::State).
-pub fn push_reply(lua: Lua<'_>, reply: &Reply) -> Result<(), super::raw::Raised> {
+pub fn push_reply(lua: &mut Lua<'_>, reply: &Reply) -> Result<(), super::raw::Raised> {
     if !lua.reserve(8) {
         return Err(redis::error_table(lua, b"ERR reached lua stack limit"));
     }
@@ -81,14 +81,14 @@ pub fn push_reply(lua: Lua<'_>, reply: &Reply) -> Result<(), super::raw::Raised>
 }
 
 /// `{ok = …}` or `{err = …}`.
-fn push_single(lua: Lua<'_>, key: Ref, text: &[u8]) {
+fn push_single(lua: &mut Lua<'_>, key: Ref, text: &[u8]) {
     lua.push_table(0, 1);
     lua.push_ref(key);
     lua.push_bytes(text);
     lua.raw_set(-3);
 }
 
-fn push_items(lua: Lua<'_>, items: &[Reply]) -> Result<(), super::raw::Raised> {
+fn push_items(lua: &mut Lua<'_>, items: &[Reply]) -> Result<(), super::raw::Raised> {
     lua.charge(items.len() as u64)?;
     lua.push_table(items.len(), 0);
     for (position, item) in items.iter().enumerate() {
@@ -99,7 +99,7 @@ fn push_items(lua: Lua<'_>, items: &[Reply]) -> Result<(), super::raw::Raised> {
 }
 
 /// A map as RESP2 has it: keys and values in turn.
-fn push_pairs(lua: Lua<'_>, pairs: &[(Reply, Reply)]) -> Result<(), super::raw::Raised> {
+fn push_pairs(lua: &mut Lua<'_>, pairs: &[(Reply, Reply)]) -> Result<(), super::raw::Raised> {
     lua.charge(pairs.len() as u64)?;
     lua.push_table(pairs.len() * 2, 0);
     for (position, (key, value)) in pairs.iter().enumerate() {
@@ -112,7 +112,7 @@ fn push_pairs(lua: Lua<'_>, pairs: &[(Reply, Reply)]) -> Result<(), super::raw::
 }
 
 /// `{map = {key = value}}`.
-fn push_map(lua: Lua<'_>, pairs: &[(Reply, Reply)]) -> Result<(), super::raw::Raised> {
+fn push_map(lua: &mut Lua<'_>, pairs: &[(Reply, Reply)]) -> Result<(), super::raw::Raised> {
     lua.charge(pairs.len() as u64)?;
     lua.push_table(0, 1);
     // It grows as a server's grows: on that depends the order in which a script walks it.
@@ -127,7 +127,7 @@ fn push_map(lua: Lua<'_>, pairs: &[(Reply, Reply)]) -> Result<(), super::raw::Ra
 }
 
 /// `{set = {member = true}}`.
-fn push_members(lua: Lua<'_>, members: &[Reply]) -> Result<(), super::raw::Raised> {
+fn push_members(lua: &mut Lua<'_>, members: &[Reply]) -> Result<(), super::raw::Raised> {
     lua.charge(members.len() as u64)?;
     lua.push_table(0, 1);
     lua.push_table(0, members.len());
@@ -214,75 +214,68 @@ fn line(text: &[u8]) -> String {
     String::from_utf8_lossy(text).replace(['\r', '\n'], " ")
 }
 
+/// Adds to the script's reply. Whoever makes `reply` calls nothing of Lua's while holding it.
+fn add(lua: &Lua<'_>, reply: Reply) {
+    lua.with(move |state| state.builder.add(reply));
+}
+
 /// Takes the value on top of the stack as (part of) the script's reply, and pops it.
-pub fn read_reply(lua: Lua<'_>) -> Outcome {
+pub fn read_reply(lua: &mut Lua<'_>) -> Outcome {
     lua.charge_output(lua.bytes(-1).map_or(0, <[u8]>::len))?;
-    let add = |make: &dyn Fn() -> Reply| lua.with(|state| state.builder.add(make()));
     match lua.kind(-1) {
         Kind::String => {
             let bytes = lua.bytes(-1).unwrap_or_default();
-            add(&|| Reply::Bulk(Bytes::copy_from_slice(bytes)));
+            lua.with(|state| state.builder.add(Reply::Bulk(Bytes::copy_from_slice(bytes))));
         }
-        Kind::Number => {
-            let value = truncate(lua.number(-1));
-            add(&|| Reply::Int(value));
-        }
+        Kind::Number => add(lua, Reply::Int(to_integer(lua.number(-1)))),
         Kind::Boolean => {
-            let value = lua.truth(-1);
             let resp3 = lua.with(|state| state.protocol) == Protocol::Resp3;
-            add(&|| match (resp3, value) {
+            let reply = match (resp3, lua.truth(-1)) {
                 (true, value) => Reply::Bool(value),
                 (false, true) => Reply::Int(1),
                 (false, false) => Reply::Null,
-            });
+            };
+            add(lua, reply);
         }
         Kind::Table if !lua.reserve(12) || lua.with(|state| state.builder.depth()) >= MAX_DEPTH => {
-            add(&|| Reply::Error(ErrorReply::new("ERR reached lua stack limit")));
+            add(lua, Reply::Error(ErrorReply::new("ERR reached lua stack limit")));
         }
         Kind::Table => {
             read_table(lua)?;
         }
-        _ => add(&|| Reply::Null),
+        _ => add(lua, Reply::Null),
     }
     lua.pop(1);
     Ok(0)
 }
 
-/// As C casts a double on x86-64: toward zero, and to the smallest integer when it does not fit.
-fn truncate(value: f64) -> i64 {
-    const LIMIT: f64 = i64::MIN as f64;
-    if (LIMIT..-LIMIT).contains(&value) { value as i64 } else { i64::MIN }
-}
-
 /// Reads the table on top of the stack, and leaves it there.
-fn read_table(lua: Lua<'_>) -> Outcome {
+fn read_table(lua: &mut Lua<'_>) -> Outcome {
     // Each kind of reply is asked for by name.
     lua.charge(8)?;
     let table = lua.top();
     let refs = lua.with(|state| state.refs);
-    let field = |name: Ref| {
+    let field = |lua: &mut Lua<'_>, name: Ref| {
         lua.push_ref(name);
         lua.raw_get(table);
         lua.kind(-1)
     };
-    let add = |make: &dyn Fn() -> Reply| lua.with(|state| state.builder.add(make()));
-    let text = || lua.bytes(-1).unwrap_or_default();
-    if field(refs.err) == Kind::String {
-        add(&|| Reply::Error(ErrorReply::from(line(text()))));
-    } else if field(refs.ok) == Kind::String {
-        add(&|| Reply::Status(line(text()).into()));
-    } else if field(refs.double) == Kind::Number {
-        let value = lua.number(-1);
-        add(&|| Reply::Double(value));
-    } else if field(refs.map) == Kind::Table {
+    let text = |lua: &Lua<'_>| line(lua.bytes(-1).unwrap_or_default());
+    if field(lua, refs.err) == Kind::String {
+        add(lua, Reply::Error(ErrorReply::from(text(lua))));
+    } else if field(lua, refs.ok) == Kind::String {
+        add(lua, Reply::Status(text(lua).into()));
+    } else if field(lua, refs.double) == Kind::Number {
+        add(lua, Reply::Double(lua.number(-1)));
+    } else if field(lua, refs.map) == Kind::Table {
         lua.with(|state| state.builder.open(Shape::Map));
         read_entries(lua, true)?;
-    } else if field(refs.set) == Kind::Table {
+    } else if field(lua, refs.set) == Kind::Table {
         lua.with(|state| state.builder.open(Shape::Set));
         read_entries(lua, false)?;
-    } else if field(refs.big_number) == Kind::String {
-        add(&|| Reply::BigNumber(line(text())));
-    } else if field(refs.verbatim_string) == Kind::Table {
+    } else if field(lua, refs.big_number) == Kind::String {
+        add(lua, Reply::BigNumber(text(lua)));
+    } else if field(lua, refs.verbatim_string) == Kind::Table {
         read_verbatim(lua);
     } else {
         lua.set_top(table);
@@ -301,7 +294,7 @@ fn read_table(lua: Lua<'_>) -> Outcome {
 }
 
 /// Reads the keys, and with them the values, of the table on top.
-fn read_entries(lua: Lua<'_>, values: bool) -> Outcome {
+fn read_entries(lua: &mut Lua<'_>, values: bool) -> Outcome {
     let table = lua.top();
     lua.push_nil();
     while lua.next(table) {
@@ -318,7 +311,7 @@ fn read_entries(lua: Lua<'_>, values: bool) -> Outcome {
 }
 
 /// Reads the `{format = …, string = …}` on top.
-fn read_verbatim(lua: Lua<'_>) {
+fn read_verbatim(lua: &Lua<'_>) {
     let table = lua.top();
     lua.raw_field(table, "format");
     lua.raw_field(table, "string");

@@ -15,7 +15,7 @@ pub const WRAPPERS: &[(&str, Native)] = &[("resume", native!(resume)), ("wrap", 
 const INTERVAL: c_int = 100;
 
 /// Pays for the coroutine at an index to run on; what is no coroutine, Lua's own function will complain about.
-fn prepare(lua: Lua<'_>, index: c_int) -> Result<(), Raised> {
+fn prepare(lua: &Lua<'_>, index: c_int) -> Result<(), Raised> {
     if let Some(thread) = lua.thread(index) {
         lua.charge(INTERVAL as u64)?;
         thread.reserve_unprotected(lua.top());
@@ -25,7 +25,7 @@ fn prepare(lua: Lua<'_>, index: c_int) -> Result<(), Raised> {
 }
 
 /// `resume(coroutine, …)`.
-fn resume(lua: Lua<'_>) -> Outcome {
+fn resume(lua: &mut Lua<'_>) -> Outcome {
     prepare(lua, 1)?;
     let replaced = lua.with(|state| state.replaced.len());
     let results = lua.tail_call(lua.upvalue(1))?;
@@ -34,7 +34,7 @@ fn resume(lua: Lua<'_>) -> Outcome {
 }
 
 /// `wrap(function)`: a function that resumes a new coroutine.
-fn wrap(lua: Lua<'_>) -> Outcome {
+fn wrap(lua: &mut Lua<'_>) -> Outcome {
     lua.tail_call(lua.upvalue(1))?;
     lua.push_upvalue_of(-1, 1);
     lua.insert(-2);
@@ -43,7 +43,7 @@ fn wrap(lua: Lua<'_>) -> Outcome {
     Ok(1)
 }
 
-fn wrapped(lua: Lua<'_>) -> Outcome {
+fn wrapped(lua: &mut Lua<'_>) -> Outcome {
     prepare(lua, lua.upvalue(1))?;
     lua.tail_call(lua.upvalue(2))
 }

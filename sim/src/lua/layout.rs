@@ -18,7 +18,6 @@ const MAX_ALIGN: usize = 8;
 
 /// A format string that is being read, and what it has set so far.
 struct Format<'l> {
-    lua: Lua<'l>,
     rest: &'l [u8],
     big_endian: bool,
     align: usize,
@@ -33,15 +32,16 @@ struct Item {
 
 impl<'l> Format<'l> {
     /// Reads argument 1, up to its first zero, as C does.
-    fn read(lua: Lua<'l>) -> Result<Self, Raised> {
-        let text = lua.check_bytes(1);
+    fn read(lua: &mut Lua<'l>) -> Result<Self, Raised> {
+        // SAFETY: nothing below takes argument 1 off the stack while the format is read.
+        let text = unsafe { lua.check_held(1) };
         let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
         lua.charge(end as u64)?;
-        Ok(Self { lua, rest: &text[..end], big_endian: false, align: 1 })
+        Ok(Self { rest: &text[..end], big_endian: false, align: 1 })
     }
 
     /// The next element at a position, or nothing at the end.
-    fn next(&mut self, position: usize) -> Result<Option<Item>, Raised> {
+    fn next(&mut self, lua: &Lua<'_>, position: usize) -> Result<Option<Item>, Raised> {
         let Some((&option, rest)) = self.rest.split_first() else { return Ok(None) };
         self.rest = rest;
         let size = match option {
@@ -49,26 +49,26 @@ impl<'l> Format<'l> {
             b'h' | b'H' => 2,
             b'f' => 4,
             b'l' | b'L' | b'T' | b'd' => 8,
-            b'c' => self.number(1)?,
-            b'i' | b'I' => self.integer_size()?,
+            b'c' => self.number(lua, 1)?,
+            b'i' | b'I' => self.integer_size(lua)?,
             _ => 0,
         };
         let padding = self.padding(position, option, size);
         Ok(Some(Item { option, size, padding }))
     }
 
-    fn integer_size(&mut self) -> Result<usize, Raised> {
-        let size = self.number(4)?;
+    fn integer_size(&mut self, lua: &Lua<'_>) -> Result<usize, Raised> {
+        let size = self.number(lua, 4)?;
         if size > MAX_INTEGER {
-            return Err(self
-                .lua
-                .error_here(format_args!("integral size {size} is larger than limit of {MAX_INTEGER}")));
+            return Err(
+                lua.error_here(format_args!("integral size {size} is larger than limit of {MAX_INTEGER}"))
+            );
         }
         Ok(size)
     }
 
     /// The number that follows, or a default.
-    fn number(&mut self, default: usize) -> Result<usize, Raised> {
+    fn number(&mut self, lua: &Lua<'_>, default: usize) -> Result<usize, Raised> {
         let digits = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let (number, rest) = self.rest.split_at(digits);
         self.rest = rest;
@@ -77,7 +77,7 @@ impl<'l> Format<'l> {
         }
         let add = |sum: i32, digit: &u8| sum.checked_mul(10)?.checked_add(i32::from(digit - b'0'));
         let sum = number.iter().try_fold(0, add);
-        let sum = sum.ok_or_else(|| self.lua.error_here(format_args!("integral size overflow")))?;
+        let sum = sum.ok_or_else(|| lua.error_here(format_args!("integral size overflow")))?;
         Ok(sum as usize)
     }
 
@@ -90,25 +90,25 @@ impl<'l> Format<'l> {
     }
 
     /// Acts on a letter that stands for no element.
-    fn control(&mut self, option: u8) -> Result<(), Raised> {
+    fn control(&mut self, lua: &mut Lua<'_>, option: u8) -> Result<(), Raised> {
         match option {
             b' ' => {}
             b'>' => self.big_endian = true,
             b'<' => self.big_endian = false,
             b'!' => {
-                let align = self.number(MAX_ALIGN)?;
+                let align = self.number(lua, MAX_ALIGN)?;
                 if !align.is_power_of_two() {
                     let text = format_args!("alignment {align} is not a power of 2");
-                    return Err(self.lua.error_here(text));
+                    return Err(lua.error_here(text));
                 }
                 self.align = align;
             }
             _ => {
-                self.lua.push_bytes(b"invalid format option '");
-                self.lua.push_bytes(&[option]);
-                self.lua.push_bytes(b"'");
-                self.lua.concat(3);
-                return Err(self.lua.bad_argument_on_top(1));
+                lua.push_bytes(b"invalid format option '");
+                lua.push_bytes(&[option]);
+                lua.push_bytes(b"'");
+                lua.concat(3);
+                return Err(lua.bad_argument_on_top(1));
             }
         }
         Ok(())
@@ -116,14 +116,14 @@ impl<'l> Format<'l> {
 }
 
 /// `pack(format, …)`.
-fn pack(lua: Lua<'_>) -> Outcome {
+fn pack(lua: &mut Lua<'_>) -> Outcome {
     let mut format = Format::read(lua)?;
     // What is missing is nil.
     lua.push_nil();
     lua.with(|state| state.output.clear());
     let mut argument = 1;
     let mut position = 0;
-    while let Some(Item { option, size, padding }) = format.next(position)? {
+    while let Some(Item { option, size, padding }) = format.next(lua, position)? {
         let big = format.big_endian;
         let mut length = size;
         lua.with(|state| state.output.resize(state.output.len() + padding, 0));
@@ -158,7 +158,7 @@ fn pack(lua: Lua<'_>) -> Outcome {
                     length += 1;
                 }
             }
-            control => format.control(control)?,
+            control => format.control(lua, control)?,
         }
         position += padding + length;
     }
@@ -167,7 +167,7 @@ fn pack(lua: Lua<'_>) -> Outcome {
 }
 
 /// Appends the bytes of a number, given in little-endian order.
-fn put(lua: Lua<'_>, bytes: &mut [u8], big_endian: bool) {
+fn put(lua: &mut Lua<'_>, bytes: &mut [u8], big_endian: bool) {
     if big_endian {
         bytes.reverse();
     }
@@ -182,9 +182,10 @@ fn integer(value: f64) -> u64 {
 }
 
 /// `unpack(format, text [, position])`: the values, and where to go on.
-fn unpack(lua: Lua<'_>) -> Outcome {
+fn unpack(lua: &mut Lua<'_>) -> Outcome {
     let mut format = Format::read(lua)?;
-    let text = lua.check_bytes(2);
+    // SAFETY: argument 2 stays where it is: only what is above it is taken off.
+    let text = unsafe { lua.check_held(2) };
     let start = lua.optional_integer(3, 1);
     if start == 0 {
         return Err(lua.bad_argument(3, c"offset must be 1 or greater"));
@@ -192,14 +193,15 @@ fn unpack(lua: Lua<'_>) -> Outcome {
     // A negative one is a large one.
     let mut position = (start as usize).wrapping_sub(1);
     let mut count: c_int = 0;
-    let too_short = || lua.bad_argument(2, c"data string too short");
-    while let Some(Item { option, mut size, padding }) = format.next(position)? {
+    let too_short = |lua: &Lua<'_>| lua.bad_argument(2, c"data string too short");
+    while let Some(Item { option, mut size, padding }) = format.next(lua, position)? {
         position = position.wrapping_add(padding);
         if !lua.reserve(8) {
             lua.set_top(2);
             return Err(lua.error_here(format_args!("stack overflow (too many results)")));
         }
-        let mut data = text.get(position..).filter(|data| size <= data.len()).ok_or_else(too_short)?;
+        let mut data =
+            text.get(position..).filter(|data| size <= data.len()).ok_or_else(|| too_short(lua))?;
         match option {
             b'b' | b'B' | b'h' | b'H' | b'l' | b'L' | b'T' | b'i' | b'I' => {
                 let value = bits(&data[..size], format.big_endian);
@@ -223,7 +225,7 @@ fn unpack(lua: Lua<'_>) -> Outcome {
                     lua.pop(1);
                     count -= 1;
                 }
-                let data = data.get(..size).ok_or_else(too_short)?;
+                let data = data.get(..size).ok_or_else(|| too_short(lua))?;
                 lua.charge(size as u64 / BYTES_A_STEP)?;
                 lua.push_bytes(data);
                 count += 1;
@@ -238,7 +240,7 @@ fn unpack(lua: Lua<'_>) -> Outcome {
                 count += 1;
             }
             b'x' => {}
-            control => format.control(control)?,
+            control => format.control(lua, control)?,
         }
         position = position.wrapping_add(size);
     }
@@ -259,10 +261,10 @@ fn signed(value: u64, size: usize) -> f64 {
 }
 
 /// `size(format)`: how long what `pack` makes is.
-fn size(lua: Lua<'_>) -> Outcome {
+fn size(lua: &mut Lua<'_>) -> Outcome {
     let mut format = Format::read(lua)?;
     let mut position = 0_usize;
-    while let Some(Item { option, size, padding }) = format.next(position)? {
+    while let Some(Item { option, size, padding }) = format.next(lua, position)? {
         if option == b's' {
             return Err(lua.bad_argument(1, c"option 's' has no fixed size"));
         }
@@ -270,7 +272,7 @@ fn size(lua: Lua<'_>) -> Outcome {
             return Err(lua.bad_argument(1, c"option 'c0' has no fixed size"));
         }
         if !option.is_ascii_alphanumeric() {
-            format.control(option)?;
+            format.control(lua, option)?;
         }
         position = position.saturating_add(padding).saturating_add(size);
     }

@@ -71,7 +71,9 @@ pub fn is_out_of_instructions(error: &ErrorReply) -> bool {
     state::KILLED.iter().any(|text| error.0.starts_with(text))
 }
 
-/// Who runs the commands that a script calls.
+/// Runs the commands that a script calls.
+///
+/// A host may not call back into the interpreter that called it: whatever it asks of it is refused with an error reply.
 pub trait Host {
     /// Runs one command. The reply is for a script that speaks `protocol`.
     fn call(&mut self, args: &[&[u8]], protocol: Protocol) -> Reply;
@@ -148,6 +150,7 @@ impl Interpreter {
     /// The text does not compile, or fails, or takes too long: in a server's words.
     pub fn load(&self, dialect: Dialect, code: &[u8]) -> Result<Vec<Function>, ErrorReply> {
         let machine = self.machine(dialect);
+        machine.check_idle()?;
         let main = machine.chunk(code, LIBRARY_CHUNK).map_err(|text| compiling_function(&text))?;
         let registered = machine.load(main).map_err(|failure| match failure {
             Failure::Error { text, .. } => one_line(format!("ERR Error registering functions: {text}")),
@@ -171,10 +174,11 @@ impl Interpreter {
     /// What the compiler says.
     pub fn script(&self, dialect: Dialect, code: &[u8]) -> Result<Script, ErrorReply> {
         let machine = self.machine(dialect);
-        let chunk = machine
-            .chunk(code, SCRIPT_CHUNK)
+        machine.check_idle()?;
+        let (chunk, number) = machine
+            .numbered_chunk(code, SCRIPT_CHUNK)
             .map_err(|text| one_line(format!("ERR Error compiling script (new function): {text}")))?;
-        Ok(Script { machine: Rc::clone(machine), chunk })
+        Ok(Script { machine: Rc::clone(machine), chunk, number })
     }
 }
 
@@ -247,11 +251,17 @@ impl fmt::Debug for Callback {
 pub struct Script {
     machine: Rc<Machine>,
     chunk: Ref,
+    number: u64,
 }
 
 impl Script {
-    /// Runs the script.
+    /// Runs the script. An error when the interpreter has forgotten it: see [`Script`].
     pub fn call(&self, input: Input<'_>, persistent: &mut PersistentState, host: &mut dyn Host) -> Reply {
+        if !self.machine.knows_chunk(self.number) {
+            return Reply::Error(ErrorReply::new(
+                "ERR the script was forgotten for others: compile it again",
+            ));
+        }
         let outcome = self.machine.call(Entry::Script, self.chunk, input.keys, input.args, persistent, host);
         outcome.unwrap_or_else(|failure| error_reply(failure, input.name))
     }

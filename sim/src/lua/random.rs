@@ -35,19 +35,19 @@ impl Random {
     }
 }
 
-fn random(lua: Lua<'_>) -> Outcome {
+fn random(lua: &mut Lua<'_>) -> Outcome {
     let fraction = lua.with(|state| state.persistent.random.fraction());
     let value = match lua.top() {
         0 => fraction,
         1 => {
-            let high = lua.check_integer(1) as i32;
+            let high = lua.check_int(1);
             if high < 1 {
                 return Err(lua.bad_argument(1, c"interval is empty"));
             }
             (fraction * f64::from(high)).floor() + 1.0
         }
         2 => {
-            let (low, high) = (lua.check_integer(1) as i32, lua.check_integer(2) as i32);
+            let (low, high) = (lua.check_int(1), lua.check_int(2));
             if low > high {
                 return Err(lua.bad_argument(2, c"interval is empty"));
             }
@@ -59,7 +59,7 @@ fn random(lua: Lua<'_>) -> Outcome {
     Ok(1)
 }
 
-fn randomseed(lua: Lua<'_>) -> Outcome {
+fn randomseed(lua: &mut Lua<'_>) -> Outcome {
     let seed = lua.check_integer(1) as u32;
     lua.with(|state| state.persistent.random = Random::seeded(seed));
     Ok(0)

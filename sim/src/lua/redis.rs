@@ -5,6 +5,7 @@ use std::os::raw::c_int;
 use super::{
     convert,
     raw::{Kind, Lua, Native, Outcome, Raised, native},
+    state,
 };
 use crate::base::{Dialect, Protocol, Reply};
 
@@ -29,9 +30,10 @@ const SCRIPTS_ONLY: &[(&[u8], Native)] = &[
 ];
 
 /// The `__index` of the table: a script's further functions.
-pub fn scripts_only(lua: Lua<'_>) -> Outcome {
+pub fn scripts_only(lua: &mut Lua<'_>) -> Outcome {
     let is_script = lua.with(|state| state.is_script);
-    let found = SCRIPTS_ONLY.iter().find(|(name, _)| is_script && lua.bytes(2) == Some(name));
+    let name = lua.bytes(2);
+    let found = SCRIPTS_ONLY.iter().find(|(known, _)| is_script && name == Some(known));
     match found {
         Some(&(_, function)) => lua.push_native(function, 0),
         None => lua.push_nil(),
@@ -40,18 +42,18 @@ pub fn scripts_only(lua: Lua<'_>) -> Outcome {
 }
 
 /// Effects are always what is replicated.
-fn replicate_commands(lua: Lua<'_>) -> Outcome {
+fn replicate_commands(lua: &mut Lua<'_>) -> Outcome {
     lua.push_bool(true);
     Ok(1)
 }
 
 /// No debugger is attached.
-fn breakpoint(lua: Lua<'_>) -> Outcome {
+fn breakpoint(lua: &mut Lua<'_>) -> Outcome {
     lua.push_bool(false);
     Ok(1)
 }
 
-fn debug(_: Lua<'_>) -> Outcome {
+fn debug(_: &mut Lua<'_>) -> Outcome {
     Ok(0)
 }
 
@@ -86,29 +88,30 @@ pub fn table_name(dialect: Dialect) -> &'static str {
 }
 
 /// Pushes `{err = text}` as an error to raise.
-pub fn error_table(lua: Lua<'_>, text: &[u8]) -> Raised {
-    lua.push_table(0, 3);
-    lua.push_ref(lua.with(|state| state.refs.err));
-    lua.push_bytes(text);
-    lua.raw_set(-3);
-    Raised
+pub fn error_table(lua: &Lua<'_>, text: &[u8]) -> Raised {
+    error_table_with(lua, |lua| lua.push_bytes(text))
 }
 
 /// As [`error_table`], with a formatted text.
-pub fn error_table_fmt(lua: Lua<'_>, text: std::fmt::Arguments<'_>) -> Raised {
+pub fn error_table_fmt(lua: &Lua<'_>, text: std::fmt::Arguments<'_>) -> Raised {
+    error_table_with(lua, |lua| lua.push_fmt(text))
+}
+
+fn error_table_with(lua: &Lua<'_>, push_text: impl FnOnce(&Lua<'_>)) -> Raised {
     lua.push_table(0, 3);
     lua.push_ref(lua.with(|state| state.refs.err));
-    lua.push_fmt(text);
-    lua.raw_set(-3);
+    push_text(lua);
+    // SAFETY: takes off the key and the text that were just pushed.
+    unsafe { lua.again() }.raw_set(-3);
     Raised
 }
 
-fn call(lua: Lua<'_>) -> Outcome {
+fn call(lua: &mut Lua<'_>) -> Outcome {
     let failed = command(lua)?;
     if failed { Err(Raised) } else { Ok(1) }
 }
 
-fn pcall(lua: Lua<'_>) -> Outcome {
+fn pcall(lua: &mut Lua<'_>) -> Outcome {
     if command(lua)? {
         // A server marks what it has counted already.
         lua.push_bool(true);
@@ -121,24 +124,25 @@ fn pcall(lua: Lua<'_>) -> Outcome {
 const COMMAND_STEPS: u64 = 100;
 
 /// Runs the command in the arguments and pushes its reply; true when that is an error.
-fn command(lua: Lua<'_>) -> Result<bool, Raised> {
+fn command(lua: &mut Lua<'_>) -> Result<bool, Raised> {
     let count = lua.top();
     if let Some(problem) = gather(lua, count) {
         error_table(lua, problem);
         return Ok(true);
     }
     lua.charge(COMMAND_STEPS)?;
-    if !lua.with(|state| state.send()) {
+    // SAFETY: the arguments are on the stack, where `gather` found them: nothing was taken off since.
+    if !unsafe { state::send(lua) } {
         return Err(error_table(lua, b"ERR the simulated server panicked"));
     }
-    // SAFETY: the reply stays where it is until the next command, and nothing changes it while it is pushed.
-    let reply: &Reply = unsafe { &(*lua.state()).reply };
+    // SAFETY: no command is sent while the reply is pushed: pushing runs neither Lua code nor a host.
+    let reply = unsafe { state::reply(lua) };
     convert::push_reply(lua, reply)?;
     Ok(matches!(reply, Reply::Error(_)))
 }
 
 /// Points the state's argument list at the arguments on the stack; what is wrong with them, if anything is.
-fn gather(lua: Lua<'_>, count: c_int) -> Option<&'static [u8]> {
+fn gather(lua: &Lua<'_>, count: c_int) -> Option<&'static [u8]> {
     let dialect = lua.with(|state| state.dialect);
     if count == 0 {
         return Some(match dialect {
@@ -146,16 +150,13 @@ fn gather(lua: Lua<'_>, count: c_int) -> Option<&'static [u8]> {
             Dialect::Valkey8 => b"ERR Please specify at least one argument for this call",
         });
     }
-    let state = lua.state();
-    // SAFETY: nobody else holds a reference to the state, and nothing below runs Lua code.
-    let state = unsafe { &mut *state };
-    state.begin_command(count as usize);
+    lua.with(|state| state.begin_command(count as usize));
     for index in 1..=count {
         if let Some(bytes) = lua.bytes(index) {
-            // SAFETY: the argument is on the stack until the native function returns, after `send`.
-            unsafe { state.add_argument(bytes) };
+            lua.with(|state| state.add_argument(bytes));
         } else if lua.kind(index) == Kind::Number {
-            state.add_number(lua.number(index));
+            let number = lua.number(index);
+            lua.with(|state| state.add_number(number));
         } else {
             return Some(match dialect {
                 Dialect::Redis7 => b"ERR Lua redis lib command arguments must be strings or integers",
@@ -166,8 +167,9 @@ fn gather(lua: Lua<'_>, count: c_int) -> Option<&'static [u8]> {
     None
 }
 
-fn error_reply(lua: Lua<'_>) -> Outcome {
-    let (1, Some(text)) = (lua.top(), lua.bytes(1)) else {
+fn error_reply(lua: &mut Lua<'_>) -> Outcome {
+    // SAFETY: argument 1 stays on the stack.
+    let (1, Some(text)) = (lua.top(), unsafe { lua.held(1) }) else {
         error_table(lua, b"ERR wrong number or type of arguments");
         return Ok(1);
     };
@@ -188,7 +190,7 @@ fn error_reply(lua: Lua<'_>) -> Outcome {
     Ok(1)
 }
 
-fn status_reply(lua: Lua<'_>) -> Outcome {
+fn status_reply(lua: &mut Lua<'_>) -> Outcome {
     if lua.top() != 1 || lua.kind(1) != Kind::String {
         error_table(lua, b"ERR wrong number or type of arguments");
         return Ok(1);
@@ -200,7 +202,7 @@ fn status_reply(lua: Lua<'_>) -> Outcome {
     Ok(1)
 }
 
-fn sha1hex(lua: Lua<'_>) -> Outcome {
+fn sha1hex(lua: &mut Lua<'_>) -> Outcome {
     if lua.top() != 1 {
         return Err(error_table(lua, b"ERR wrong number of arguments"));
     }
@@ -210,7 +212,7 @@ fn sha1hex(lua: Lua<'_>) -> Outcome {
     Ok(1)
 }
 
-fn setresp(lua: Lua<'_>) -> Outcome {
+fn setresp(lua: &mut Lua<'_>) -> Outcome {
     let table = table_name(lua.with(|state| state.dialect));
     if lua.top() != 1 {
         return Err(error_table_fmt(lua, format_args!("ERR {table}.setresp() requires one argument.")));
@@ -225,7 +227,7 @@ fn setresp(lua: Lua<'_>) -> Outcome {
 }
 
 /// Accepted, and without consequence: effects are the truth of the simulation.
-fn set_repl(lua: Lua<'_>) -> Outcome {
+fn set_repl(lua: &mut Lua<'_>) -> Outcome {
     let table = table_name(lua.with(|state| state.dialect));
     if lua.top() != 1 {
         // Redis counts wrong.
@@ -240,12 +242,12 @@ fn set_repl(lua: Lua<'_>) -> Outcome {
 }
 
 /// There are no ACL rules: every command that exists may be run.
-fn acl_check_cmd(lua: Lua<'_>) -> Outcome {
+fn acl_check_cmd(lua: &mut Lua<'_>) -> Outcome {
     if let Some(problem) = gather(lua, lua.top()) {
         return Err(error_table(lua, problem));
     }
     let table = table_name(lua.with(|state| state.dialect));
-    let known = lua.bytes(1).is_some_and(|name| lua.with(|state| state.knows(name)));
+    let known = lua.bytes(1).is_some_and(|name| state::knows(lua, name));
     if !known {
         let text = format_args!("ERR Invalid command passed to {table}.acl_check_cmd()");
         return Err(error_table_fmt(lua, text));
@@ -254,7 +256,7 @@ fn acl_check_cmd(lua: Lua<'_>) -> Outcome {
     Ok(1)
 }
 
-fn log(lua: Lua<'_>) -> Outcome {
+fn log(lua: &mut Lua<'_>) -> Outcome {
     let table = table_name(lua.with(|state| state.dialect));
     let count = lua.top();
     if count < 2 {
@@ -284,6 +286,6 @@ fn log(lua: Lua<'_>) -> Outcome {
             state.scratch.extend_from_slice(text);
         });
     }
-    lua.with(|state| state.log(level as u8));
+    state::log(lua, level as u8);
     Ok(0)
 }

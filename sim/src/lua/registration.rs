@@ -79,26 +79,26 @@ struct Parts<'l> {
 }
 
 /// `register_function(name, callback)` or `register_function{function_name = …, callback = …, …}`.
-pub fn register_function(lua: Lua<'_>) -> Outcome {
+pub fn register_function(lua: &mut Lua<'_>) -> Outcome {
     let (loading, dialect) = lua.with(|state| (state.loading.is_some(), state.dialect));
     let table = table_name(dialect);
-    let fail = |text: &str| error_table_fmt(lua, format_args!("ERR {}", Named(text, table)));
+    let fail = |lua: &Lua<'_>, text: &str| error_table_fmt(lua, format_args!("ERR {}", Named(text, table)));
     if !loading {
-        return Err(fail("%.register_function can only be called on FUNCTION LOAD command"));
+        return Err(fail(lua, "%.register_function can only be called on FUNCTION LOAD command"));
     }
     let parts = match lua.top() {
         1 => named_arguments(lua, &fail)?,
         2 => positional_arguments(lua, &fail)?,
-        _ => return Err(fail("wrong number of arguments to %.register_function")),
+        _ => return Err(fail(lua, "wrong number of arguments to %.register_function")),
     };
     let Some(name) = parts.name else {
-        return Err(fail("%.register_function must get a function name argument"));
+        return Err(fail(lua, "%.register_function must get a function name argument"));
     };
     if !parts.callback {
-        return Err(fail("%.register_function must get a callback argument"));
+        return Err(fail(lua, "%.register_function must get a callback argument"));
     }
     if !is_name(name) {
-        return Err(fail(BAD_NAME));
+        return Err(fail(lua, BAD_NAME));
     }
     // The callback is on top of the stack.
     let callback = lua.keep();
@@ -135,70 +135,83 @@ impl std::fmt::Display for Named<'_> {
     }
 }
 
-fn positional_arguments<'l>(lua: Lua<'l>, fail: &dyn Fn(&str) -> Raised) -> Result<Parts<'l>, Raised> {
-    let Some(name) = lua.text(1) else {
-        return Err(fail("first argument to %.register_function must be a string"));
+fn positional_arguments<'l>(
+    lua: &mut Lua<'l>,
+    fail: &dyn Fn(&Lua<'_>, &str) -> Raised,
+) -> Result<Parts<'l>, Raised> {
+    lua.text(1);
+    // SAFETY: argument 1 stays on the stack.
+    let Some(name) = (unsafe { lua.held(1) }) else {
+        return Err(fail(lua, "first argument to %.register_function must be a string"));
     };
     if lua.kind(2) != Kind::Function {
-        return Err(fail("second argument to %.register_function must be a function"));
+        return Err(fail(lua, "second argument to %.register_function must be a function"));
     }
     Ok(Parts { name: Some(name), callback: true, ..Parts::default() })
 }
 
 /// Reads the table of named arguments; leaves the callback on top of the stack.
-fn named_arguments<'l>(lua: Lua<'l>, fail: &dyn Fn(&str) -> Raised) -> Result<Parts<'l>, Raised> {
+fn named_arguments<'l>(
+    lua: &mut Lua<'l>,
+    fail: &dyn Fn(&Lua<'_>, &str) -> Raised,
+) -> Result<Parts<'l>, Raised> {
     if lua.kind(1) != Kind::Table {
         return Err(fail(
+            lua,
             "calling %.register_function with a single argument is only applicable to Lua table (representing named \
              arguments).",
         ));
     }
     let mut parts = Parts::default();
-    // Slots 2 to 4: the callback, and the name and description, where they stay while they are borrowed.
+    // Slots 2 to 4: the callback, and the name and description.
     lua.set_top(4);
     lua.push_nil();
     while lua.next(1) {
         let key = match lua.kind(-2) {
             Kind::String => lua.bytes(-2).unwrap_or_default(),
             Kind::Number => b"",
-            _ => return Err(fail("named argument key given to %.register_function is not a string")),
+            _ => return Err(fail(lua, "named argument key given to %.register_function is not a string")),
         };
         if key.eq_ignore_ascii_case(b"function_name") {
-            parts.name = lua.text(-1);
-            if parts.name.is_none() {
-                return Err(fail("function_name argument given to %.register_function must be a string"));
+            if lua.text(-1).is_none() {
+                return Err(fail(
+                    lua,
+                    "function_name argument given to %.register_function must be a string",
+                ));
             }
             lua.replace(3);
         } else if key.eq_ignore_ascii_case(b"description") {
-            parts.description = lua.text(-1);
-            if parts.description.is_none() {
-                return Err(fail("description argument given to %.register_function must be a string"));
+            if lua.text(-1).is_none() {
+                return Err(fail(lua, "description argument given to %.register_function must be a string"));
             }
             lua.replace(4);
         } else if key.eq_ignore_ascii_case(b"callback") {
             if lua.kind(-1) != Kind::Function {
-                return Err(fail("callback argument given to %.register_function must be a function"));
+                return Err(fail(lua, "callback argument given to %.register_function must be a function"));
             }
             parts.callback = true;
             lua.replace(2);
         } else if key.eq_ignore_ascii_case(b"flags") {
             if lua.kind(-1) != Kind::Table {
                 return Err(fail(
+                    lua,
                     "flags argument to %.register_function must be a table representing function flags",
                 ));
             }
-            parts.flags = read_flags(lua).ok_or_else(|| fail("unknown flag given"))?;
+            parts.flags = read_flags(lua).ok_or_else(|| fail(lua, "unknown flag given"))?;
             lua.pop(1);
         } else {
-            return Err(fail("unknown argument given to %.register_function"));
+            return Err(fail(lua, "unknown argument given to %.register_function"));
         }
     }
     lua.push_copy(2);
+    // SAFETY: what is in slots 3 and 4 stays there until the function returns.
+    (parts.name, parts.description) = unsafe { (lua.held(3), lua.held(4)) };
     Ok(parts)
 }
 
 /// The flags in the list on top of the stack; `None` when one is unknown.
-fn read_flags(lua: Lua<'_>) -> Option<FunctionFlags> {
+fn read_flags(lua: &mut Lua<'_>) -> Option<FunctionFlags> {
     let mut flags = FunctionFlags::default();
     for position in 1.. {
         lua.raw_geti(-1, position);

@@ -15,7 +15,7 @@ use mlua_sys as ffi;
 
 use super::{
     bit, cjson, cmsgpack, convert, coroutines, layout, number, random,
-    raw::{ALL_RESULTS, GLOBALS, Kind, Lua, Native, Outcome, REGISTRY, Raised, Ref, native},
+    raw::{ALL_RESULTS, GLOBALS, Kind, Lua, Native, Outcome, REGISTRY, Raised, Ref, native, to_integer},
     redis, state, strings, tables,
 };
 use crate::base::Dialect;
@@ -108,10 +108,12 @@ const GLOBAL_REPLACEMENTS: &[(&str, Native)] = &[
     ("loadstring", native!(loadstring)),
     ("collectgarbage", native!(collectgarbage)),
     ("gcinfo", native!(gcinfo)),
+    ("select", native!(select)),
+    ("unpack", native!(unpack)),
 ];
 
 /// Fills an empty state.
-pub fn set_up(lua: Lua<'_>) -> Outcome {
+pub fn set_up(lua: &mut Lua<'_>) -> Outcome {
     open_libraries(lua);
     lua.push_table(0, 64);
     let globals = lua.top();
@@ -133,7 +135,7 @@ pub fn set_up(lua: Lua<'_>) -> Outcome {
     lua.replace(GLOBALS);
     refs.globals = lua.keep();
     keep_names(lua, &mut refs);
-    let native = |function| {
+    let mut native = |function| {
         lua.push_native(function, 0);
         lua.keep()
     };
@@ -147,13 +149,22 @@ pub fn set_up(lua: Lua<'_>) -> Outcome {
         lua.push_bytes(text.as_bytes());
         lua.keep();
     }
+    keep_chunk_names(lua);
     // The slot exists from now on: filling it allocates nothing.
     lua.push_bool(true);
     lua.raw_seti(REGISTRY, PARCEL);
     Ok(0)
 }
 
-fn open_libraries(lua: Lua<'_>) {
+/// What a chunk of the server's is called, without which the parser would make a string that nothing holds.
+fn keep_chunk_names(lua: &mut Lua<'_>) {
+    for name in [super::LIBRARY_CHUNK, super::SCRIPT_CHUNK] {
+        lua.push_bytes(name.to_bytes());
+        lua.keep();
+    }
+}
+
+fn open_libraries(lua: &mut Lua<'_>) {
     let libraries: [(Native, &CStr); 4] = [
         (ffi::luaopen_base, c""),
         (ffi::luaopen_table, c"table"),
@@ -166,7 +177,7 @@ fn open_libraries(lua: Lua<'_>) {
 }
 
 /// Replaces what must know proxies, what reveals the process, and what a server replaces.
-fn replace_base(lua: Lua<'_>, globals: c_int) {
+fn replace_base(lua: &mut Lua<'_>, globals: c_int) {
     for &(name, function) in GLOBAL_REPLACEMENTS {
         lua.push_native(function, 0);
         lua.set_raw_field(globals, name);
@@ -176,6 +187,8 @@ fn replace_base(lua: Lua<'_>, globals: c_int) {
         ("setmetatable", native!(guarded)),
         ("next", native!(see_through)),
         ("rawget", native!(see_through)),
+        ("error", native!(narrowed)),
+        ("tonumber", native!(tonumber)),
     ] {
         wrap(lua, globals, name, wrapper);
     }
@@ -184,11 +197,13 @@ fn replace_base(lua: Lua<'_>, globals: c_int) {
     lua.raw_field(globals, "next");
     lua.push_native(native!(pairs), 2);
     lua.set_raw_field(globals, "pairs");
-    wrap(lua, globals, "unpack", native!(charged));
+    lua.push_native(native!(ipairs_next), 0);
+    lua.push_native(native!(ipairs), 1);
+    lua.set_raw_field(globals, "ipairs");
     for (library, functions, wrappers) in [
         ("string", strings::FUNCTIONS, CHARGED_STRINGS),
         ("table", tables::FUNCTIONS, tables::WRAPPERS),
-        ("math", random::FUNCTIONS, &[]),
+        ("math", random::FUNCTIONS, &[("ldexp", native!(narrowed))]),
         ("coroutine", &[], coroutines::WRAPPERS),
     ] {
         lua.raw_field(globals, library);
@@ -206,16 +221,16 @@ fn replace_base(lua: Lua<'_>, globals: c_int) {
 /// Functions of `string` whose work grows with their arguments.
 const CHARGED_STRINGS: &[(&str, Native)] = &[
     ("rep", native!(string_rep)),
-    ("byte", native!(charged)),
+    ("byte", native!(slice)),
     ("format", native!(charged)),
     ("lower", native!(charged)),
     ("reverse", native!(charged)),
-    ("sub", native!(charged)),
+    ("sub", native!(slice)),
     ("upper", native!(charged)),
 ];
 
 /// Puts a native function in another's place and gives it the other as its upvalue.
-fn wrap(lua: Lua<'_>, table: c_int, name: &str, wrapper: Native) {
+fn wrap(lua: &mut Lua<'_>, table: c_int, name: &str, wrapper: Native) {
     let table = lua.absolute(table);
     lua.raw_field(table, name);
     lua.push_native(wrapper, 1);
@@ -223,7 +238,7 @@ fn wrap(lua: Lua<'_>, table: c_int, name: &str, wrapper: Native) {
 }
 
 /// The libraries that a server adds to Lua's.
-fn add_libraries(lua: Lua<'_>, globals: c_int) {
+fn add_libraries(lua: &mut Lua<'_>, globals: c_int) {
     for (name, functions) in [
         ("bit", bit::FUNCTIONS),
         ("cjson", cjson::FUNCTIONS),
@@ -247,7 +262,7 @@ fn add_libraries(lua: Lua<'_>, globals: c_int) {
     }
 }
 
-fn push_functions(lua: Lua<'_>, functions: &[(&str, Native)]) {
+fn push_functions(lua: &mut Lua<'_>, functions: &[(&str, Native)]) {
     lua.push_table(0, functions.len());
     for &(name, function) in functions {
         lua.push_native(function, 0);
@@ -256,7 +271,7 @@ fn push_functions(lua: Lua<'_>, functions: &[(&str, Native)]) {
 }
 
 /// Replaces every table among the globals by its proxy, and lets methods of strings find the real one.
-fn protect_tables(lua: Lua<'_>, globals: c_int) {
+fn protect_tables(lua: &mut Lua<'_>, globals: c_int) {
     for name in ["string", "table", "math", "coroutine", "bit", "cjson", "cmsgpack", "struct", "os"] {
         lua.raw_field(globals, name);
         if lua.kind(-1) == Kind::Table {
@@ -269,7 +284,7 @@ fn protect_tables(lua: Lua<'_>, globals: c_int) {
 }
 
 /// Adds `redis` and, on Valkey, `server`.
-fn add_api(lua: Lua<'_>, globals: c_int) {
+fn add_api(lua: &mut Lua<'_>, globals: c_int) {
     push_functions(lua, redis::RUNNING);
     add_numbers(lua, redis::REPLICATION);
     set_index(lua, globals + 1, native!(redis::scripts_only));
@@ -277,7 +292,7 @@ fn add_api(lua: Lua<'_>, globals: c_int) {
 }
 
 /// Pushes what a library sees while it loads, and keeps it.
-fn loading_globals(lua: Lua<'_>) -> Ref {
+fn loading_globals(lua: &mut Lua<'_>) -> Ref {
     lua.push_table(0, 2);
     let globals = lua.top();
     push_functions(lua, redis::LOADING);
@@ -287,7 +302,7 @@ fn loading_globals(lua: Lua<'_>) -> Ref {
     lua.keep()
 }
 
-fn add_numbers(lua: Lua<'_>, numbers: &[(&str, u32)]) {
+fn add_numbers(lua: &mut Lua<'_>, numbers: &[(&str, u32)]) {
     for &(name, value) in numbers {
         lua.push_number(f64::from(value));
         lua.set_raw_field(-2, name);
@@ -295,7 +310,7 @@ fn add_numbers(lua: Lua<'_>, numbers: &[(&str, u32)]) {
 }
 
 /// Completes the API's table on top of the stack and puts it among the globals under its names.
-fn publish_api(lua: Lua<'_>, globals: c_int) {
+fn publish_api(lua: &mut Lua<'_>, globals: c_int) {
     let dialect = lua.with(|state| state.dialect);
     add_numbers(lua, redis::NUMBERS);
     for &(name, text, number) in redis::versions(dialect) {
@@ -319,12 +334,12 @@ fn publish_api(lua: Lua<'_>, globals: c_int) {
     lua.set_top(table - 1);
 }
 
-fn keep(lua: Lua<'_>, index: c_int) -> Ref {
+fn keep(lua: &mut Lua<'_>, index: c_int) -> Ref {
     lua.push_copy(index);
     lua.keep()
 }
 
-fn keep_names(lua: Lua<'_>, refs: &mut Refs) {
+fn keep_names(lua: &mut Lua<'_>, refs: &mut Refs) {
     for (slot, name) in [
         (&mut refs.ok, "ok"),
         (&mut refs.err, "err"),
@@ -349,7 +364,7 @@ fn mark() -> *const () {
 }
 
 /// Pushes a read-only proxy of the table at an index. Its metatable holds the table at 1 and the mark at 2.
-fn protect(lua: Lua<'_>, table: c_int) {
+fn protect(lua: &mut Lua<'_>, table: c_int) {
     lua.push_table(0, 0);
     lua.push_table(2, 2);
     lua.push_copy(table);
@@ -364,7 +379,7 @@ fn protect(lua: Lua<'_>, table: c_int) {
 }
 
 /// Pushes the table behind a proxy; false, and nothing pushed, for every other value.
-fn push_behind(lua: Lua<'_>, index: c_int) -> bool {
+fn push_behind(lua: &mut Lua<'_>, index: c_int) -> bool {
     if !lua.push_metatable(index) {
         return false;
     }
@@ -381,19 +396,19 @@ fn push_behind(lua: Lua<'_>, index: c_int) -> bool {
 }
 
 /// Makes reading an absent field of a table an error.
-fn set_missing(lua: Lua<'_>, table: c_int) {
+fn set_missing(lua: &mut Lua<'_>, table: c_int) {
     set_index(lua, table, native!(missing));
 }
 
 /// Has a function answer for the absent fields of a table.
-fn set_index(lua: Lua<'_>, table: c_int, index: Native) {
+fn set_index(lua: &mut Lua<'_>, table: c_int, index: Native) {
     lua.push_table(0, 1);
     lua.push_native(index, 0);
     lua.set_raw_field(-2, "__index");
     lua.set_metatable(table);
 }
 
-fn missing(lua: Lua<'_>) -> Outcome {
+fn missing(lua: &mut Lua<'_>) -> Outcome {
     lua.push_where(1);
     lua.push_bytes(b"Script attempted to access nonexistent global variable '");
     lua.push_copy(2);
@@ -408,12 +423,12 @@ fn missing(lua: Lua<'_>) -> Outcome {
 
 const READ_ONLY: &str = "Attempt to modify a readonly table";
 
-fn refuse_write(lua: Lua<'_>) -> Outcome {
+fn refuse_write(lua: &mut Lua<'_>) -> Outcome {
     Err(lua.error_here(format_args!("{READ_ONLY}")))
 }
 
 /// Lua's own function in the upvalue, paid for by the lengths of its strings and the number of its results.
-fn charged(lua: Lua<'_>) -> Outcome {
+fn charged(lua: &mut Lua<'_>) -> Outcome {
     let mut bytes = 0;
     for index in 1..=lua.top() {
         if lua.kind(index) == Kind::String {
@@ -431,27 +446,133 @@ fn charged(lua: Lua<'_>) -> Outcome {
 }
 
 /// Lua's own function in the upvalue, for anything but a proxy.
-pub fn guarded(lua: Lua<'_>) -> Outcome {
-    if lua.kind(1) == Kind::Table && push_behind(lua, 1) {
-        return Err(lua.error_bare(READ_ONLY.as_bytes()));
-    }
+fn guarded(lua: &mut Lua<'_>) -> Outcome {
+    refuse_proxy(lua)?;
     lua.tail_call(lua.upvalue(1))
 }
 
+/// Lets no proxy be changed.
+pub fn refuse_proxy(lua: &Lua<'_>) -> Result<(), Raised> {
+    // SAFETY: what `push_behind` takes off the stack, it has put there.
+    if lua.kind(1) == Kind::Table && push_behind(&mut unsafe { lua.again() }, 1) {
+        return Err(lua.error_bare(READ_ONLY.as_bytes()));
+    }
+    Ok(())
+}
+
+/// Replaces an argument that is a number by the C `int` that Lua's own functions take it for, so that they need not
+/// cast it; what it is, if it is one.
+pub fn narrow(lua: &mut Lua<'_>, index: c_int) -> Option<c_int> {
+    if !lua.is_number(index) {
+        return None;
+    }
+    let value = to_integer(lua.number(index)) as c_int;
+    lua.push_number(f64::from(value));
+    lua.replace(index);
+    Some(value)
+}
+
+/// Lua's own function in the upvalue, whose argument 2 is a C `int`.
+fn narrowed(lua: &mut Lua<'_>) -> Outcome {
+    narrow(lua, 2);
+    lua.tail_call(lua.upvalue(1))
+}
+
+/// `string.sub` and `string.byte`, as [`charged`]; their places are 64-bit integers.
+fn slice(lua: &mut Lua<'_>) -> Outcome {
+    const FITS: std::ops::Range<f64> = -9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0;
+    for index in [2, 3] {
+        if lua.kind(index) == Kind::Number && !FITS.contains(&lua.number(index)) {
+            lua.push_number(to_integer(lua.number(index)) as f64);
+            lua.replace(index);
+        }
+    }
+    charged(lua)
+}
+
+/// `tonumber(value [, base])`: pays for the text.
+fn tonumber(lua: &mut Lua<'_>) -> Outcome {
+    if lua.top() == 1 && lua.kind(1) == Kind::Number {
+        lua.push_copy(1);
+        return Ok(1);
+    }
+    if lua.kind(1) == Kind::String {
+        lua.charge(lua.length(1) as u64 / state::BYTES_A_STEP)?;
+    }
+    narrow(lua, 2);
+    lua.tail_call(lua.upvalue(1))
+}
+
+/// `select('#', …)`, `select(n, …)`.
+fn select(lua: &mut Lua<'_>) -> Outcome {
+    let count = lua.top();
+    if lua.bytes(1).is_some_and(|text| text.first() == Some(&b'#')) {
+        lua.push_number(f64::from(count - 1));
+        return Ok(1);
+    }
+    let first = lua.check_int(1);
+    let first = if first < 0 { first.wrapping_add(count) } else { first.min(count) };
+    if first < 1 {
+        return Err(lua.bad_argument(1, c"index out of range"));
+    }
+    Ok(count - first)
+}
+
+/// `unpack(list [, first [, last]])`. Lua's own counts in C's `int`, and loses the check that it makes for an overflow
+/// to the optimiser: `unpack({}, 0, 2^31 - 1)` wrote over the heap (CVE-2025-46817).
+fn unpack(lua: &mut Lua<'_>) -> Outcome {
+    lua.check_table(1);
+    let first = lua.optional_int(2, 1);
+    let last = if lua.is_absent(3) { lua.length(1) as c_int } else { lua.check_int(3) };
+    if first > last {
+        return Ok(0);
+    }
+    let count = i64::from(last) - i64::from(first) + 1;
+    // Lua's stack holds 8,000 values.
+    let count = c_int::try_from(count).ok().filter(|count| *count <= 8_000 && lua.reserve(*count));
+    let Some(count) = count else {
+        return Err(lua.error_here(format_args!("too many results to unpack")));
+    };
+    lua.charge(count as u64)?;
+    for offset in 0..count {
+        lua.raw_geti(1, first + offset);
+    }
+    Ok(count)
+}
+
+/// `ipairs(table)`.
+fn ipairs(lua: &mut Lua<'_>) -> Outcome {
+    lua.check_table(1);
+    lua.push_copy(lua.upvalue(1));
+    lua.push_copy(1);
+    lua.push_number(0.0);
+    Ok(3)
+}
+
+/// The iterator of `ipairs`, which a script may call with any number.
+fn ipairs_next(lua: &mut Lua<'_>) -> Outcome {
+    let before = lua.check_int(2);
+    lua.check_table(1);
+    let Some(index) = before.checked_add(1) else { return Ok(0) };
+    lua.push_number(f64::from(index));
+    lua.raw_geti(1, index);
+    Ok(if lua.kind(-1) == Kind::Nil { 0 } else { 2 })
+}
+
 /// Lua's own function in the upvalue, with the table behind a proxy in the proxy's place.
-fn see_through(lua: Lua<'_>) -> Outcome {
+fn see_through(lua: &mut Lua<'_>) -> Outcome {
     reveal(lua);
     lua.tail_call(lua.upvalue(1))
 }
 
 /// Puts the table behind a proxy in its place as the first argument.
-pub fn reveal(lua: Lua<'_>) {
+pub fn reveal(lua: &mut Lua<'_>) {
     if lua.kind(1) == Kind::Table && push_behind(lua, 1) {
         lua.replace(1);
     }
 }
 
-fn pairs(lua: Lua<'_>) -> Outcome {
+fn pairs(lua: &mut Lua<'_>) -> Outcome {
     lua.check_table(1);
     let proxy = push_behind(lua, 1);
     lua.push_copy(lua.upvalue(if proxy { 2 } else { 1 }));
@@ -461,7 +582,7 @@ fn pairs(lua: Lua<'_>) -> Outcome {
 }
 
 /// As Lua's, but shows no metatable of a protected table, and a protected one of strings.
-fn getmetatable(lua: Lua<'_>) -> Outcome {
+fn getmetatable(lua: &mut Lua<'_>) -> Outcome {
     lua.check_any(1);
     if lua.kind(1) == Kind::Table && push_behind(lua, 1) {
         lua.push_nil();
@@ -490,7 +611,7 @@ fn getmetatable(lua: Lua<'_>) -> Outcome {
 }
 
 /// As Valkey's: an error raised by the server reaches the script as its text, not as a table.
-fn pcall(lua: Lua<'_>) -> Outcome {
+fn pcall(lua: &mut Lua<'_>) -> Outcome {
     if lua.top() == 0 {
         // Valkey's own `pcall` puts its result in the place of the function, and calls that.
         lua.push_bool(false);
@@ -517,7 +638,7 @@ fn pcall(lua: Lua<'_>) -> Outcome {
 }
 
 /// Calls the function below its arguments; whatever was under construction when it failed is dropped.
-fn catching(lua: Lua<'_>, arguments: c_int, handler: c_int) -> bool {
+fn catching(lua: &mut Lua<'_>, arguments: c_int, handler: c_int) -> bool {
     let replaced = lua.with(|state| state.replaced.len());
     let done = lua.protected_call(arguments, ALL_RESULTS, handler);
     if !done {
@@ -528,7 +649,7 @@ fn catching(lua: Lua<'_>, arguments: c_int, handler: c_int) -> bool {
 
 /// As Lua's, but a script that was killed while its hooks were off (they are while a hook raises) runs no handler: it
 /// might never come back.
-fn xpcall(lua: Lua<'_>) -> Outcome {
+fn xpcall(lua: &mut Lua<'_>) -> Outcome {
     lua.check_any(2);
     lua.set_top(2);
     if lua.kind(2) == Kind::Function {
@@ -546,7 +667,7 @@ fn xpcall(lua: Lua<'_>) -> Outcome {
 }
 
 /// Hands an error to the handler in the upvalue.
-fn handle(lua: Lua<'_>) -> Outcome {
+fn handle(lua: &mut Lua<'_>) -> Outcome {
     if lua.with(|state| state.charge(0)) {
         lua.push_copy(lua.upvalue(1));
         lua.insert(1);
@@ -556,7 +677,7 @@ fn handle(lua: Lua<'_>) -> Outcome {
 }
 
 /// As Lua's, but tables and functions all print alike: their addresses differ from process to process.
-fn tostring(lua: Lua<'_>) -> Outcome {
+fn tostring(lua: &mut Lua<'_>) -> Outcome {
     lua.check_any(1);
     match lua.kind(1) {
         Kind::String => lua.push_copy(1),
@@ -587,7 +708,7 @@ fn tostring(lua: Lua<'_>) -> Outcome {
 }
 
 /// `load(function [, name])`: compiles what the function returns piece by piece.
-fn load(lua: Lua<'_>) -> Outcome {
+fn load(lua: &mut Lua<'_>) -> Outcome {
     if lua.kind(1) != Kind::Function {
         lua.push_fmt(format_args!("function expected, got {}", lua.type_name(1)));
         return Err(lua.bad_argument_on_top(1));
@@ -617,7 +738,7 @@ fn load(lua: Lua<'_>) -> Outcome {
 }
 
 /// `loadstring(text [, name])`.
-fn loadstring(lua: Lua<'_>) -> Outcome {
+fn loadstring(lua: &mut Lua<'_>) -> Outcome {
     lua.check_bytes(1);
     lua.set_top(2);
     if lua.kind(2) == Kind::Nil {
@@ -628,11 +749,10 @@ fn loadstring(lua: Lua<'_>) -> Outcome {
 }
 
 /// Compiles the text at one index under the name at another: the function, or nil and the message.
-fn compile(lua: Lua<'_>, text: c_int, name: c_int) -> Outcome {
+fn compile(lua: &mut Lua<'_>, text: c_int, name: c_int) -> Outcome {
     lua.check_bytes(name);
-    let source = lua.bytes(text).unwrap_or_default();
-    lua.charge(source.len() as u64)?;
-    if lua.compile_named(source, name) {
+    lua.charge(lua.bytes(text).map_or(0, <[u8]>::len) as u64)?;
+    if lua.compile_named(text, name) {
         return Ok(1);
     }
     lua.push_nil();
@@ -641,7 +761,7 @@ fn compile(lua: Lua<'_>, text: c_int, name: c_int) -> Outcome {
 }
 
 /// Accepts what Lua's accepts; the garbage is nobody's business.
-fn collectgarbage(lua: Lua<'_>) -> Outcome {
+fn collectgarbage(lua: &mut Lua<'_>) -> Outcome {
     let option = if matches!(lua.kind(1), Kind::None | Kind::Nil) { b"collect" } else { lua.check_bytes(1) };
     match option {
         b"collect" | b"stop" | b"restart" | b"count" | b"setpause" | b"setstepmul" => lua.push_number(0.0),
@@ -666,35 +786,41 @@ impl std::fmt::Display for Lossy<'_> {
     }
 }
 
-fn gcinfo(lua: Lua<'_>) -> Outcome {
+fn gcinfo(lua: &mut Lua<'_>) -> Outcome {
     lua.push_number(0.0);
     Ok(1)
 }
 
 /// Time stands still within a call.
-fn os_clock(lua: Lua<'_>) -> Outcome {
+fn os_clock(lua: &mut Lua<'_>) -> Outcome {
     lua.push_number(0.0);
     Ok(1)
 }
 
 /// As Lua's, which would count to the end even when there is nothing to repeat. Each time is a step.
-fn string_rep(lua: Lua<'_>) -> Outcome {
-    let (text, times) = (lua.check_bytes(1), lua.check_integer(2).max(0) as u64);
-    if text.is_empty() {
+fn string_rep(lua: &mut Lua<'_>) -> Outcome {
+    lua.check_bytes(1);
+    let times = lua.check_int(2).max(0);
+    let length = lua.length(1) as u64;
+    if length == 0 || times == 0 {
         lua.push_bytes(b"");
         return Ok(1);
     }
-    let bytes = (text.len() as u64).saturating_mul(times);
+    narrow(lua, 2);
+    let bytes = length.saturating_mul(times as u64);
     if bytes <= lua.with(|state| state.memory_limit()) as u64 {
-        lua.charge(times + bytes / state::BYTES_A_STEP)?;
+        lua.charge(times as u64 + bytes / state::BYTES_A_STEP)?;
     }
     lua.tail_call(lua.upvalue(1))
 }
 
 /// Valkey's: makes every error a table with its place.
-fn error_handler(lua: Lua<'_>) -> Outcome {
-    let place = lua.error_place();
+fn error_handler(lua: &mut Lua<'_>) -> Outcome {
     lua.set_top(1);
+    let line = lua.push_error_source();
+    if line.is_none() {
+        lua.push_nil();
+    }
     if lua.kind(1) != Kind::Table {
         lua.push_table(0, 3);
         lua.push_bytes(b"ERR ");
@@ -702,20 +828,21 @@ fn error_handler(lua: Lua<'_>) -> Outcome {
         lua.push_copy(1);
         lua.call(1, 1);
         lua.concat(2);
-        lua.set_raw_field(2, "err");
+        lua.set_raw_field(3, "err");
         lua.replace(1);
     }
-    if let Some((source, line)) = place {
-        lua.push_bytes(source);
+    if let Some(line) = line {
+        lua.push_copy(2);
         lua.set_raw_field(1, "source");
         lua.push_number(f64::from(line));
         lua.set_raw_field(1, "line");
     }
+    lua.set_top(1);
     Ok(1)
 }
 
 /// Decides what the environment shows.
-fn show(lua: Lua<'_>, globals: Ref) {
+fn show(lua: &mut Lua<'_>, globals: Ref) {
     lua.push_ref(lua.with(|state| state.refs.globals));
     lua.push_metatable(-1);
     lua.push_ref(globals);
@@ -726,7 +853,7 @@ fn show(lua: Lua<'_>, globals: Ref) {
 }
 
 /// Runs a library's main chunk while only the API for loading is visible.
-fn enter_load(lua: Lua<'_>) -> Outcome {
+fn enter_load(lua: &mut Lua<'_>) -> Outcome {
     let (refs, main) = lua.with(|state| (state.refs, state.function()));
     show(lua, refs.loading);
     lua.push_ref(main);
@@ -735,7 +862,7 @@ fn enter_load(lua: Lua<'_>) -> Outcome {
     if done { Ok(0) } else { Err(Raised) }
 }
 
-fn push_list(lua: Lua<'_>, keys: bool) {
+fn push_list(lua: &mut Lua<'_>, keys: bool) {
     // SAFETY: the list is borrowed for as long as the call is in progress.
     let list = unsafe { &*lua.with(|state| state.call_arguments(keys)) };
     lua.push_table(list.len(), 0);
@@ -745,7 +872,7 @@ fn push_list(lua: Lua<'_>, keys: bool) {
     }
 }
 
-fn enter_function(lua: Lua<'_>) -> Outcome {
+fn enter_function(lua: &mut Lua<'_>) -> Outcome {
     lua.push_ref(lua.with(|state| state.function()));
     push_list(lua, true);
     push_list(lua, false);
@@ -753,7 +880,7 @@ fn enter_function(lua: Lua<'_>) -> Outcome {
     convert::read_reply(lua)
 }
 
-fn enter_script(lua: Lua<'_>) -> Outcome {
+fn enter_script(lua: &mut Lua<'_>) -> Outcome {
     let refs = lua.with(|state| state.refs);
     lua.push_ref(refs.running);
     push_list(lua, true);
@@ -767,7 +894,7 @@ fn enter_script(lua: Lua<'_>) -> Outcome {
 }
 
 /// Takes `KEYS` and `ARGV` away again, so that functions do not see them.
-pub fn forget_script(lua: Lua<'_>) -> Outcome {
+pub fn forget_script(lua: &mut Lua<'_>) -> Outcome {
     lua.push_ref(lua.with(|state| state.refs.running));
     let globals = lua.top();
     for name in ["KEYS", "ARGV"] {

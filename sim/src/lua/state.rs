@@ -3,8 +3,9 @@
 use std::{
     alloc::Layout,
     any::Any,
-    cell::RefCell,
+    cell::{Cell, RefCell},
     ffi::CStr,
+    mem,
     os::raw::{c_int, c_void},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     ptr::{self, NonNull},
@@ -18,11 +19,11 @@ use super::{
     cmsgpack::Open,
     convert::Builder,
     pattern::Choice,
-    raw::{Kind, Lua, Native, Outcome, REGISTRY, Raised, Ref, lua_State, native},
+    raw::{self, Kind, Lua, Native, Outcome, REGISTRY, Raised, Ref, lua_State, native},
     registration::Registered,
     sandbox::{self, Entry, Refs},
 };
-use crate::base::{Dialect, Protocol, Reply};
+use crate::base::{Dialect, ErrorReply, Protocol, Reply};
 
 /// Everything that belongs to a Lua state. It never moves:
 /// Lua holds its address (see [`Lua::state`]).
@@ -54,8 +55,9 @@ pub struct State {
     pub persistent: PersistentState,
     /// What replies to the running script look like.
     pub protocol: Protocol,
-    /// The last command's reply, alive while it is handed to Lua.
-    pub reply: Reply,
+    /// The last command's reply, in a place of its own: it is read while it is handed to Lua, which works on this
+    /// `State` meanwhile.
+    reply: NonNull<Reply>,
     /// The script's result, while it is put together.
     pub builder: Builder,
     /// The functions registered so far, while a library loads.
@@ -65,7 +67,8 @@ pub struct State {
     host: Option<NonNull<dyn Host>>,
     panic: Option<Box<dyn Any + Send>>,
     call: CallPointers,
-    arguments: Vec<&'static [u8]>,
+    /// Of the command that is put together: bytes on Lua's stack or in `numbers`.
+    arguments: Vec<*const [u8]>,
     numbers: Vec<Vec<u8>>,
 }
 
@@ -120,6 +123,13 @@ pub struct Machine {
     compiled: Option<Compiled>,
     /// Compiled chunks, the most recently used last.
     chunks: RefCell<Vec<Chunk>>,
+    /// How many chunks were compiled so far.
+    compiled_chunks: Cell<u64>,
+    /// Whether Lua code runs. It stays so for good when a panic has left the middle of it: then nobody knows what state
+    /// Lua is in.
+    running: Cell<bool>,
+    /// References that were let go while Lua code ran.
+    released: RefCell<Vec<Ref>>,
 }
 
 /// What Lua dumped of a compiled chunk: it may only come from there, because Lua trusts it.
@@ -132,7 +142,14 @@ struct Chunk {
     name: &'static CStr,
     source: Arc<[u8]>,
     reference: Ref,
+    /// How many were compiled before it.
+    number: u64,
 }
+
+/// What somebody is told who enters Lua while it runs.
+pub const BUSY: ErrorReply = ErrorReply::new(
+    "ERR a script is running already: a host cannot call back into the interpreter that called it",
+);
 
 /// How many compiled chunks are kept. A seed loads one library, perhaps a few.
 const CHUNKS: usize = 64;
@@ -149,16 +166,33 @@ impl Machine {
             (*state.as_ptr()).main = raw;
             ffi::lua_atpanic(raw, uncaught);
         }
-        let machine = Self { state, raw, compiled, chunks: RefCell::default() };
+        let machine = Self {
+            state,
+            raw,
+            compiled,
+            chunks: RefCell::default(),
+            compiled_chunks: Cell::new(0),
+            running: Cell::new(false),
+            released: RefCell::default(),
+        };
         assert!(machine.protect(native!(sandbox::set_up)), "the sandbox is built without errors");
         machine.with(|state| state.memory_limit = limits.memory_bytes);
         machine
     }
 
-    /// Works on the [`State`] between two uses of Lua.
-    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        // SAFETY: the state lives as long as `self`, which stays on its thread; no other reference is live.
+    /// Works on the [`State`]. The closure cannot get at it once more: it is `Send`, which no `Machine` or `Lua` is.
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T + Send) -> T {
+        // SAFETY: the state lives as long as `self`, which stays on its thread. No other reference to it is live: none is
+        // held while Lua or a host runs (see `Lua::with`, `outside`), and only they could lead here.
         work(unsafe { &mut *self.state.as_ptr() })
+    }
+
+    /// Whether Lua may be entered.
+    ///
+    /// # Errors
+    /// It runs already, further down the stack: a host is called, and calls back. Or a panic left it half-way.
+    pub fn check_idle(&self) -> Result<(), ErrorReply> {
+        if self.running.get() { Err(BUSY) } else { Ok(()) }
     }
 
     /// Bytes that Lua holds.
@@ -166,14 +200,17 @@ impl Machine {
         self.with(|state| state.memory_used)
     }
 
-    /// A view for use between calls: only methods that neither allocate nor raise.
+    /// A view for use between calls: only methods that neither allocate nor raise. While Lua runs there is none, so
+    /// that nothing leaves the stack under a running function.
     fn lua(&self) -> Lua<'_> {
+        assert!(!self.running.get(), "Lua is entered while it runs");
         // SAFETY: the state lives as long as `self`.
         unsafe { Lua::new(self.raw) }
     }
 
     /// Runs a native function of ours under protection, from a clean stack. False on error; the error is dropped.
     fn protect(&self, function: Native) -> bool {
+        assert!(!self.running.get(), "Lua is entered while it runs");
         // SAFETY: `lua_cpcall` catches everything, the allocation of the function included.
         self.unlimited(|| unsafe {
             let done = ffi::lua_cpcall(self.raw, function, ptr::null_mut()) == ffi::LUA_OK;
@@ -192,6 +229,11 @@ impl Machine {
 
     /// The compiled chunk of a source text: from the cache, or compiled now. Running it again makes new upvalues.
     pub fn chunk(&self, source: &[u8], name: &'static CStr) -> Result<Ref, String> {
+        self.numbered_chunk(source, name).map(|(reference, _)| reference)
+    }
+
+    /// As [`chunk`](Self::chunk), with a number by which [`knows_chunk`](Self::knows_chunk) tells whether it is there still.
+    pub fn numbered_chunk(&self, source: &[u8], name: &'static CStr) -> Result<(Ref, u64), String> {
         let mut chunks = self.chunks.borrow_mut();
         let known = |chunk: &Chunk| *chunk.source == *source && chunk.name == name;
         if let Some(position) = chunks.iter().position(known) {
@@ -200,23 +242,33 @@ impl Machine {
             let compiled = self.compiled.as_ref();
             let compiled =
                 compiled.filter(|compiled| **compiled.source() == *source && name == LIBRARY_CHUNK);
-            let chunk = match compiled {
-                Some(compiled) => {
-                    let reference = self.undump(compiled.bytecode())?;
-                    Chunk { name, source: Arc::clone(compiled.source()), reference }
-                }
-                None => Chunk { name, source: source.into(), reference: self.compile(source, name)? },
+            let (source, reference) = match compiled {
+                Some(compiled) => (Arc::clone(compiled.source()), self.undump(compiled.bytecode())?),
+                None => (source.into(), self.compile(source, name)?),
             };
+            let number = self.compiled_chunks.get();
+            self.compiled_chunks.set(number + 1);
+            let chunk = Chunk { name, source, reference, number };
             if chunks.len() == CHUNKS {
                 self.forget(chunks.remove(0).reference);
             }
             chunks.push(chunk);
         }
-        Ok(chunks[chunks.len() - 1].reference)
+        let last = &chunks[chunks.len() - 1];
+        Ok((last.reference, last.number))
+    }
+
+    /// Whether a chunk is kept still: its reference means something else when others have pushed it out.
+    pub fn knows_chunk(&self, number: u64) -> bool {
+        self.chunks.borrow().iter().rev().any(|chunk| chunk.number == number)
     }
 
     /// Compiles source text into the registry.
     fn compile(&self, source: &[u8], name: &'static CStr) -> Result<Ref, String> {
+        if let Some(refusal) = raw::refusal(source) {
+            // Pushing it would need memory, and nothing would catch that there is none.
+            return Err(refusal.to_owned());
+        }
         let compiled = self.lua().compile(source, name);
         self.keep_chunk(compiled)
     }
@@ -231,7 +283,7 @@ impl Machine {
     /// Compiles source text to bytecode.
     pub fn bytecode(&self, source: &[u8], name: &'static CStr) -> Result<Bytecode, String> {
         let reference = self.compile(source, name)?;
-        let lua = self.lua();
+        let mut lua = self.lua();
         lua.push_ref(reference);
         let bytecode = Bytecode(lua.dump().into());
         lua.set_top(0);
@@ -241,7 +293,7 @@ impl Machine {
 
     /// Takes a function that was just compiled, or the message instead of it, off the stack and into the registry.
     fn keep_chunk(&self, compiled: bool) -> Result<Ref, String> {
-        let lua = self.lua();
+        let mut lua = self.lua();
         if !compiled {
             let text = lua.bytes(-1).map(|text| String::from_utf8_lossy(text).into_owned());
             lua.set_top(0);
@@ -263,8 +315,13 @@ impl Machine {
         self.lua().forget(reference);
     }
 
-    /// Forgets a registry entry that may have held much: what lived may not live on.
+    /// Forgets a registry entry that may have held much: what lived may not live on. While Lua runs, it is remembered
+    /// until that is over.
     pub fn release(&self, reference: Ref) {
+        if self.running.get() {
+            self.released.borrow_mut().push(reference);
+            return;
+        }
         self.forget(reference);
         self.with(|state| state.memory_lived = 0);
     }
@@ -277,14 +334,13 @@ impl Machine {
             state.call.function = main;
         });
         let outcome = self.run(Entry::Load);
+        self.with(|state| state.call = NO_CALL);
         let registered = self.with(|state| state.loading.take()).unwrap_or_default();
-        if let Err(failure) = outcome {
-            for function in registered {
-                self.forget(function.callback);
-            }
-            return Err(failure);
+        if outcome.is_err() || self.with(|state| state.panic.is_some()) {
+            registered.iter().for_each(|function| self.forget(function.callback));
+            self.resume_panic();
         }
-        Ok(registered)
+        outcome.map(|()| registered)
     }
 
     /// Calls a function with keys and arguments; commands it calls go to `host`.
@@ -297,41 +353,47 @@ impl Machine {
         persistent: &mut PersistentState,
         host: &mut dyn Host,
     ) -> Result<Reply, Failure> {
-        if self.with(|state| state.host.is_some()) {
-            return Err(Failure::Error { text: "ERR a script is running already".to_owned(), place: None });
+        if let Err(error) = self.check_idle() {
+            return Err(Failure::Error { text: error.0.into_owned(), place: None });
         }
-        self.with(|state| {
-            // SAFETY: only lifetimes are changed; the pointers are forgotten below, before the borrows end.
-            unsafe {
-                let host: &mut (dyn Host + 'static) = std::mem::transmute(host);
-                state.host = Some(NonNull::from(host));
-                state.call = CallPointers {
-                    function,
-                    keys: std::mem::transmute::<*const [&[u8]], *const [&'static [u8]]>(keys),
-                    args: std::mem::transmute::<*const [&[u8]], *const [&'static [u8]]>(args),
-                };
-            }
-            state.protocol = Protocol::Resp2;
-            state.is_script = entry == Entry::Script;
-            state.persistent = *persistent;
-            state.builder.clear();
-        });
+        // SAFETY: only lifetimes are changed; the pointers are forgotten below, before the borrows end.
+        let (host, keys, args) = unsafe {
+            (
+                NonNull::from(mem::transmute::<&mut dyn Host, &mut (dyn Host + 'static)>(host)),
+                mem::transmute::<*const [&[u8]], *const [&'static [u8]]>(keys),
+                mem::transmute::<*const [&[u8]], *const [&'static [u8]]>(args),
+            )
+        };
+        // SAFETY: as in `with`.
+        let state = unsafe { &mut *self.state.as_ptr() };
+        state.host = Some(host);
+        state.call = CallPointers { function, keys, args };
+        state.protocol = Protocol::Resp2;
+        state.is_script = entry == Entry::Script;
+        state.persistent = *persistent;
+        state.builder.clear();
         let outcome = self.run(entry);
         if entry == Entry::Script {
             self.protect(native!(sandbox::forget_script));
         }
-        let (reply, panic) = self.with(|state| {
+        let (last, reply) = self.with(|state| {
             *persistent = state.persistent;
             state.host = None;
             state.call = NO_CALL;
-            state.reply = Reply::Null;
             state.arguments.clear();
-            (state.builder.finish(), state.panic.take())
+            (state.replace_reply(Reply::Null), state.builder.finish())
         });
-        if let Some(panic) = panic {
+        // What a host made may run its code when it is dropped.
+        drop(last);
+        self.resume_panic();
+        outcome.map(|()| reply)
+    }
+
+    /// Lets the panic of a host go on, now that no Lua is in its way.
+    fn resume_panic(&self) {
+        if let Some(panic) = self.with(|state| state.panic.take()) {
             resume_unwind(panic);
         }
-        outcome.map(|()| reply)
     }
 
     /// Runs one of the sandbox's entry functions with a fresh budget and Valkey's error handler.
@@ -344,18 +406,22 @@ impl Machine {
         if self.with(|state| state.is_littered()) {
             self.collect_garbage();
         }
-        let lua = self.lua();
+        let mut lua = self.lua();
         lua.count_instructions(interval);
         lua.push_ref(handler);
         lua.push_ref(function);
-        // SAFETY: catches what is raised. No reference to the `State` is live while Lua runs.
+        self.running.set(true);
+        // SAFETY: catches what is raised. No reference to the `State` is live while Lua runs. A panic of our own goes
+        // through Lua's frames and past this one; then `running` stays set and nothing enters this Lua again.
         let status = unsafe { ffi::lua_pcall(self.raw, 0, 0, 1) };
+        self.running.set(false);
         let outcome = match status {
             ffi::LUA_OK => Ok(()),
             ffi::LUA_ERRMEM => Err(Failure::Memory),
             _ => Err(self.failure()),
         };
         lua.set_top(0);
+        self.released.take().into_iter().for_each(|reference| self.release(reference));
         self.with(State::tidy);
         if matches!(outcome, Err(Failure::Memory)) {
             self.with(|state| state.builder.clear());
@@ -375,7 +441,7 @@ impl Machine {
 
     /// Reads the error on top of the stack, without allocating in Lua.
     fn failure(&self) -> Failure {
-        let lua = self.lua();
+        let mut lua = self.lua();
         let refs = self.with(|state| state.refs);
         let text_of = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let unknown = || "ERR unknown error".to_owned();
@@ -396,10 +462,15 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // SAFETY: nobody uses either after this; nothing in the sandbox has finalizers.
+        if self.running.get() {
+            // A panic is on its way through Lua's frames: what it left behind is in no state to be taken down.
+            return;
+        }
+        // SAFETY: nobody uses any of them after this; nothing in the sandbox has finalizers.
         unsafe {
             ffi::lua_close(self.raw);
-            drop(Box::from_raw(self.state.as_ptr()));
+            let state = Box::from_raw(self.state.as_ptr());
+            drop(Box::from_raw(state.reply.as_ptr()));
         }
     }
 }
@@ -422,7 +493,7 @@ impl State {
             unpacking: Vec::new(),
             persistent: PersistentState::default(),
             protocol: Protocol::Resp2,
-            reply: Reply::Null,
+            reply: NonNull::from(Box::leak(Box::new(Reply::Null))),
             builder: Builder::default(),
             loading: None,
             is_script: false,
@@ -500,66 +571,109 @@ impl State {
     pub fn begin_command(&mut self, count: usize) {
         self.arguments.clear();
         self.numbers.clear();
-        // Neither may move its contents while arguments point at them.
         self.arguments.reserve(count);
     }
 
-    /// Adds an argument to the command being put together.
-    ///
-    /// # Safety
-    /// The bytes stay where they are until [`State::send`] has returned.
-    pub unsafe fn add_argument(&mut self, bytes: &[u8]) {
-        // SAFETY: the arguments are used by `send` only.
-        self.arguments.push(unsafe { std::mem::transmute::<&[u8], &'static [u8]>(bytes) });
+    /// Adds an argument to the command being put together: bytes on Lua's stack (see [`send`]).
+    pub fn add_argument(&mut self, bytes: &[u8]) {
+        self.arguments.push(bytes);
     }
 
     /// Adds a number as an argument, in the server's format.
     pub fn add_number(&mut self, value: f64) {
         let mut text = Vec::with_capacity(24);
         super::convert::write_number(&mut text, value, self.dialect);
-        // SAFETY: the heap buffer of `text` does not move with the vector, and is not touched until the next command.
-        unsafe { self.add_argument(&*ptr::from_ref::<[u8]>(&text)) };
+        // The heap buffer of `text` does not move with the vector, and is not touched until the next command.
+        self.arguments.push(text.as_slice());
         self.numbers.push(text);
     }
 
-    /// Has the host run the command that was put together; its reply is in [`reply`](Self::reply) afterwards.
-    /// False when the host panicked: the call then ends, and the panic goes on outside Lua.
-    pub fn send(&mut self) -> bool {
-        if self.panic.is_some() {
+    /// Puts a reply in the place of the last one, which it returns: dropping that may run a host's code, and must not
+    /// happen while the `State` is borrowed.
+    fn replace_reply(&mut self, reply: Reply) -> Reply {
+        // SAFETY: the place is the `State`'s own until the `Machine` is dropped, and nobody reads it now (see `reply`).
+        unsafe { mem::replace(self.reply.as_mut(), reply) }
+    }
+}
+
+/// Runs code that is not ours: a host's, a subscriber's. No reference to the [`State`] is live meanwhile, so it may ask
+/// the interpreter what it likes. `None` when it panicked: then the call ends, and the panic goes on outside Lua.
+fn outside<T>(lua: &Lua<'_>, work: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => Some(result),
+        Err(panic) => {
+            lua.with(move |state| {
+                state.panic = Some(panic);
+                state.instructions_left = 0;
+            });
+            None
+        }
+    }
+}
+
+/// Has the host run the command that was put together; its [`reply`] is there afterwards. False when the host panicked.
+///
+/// # Safety
+/// The arguments are on Lua's stack still.
+pub unsafe fn send(lua: &mut Lua<'_>) -> bool {
+    // This frame owns something while the host runs, and calls nothing of Lua's.
+    let (host, arguments, protocol) = {
+        // SAFETY: as in `Lua::with`; the borrow ends with the block.
+        let state = unsafe { &mut *lua.state() };
+        if state.panic.is_some() {
             return false;
         }
-        let Some(mut host) = self.host else {
-            self.reply = Reply::Error(crate::base::ErrorReply::new("ERR no command can be called now"));
-            return true;
-        };
-        let (arguments, protocol) = (&self.arguments, self.protocol);
-        // SAFETY: the host is borrowed for the whole of `State::call`, and nobody else uses it meanwhile.
-        let host = unsafe { host.as_mut() };
-        match catch_unwind(AssertUnwindSafe(|| host.call(arguments, protocol))) {
-            Ok(reply) => {
-                self.reply = reply;
-                let looked_at = host.looked_at();
-                self.charge(looked_at);
-                true
+        (state.host, mem::take(&mut state.arguments), state.protocol)
+    };
+    let answer = match host {
+        None => Some((Reply::Error(ErrorReply::new("ERR no command can be called now")), 0)),
+        Some(mut host) => outside(lua, || {
+            // SAFETY: the host is borrowed for the whole of `Machine::call`, and nobody else uses it meanwhile: no
+            // second call gets past `Machine::check_idle`. A slice pointer is a slice reference to memory, and these
+            // are alive: on the stack, as promised by the caller, or in `numbers`.
+            unsafe {
+                let host = host.as_mut();
+                let arguments = &*(ptr::from_ref::<[*const [u8]]>(&arguments) as *const [&[u8]]);
+                (host.call(arguments, protocol), host.looked_at())
             }
-            Err(panic) => {
-                self.panic = Some(panic);
-                self.instructions_left = 0;
-                false
-            }
-        }
-    }
+        }),
+    };
+    let Some((reply, looked_at)) = answer else { return false };
+    let last = {
+        // SAFETY: as above.
+        let state = unsafe { &mut *lua.state() };
+        // Kept for its memory.
+        state.arguments = arguments;
+        state.arguments.clear();
+        state.charge(looked_at);
+        state.replace_reply(reply)
+    };
+    outside(lua, || drop(last)).is_some()
+}
 
-    /// Whether a command of this name exists.
-    pub fn knows(&self, command: &[u8]) -> bool {
-        // SAFETY: as in `send`.
-        self.host.is_some_and(|host| unsafe { host.as_ref() }.knows(command))
-    }
+/// The last command's reply.
+///
+/// # Safety
+/// No command is sent while it is used.
+pub unsafe fn reply<'l>(lua: &Lua<'l>) -> &'l Reply {
+    // SAFETY: it has a place of its own, to which the `State` has only a pointer; `send` alone writes it before the call
+    // ends.
+    unsafe { (*lua.state()).reply.as_ref() }
+}
 
-    /// Writes the line in the scratch buffer to the log.
-    pub fn log(&mut self, level: u8) {
-        tracing::debug!(level, text = %String::from_utf8_lossy(&self.scratch), "redis.log");
-    }
+/// Whether a command of this name exists.
+pub fn knows(lua: &Lua<'_>, command: &[u8]) -> bool {
+    // SAFETY: as in `Lua::with`.
+    let host = unsafe { (*lua.state()).host };
+    // SAFETY: as in `send`.
+    host.is_some_and(|host| outside(lua, || unsafe { host.as_ref() }.knows(command)).unwrap_or(false))
+}
+
+/// Writes the line in the scratch buffer to the log.
+pub fn log(lua: &Lua<'_>, level: u8) {
+    // SAFETY: as in `Lua::with`; the borrow ends with the statement. This frame owns the line, and calls nothing of Lua's.
+    let line = unsafe { mem::take(&mut (*lua.state()).scratch) };
+    outside(lua, || tracing::debug!(level, text = %String::from_utf8_lossy(&line), "redis.log"));
 }
 
 /// What Lua calls before it ends the process, because nothing catches an error: a bug of ours.
@@ -568,7 +682,7 @@ unsafe extern "C-unwind" fn uncaught(_: *mut lua_State) -> c_int {
 }
 
 /// Replaces the value in the registry's parcel slot by its reference.
-fn keep_parcel(lua: Lua<'_>) -> Outcome {
+fn keep_parcel(lua: &mut Lua<'_>) -> Outcome {
     lua.raw_geti(REGISTRY, sandbox::PARCEL);
     let reference = lua.keep();
     lua.push_number(f64::from(reference.0));
@@ -601,7 +715,7 @@ pub const KILLED: [&str; 3] = [
 ];
 
 /// What a real server says when someone kills the script at this moment.
-pub fn killed(lua: Lua<'_>) -> Raised {
+pub fn killed(lua: &Lua<'_>) -> Raised {
     let (loading, is_script) = lua.with(|state| (state.loading.is_some(), state.is_script));
     let [load, script, function] = KILLED;
     let text = match (loading, is_script) {

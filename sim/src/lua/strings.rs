@@ -1,4 +1,4 @@
-//! `string.find`, `match`, `gmatch` and `gsub`, on a matcher whose work is bounded.
+//! `string.find`, `match`, `gmatch` and `gsub`, on a matcher whose work is bounded; and `string.char`.
 
 use std::{io::Write as _, os::raw::c_int};
 
@@ -16,9 +16,23 @@ pub const FUNCTIONS: &[(&str, Native)] = &[
     ("gmatch", native!(gmatch)),
     ("gfind", native!(gmatch)),
     ("gsub", native!(gsub)),
+    ("char", native!(char)),
 ];
 
-fn raise(lua: Lua<'_>, problem: Problem) -> Raised {
+/// `char(…)`: the bytes with these values.
+fn char(lua: &mut Lua<'_>) -> Outcome {
+    lua.with(|state| state.scratch.clear());
+    for index in 1..=lua.top() {
+        let Ok(byte) = u8::try_from(lua.check_int(index)) else {
+            return Err(lua.bad_argument(index, c"invalid value"));
+        };
+        lua.with(|state| state.scratch.push(byte));
+    }
+    lua.push_scratch();
+    Ok(1)
+}
+
+fn raise(lua: &Lua<'_>, problem: Problem) -> Raised {
     match problem {
         Problem::Pattern(text) => lua.error_here(format_args!("{text}")),
         Problem::OutOfSteps => lua.kill(),
@@ -27,7 +41,7 @@ fn raise(lua: Lua<'_>, problem: Problem) -> Raised {
 
 /// The first match at or behind a place, paid for by the call.
 fn search(
-    lua: Lua<'_>,
+    lua: &Lua<'_>,
     matcher: &mut Matcher<'_>,
     from: usize,
     anchored: bool,
@@ -37,8 +51,9 @@ fn search(
     found.map_err(|problem| raise(lua, problem))
 }
 
-fn find(lua: Lua<'_>) -> Outcome {
-    let (subject, pattern) = (lua.check_bytes(1), lua.check_bytes(2));
+fn find(lua: &mut Lua<'_>) -> Outcome {
+    // SAFETY: arguments 1 and 2 stay on the stack.
+    let (subject, pattern) = unsafe { (lua.check_held(1), lua.check_held(2)) };
     let from = start(lua, subject.len());
     let is_plain = |pattern| !until_zero(pattern).iter().any(|byte| b"^$*+?.([%-".contains(byte));
     if lua.truth(4) || is_plain(pattern) {
@@ -62,8 +77,9 @@ fn find(lua: Lua<'_>) -> Outcome {
     Ok(2 + push_captures(lua, &matcher, start, end)?)
 }
 
-fn find_captures(lua: Lua<'_>) -> Outcome {
-    let (subject, pattern) = (lua.check_bytes(1), lua.check_bytes(2));
+fn find_captures(lua: &mut Lua<'_>) -> Outcome {
+    // SAFETY: arguments 1 and 2 stay on the stack.
+    let (subject, pattern) = unsafe { (lua.check_held(1), lua.check_held(2)) };
     let from = start(lua, subject.len());
     let (mut matcher, anchored) = Matcher::anchored(subject, pattern);
     match search(lua, &mut matcher, from, anchored)? {
@@ -76,20 +92,20 @@ fn find_captures(lua: Lua<'_>) -> Outcome {
 }
 
 /// Where argument 3 says that the search begins: a place from 1, or from the end when it is negative.
-fn start(lua: Lua<'_>, length: usize) -> usize {
+fn start(lua: &Lua<'_>, length: usize) -> usize {
     let place = lua.optional_integer(3, 1);
     let place = if place < 0 { place.saturating_add(length as i64) } else { place.saturating_sub(1) };
     usize::try_from(place).unwrap_or(0).min(length)
 }
 
 /// Pushes the first and last place of a range.
-fn push_range(lua: Lua<'_>, start: usize, end: usize) {
+fn push_range(lua: &Lua<'_>, start: usize, end: usize) {
     lua.push_number(start as f64 + 1.0);
     lua.push_number(end as f64);
 }
 
 /// Pushes all captures of a match, or the whole when it has none.
-fn push_captures(lua: Lua<'_>, matcher: &Matcher<'_>, start: usize, end: usize) -> Outcome {
+fn push_captures(lua: &Lua<'_>, matcher: &Matcher<'_>, start: usize, end: usize) -> Outcome {
     let count = matcher.captures().max(1);
     if !lua.reserve(count as c_int) {
         return Err(lua.error_here(format_args!("stack overflow (too many captures)")));
@@ -101,7 +117,7 @@ fn push_captures(lua: Lua<'_>, matcher: &Matcher<'_>, start: usize, end: usize) 
 }
 
 fn push_capture(
-    lua: Lua<'_>,
+    lua: &Lua<'_>,
     matcher: &Matcher<'_>,
     index: usize,
     start: usize,
@@ -115,7 +131,7 @@ fn push_capture(
 }
 
 /// `gmatch(subject, pattern)`: an iterator, which keeps both and the place where it goes on.
-fn gmatch(lua: Lua<'_>) -> Outcome {
+fn gmatch(lua: &mut Lua<'_>) -> Outcome {
     lua.check_bytes(1);
     lua.check_bytes(2);
     lua.set_top(2);
@@ -124,8 +140,9 @@ fn gmatch(lua: Lua<'_>) -> Outcome {
     Ok(1)
 }
 
-fn gmatch_next(lua: Lua<'_>) -> Outcome {
-    let text = |number| lua.bytes(lua.upvalue(number)).unwrap_or_default();
+fn gmatch_next(lua: &mut Lua<'_>) -> Outcome {
+    // SAFETY: upvalues 1 and 2 are the iterator's for as long as it runs; only the third is ever replaced.
+    let text = |number| unsafe { lua.held(lua.upvalue(number)) }.unwrap_or_default();
     let (subject, pattern) = (text(1), text(2));
     let from = lua.number(lua.upvalue(3)) as usize;
     let mut matcher = Matcher::new(subject, pattern);
@@ -136,9 +153,10 @@ fn gmatch_next(lua: Lua<'_>) -> Outcome {
     push_captures(lua, &matcher, start, end)
 }
 
-fn gsub(lua: Lua<'_>) -> Outcome {
-    let (subject, pattern) = (lua.check_bytes(1), lua.check_bytes(2));
-    let most = lua.optional_integer(4, subject.len() as i64 + 1) as c_int;
+fn gsub(lua: &mut Lua<'_>) -> Outcome {
+    // SAFETY: arguments 1 and 2 stay on the stack.
+    let (subject, pattern) = unsafe { (lua.check_held(1), lua.check_held(2)) };
+    let most = lua.optional_int(4, subject.len() as c_int + 1);
     if !matches!(lua.kind(3), Kind::Number | Kind::String | Kind::Function | Kind::Table) {
         return Err(lua.bad_argument(3, c"string/function/table expected"));
     }
@@ -169,7 +187,7 @@ fn gsub(lua: Lua<'_>) -> Outcome {
     Ok(2)
 }
 
-fn append(lua: Lua<'_>, text: &[u8]) -> Result<(), Raised> {
+fn append(lua: &Lua<'_>, text: &[u8]) -> Result<(), Raised> {
     lua.charge_output(text.len())?;
     lua.with(|state| state.replaced.extend_from_slice(text));
     Ok(())
@@ -177,7 +195,7 @@ fn append(lua: Lua<'_>, text: &[u8]) -> Result<(), Raised> {
 
 /// Appends what stands for a match: by the string, table or function that argument 3 is.
 fn replace(
-    lua: Lua<'_>,
+    lua: &mut Lua<'_>,
     matcher: &Matcher<'_>,
     subject: &[u8],
     start: usize,
@@ -208,7 +226,7 @@ fn replace(
 }
 
 /// Appends argument 3 with the captures in the places of `%0` to `%9`.
-fn append_template(lua: Lua<'_>, matcher: &Matcher<'_>, start: usize, end: usize) -> Result<(), Raised> {
+fn append_template(lua: &Lua<'_>, matcher: &Matcher<'_>, start: usize, end: usize) -> Result<(), Raised> {
     let mut template = lua.text(3).unwrap_or_default();
     while let Some(escape) = memchr::memchr(b'%', template) {
         append(lua, &template[..escape])?;

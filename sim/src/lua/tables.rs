@@ -9,6 +9,8 @@ use super::{
 
 /// What replaces Lua's own.
 pub const FUNCTIONS: &[(&str, Native)] = &[
+    ("insert", native!(insert)),
+    ("remove", native!(remove)),
     ("sort", native!(sort)),
     ("maxn", native!(maxn)),
     ("foreach", native!(foreach)),
@@ -16,36 +18,54 @@ pub const FUNCTIONS: &[(&str, Native)] = &[
 ];
 
 /// What is put in front of Lua's own, which is its upvalue.
-pub const WRAPPERS: &[(&str, Native)] =
-    &[("insert", native!(insert)), ("remove", native!(remove)), ("concat", native!(concat))];
+pub const WRAPPERS: &[(&str, Native)] = &[("concat", native!(concat))];
 
-/// `insert(table [, position], value)`: pays for the elements that move up.
-fn insert(lua: Lua<'_>) -> Outcome {
-    if lua.kind(1) == Kind::Table && lua.top() == 3 {
-        lua.charge(moved(lua))?;
+/// `insert(table [, position], value)`. Lua's own takes a position of 2^31 for a negative one, and moves two thousand
+/// million elements; here they are paid for before the first one moves.
+fn insert(lua: &mut Lua<'_>) -> Outcome {
+    sandbox::refuse_proxy(lua)?;
+    lua.check_table(1);
+    let end = (lua.length(1) as c_int).wrapping_add(1);
+    let position = match lua.top() {
+        2 => end,
+        3 => lua.check_int(2),
+        _ => return Err(lua.error_here(format_args!("wrong number of arguments to 'insert'"))),
+    };
+    lua.charge((i64::from(end) - i64::from(position)).max(0) as u64)?;
+    for index in (position..end).rev() {
+        lua.raw_geti(1, index);
+        lua.raw_seti(1, index + 1);
     }
-    sandbox::guarded(lua)
+    lua.raw_seti(1, position);
+    Ok(0)
 }
 
 /// `remove(table [, position])`: pays for the elements that move down.
-fn remove(lua: Lua<'_>) -> Outcome {
-    if lua.kind(1) == Kind::Table && lua.top() >= 2 {
-        lua.charge(moved(lua))?;
+fn remove(lua: &mut Lua<'_>) -> Outcome {
+    lua.check_table(1);
+    let end = lua.length(1) as c_int;
+    let position = lua.optional_int(2, end);
+    if !(1..=end).contains(&position) {
+        return Ok(0);
     }
-    lua.tail_call(lua.upvalue(1))
-}
-
-/// How many elements are behind the position in argument 2.
-fn moved(lua: Lua<'_>) -> u64 {
-    (lua.length(1) as f64 - lua.number(2)).max(0.0) as u64
+    lua.charge((end - position) as u64)?;
+    lua.raw_geti(1, position);
+    for index in position..end {
+        lua.raw_geti(1, index + 1);
+        lua.raw_seti(1, index);
+    }
+    lua.push_nil();
+    lua.raw_seti(1, end);
+    Ok(1)
 }
 
 /// `concat(table [, separator [, first [, last]]])`: pays for the elements, of which there are no more than memory
 /// holds.
-fn concat(lua: Lua<'_>) -> Outcome {
+fn concat(lua: &mut Lua<'_>) -> Outcome {
     if lua.kind(1) == Kind::Table {
-        let last = if lua.top() < 4 { lua.length(1) as f64 } else { lua.number(4) };
-        let elements = (last - lua.number(3) + 1.0).max(0.0) as u64;
+        let first = sandbox::narrow(lua, 3).unwrap_or(1);
+        let last = sandbox::narrow(lua, 4).unwrap_or(lua.length(1) as c_int);
+        let elements = (i64::from(last) - i64::from(first) + 1).max(0) as u64;
         let held = lua.with(|state| state.memory_used()) / 16;
         lua.charge(elements.min(held as u64))?;
     }
@@ -53,7 +73,7 @@ fn concat(lua: Lua<'_>) -> Outcome {
 }
 
 /// `maxn(table)`: the largest key that is a number.
-fn maxn(lua: Lua<'_>) -> Outcome {
+fn maxn(lua: &mut Lua<'_>) -> Outcome {
     lua.check_table(1);
     let mut largest = 0.0;
     lua.push_nil();
@@ -69,7 +89,7 @@ fn maxn(lua: Lua<'_>) -> Outcome {
 }
 
 /// `foreach(table, function)`: until the function returns something.
-fn foreach(lua: Lua<'_>) -> Outcome {
+fn foreach(lua: &mut Lua<'_>) -> Outcome {
     lua.check_table(1);
     lua.check_function(2);
     sandbox::reveal(lua);
@@ -89,7 +109,7 @@ fn foreach(lua: Lua<'_>) -> Outcome {
 }
 
 /// `foreachi(table, function)`: the elements only.
-fn foreachi(lua: Lua<'_>) -> Outcome {
+fn foreachi(lua: &mut Lua<'_>) -> Outcome {
     lua.check_table(1);
     lua.check_function(2);
     for index in 1..=lua.length(1) as c_int {
@@ -108,7 +128,7 @@ fn foreachi(lua: Lua<'_>) -> Outcome {
 
 /// `sort(table [, less])`: Sedgewick's quicksort as Lua has it, since the order of what compares equal, and what an
 /// inconsistent `less` comes to, show the algorithm.
-fn sort(lua: Lua<'_>) -> Outcome {
+fn sort(lua: &mut Lua<'_>) -> Outcome {
     lua.check_table(1);
     let length = lua.length(1) as c_int;
     lua.check_stack(40);
@@ -120,7 +140,7 @@ fn sort(lua: Lua<'_>) -> Outcome {
     Ok(0)
 }
 
-fn sort_range(lua: Lua<'_>, mut low: c_int, mut high: c_int) -> Result<(), Raised> {
+fn sort_range(lua: &mut Lua<'_>, mut low: c_int, mut high: c_int) -> Result<(), Raised> {
     while low < high {
         order(lua, low, high)?;
         if high - low == 1 {
@@ -152,7 +172,7 @@ fn sort_range(lua: Lua<'_>, mut low: c_int, mut high: c_int) -> Result<(), Raise
 }
 
 /// Parts a range by the pivot on top of the stack, takes it off, and returns the place where it went.
-fn partition(lua: Lua<'_>, low: c_int, high: c_int) -> Result<c_int, Raised> {
+fn partition(lua: &mut Lua<'_>, low: c_int, high: c_int) -> Result<c_int, Raised> {
     let (mut left, mut right) = (low, high - 1);
     loop {
         loop {
@@ -185,12 +205,12 @@ fn partition(lua: Lua<'_>, low: c_int, high: c_int) -> Result<c_int, Raised> {
     Ok(left)
 }
 
-fn check_order(lua: Lua<'_>, holds: bool) -> Result<(), Raised> {
+fn check_order(lua: &Lua<'_>, holds: bool) -> Result<(), Raised> {
     if holds { Ok(()) } else { Err(lua.error_here(format_args!("invalid order function for sorting"))) }
 }
 
 /// Swaps two elements if the second is less than the first, and says whether it was.
-fn order(lua: Lua<'_>, first: c_int, second: c_int) -> Result<bool, Raised> {
+fn order(lua: &mut Lua<'_>, first: c_int, second: c_int) -> Result<bool, Raised> {
     lua.raw_geti(1, first);
     lua.raw_geti(1, second);
     let swap = less(lua, -1, -2)?;
@@ -203,13 +223,13 @@ fn order(lua: Lua<'_>, first: c_int, second: c_int) -> Result<bool, Raised> {
 }
 
 /// Takes the topmost value into the first element, and the one below it into the second.
-fn store(lua: Lua<'_>, first: c_int, second: c_int) {
+fn store(lua: &mut Lua<'_>, first: c_int, second: c_int) {
     lua.raw_seti(1, first);
     lua.raw_seti(1, second);
 }
 
 /// Whether one value on the stack is less than another, by argument 2 if there is one. Long strings cost more.
-fn less(lua: Lua<'_>, one: c_int, other: c_int) -> Result<bool, Raised> {
+fn less(lua: &mut Lua<'_>, one: c_int, other: c_int) -> Result<bool, Raised> {
     let length = if lua.kind(one) == Kind::String { lua.length(one) } else { 0 };
     lua.charge(1 + length as u64 / 16)?;
     if lua.kind(2) == Kind::Nil {
