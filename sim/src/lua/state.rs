@@ -80,11 +80,7 @@ struct CallPointers {
     args: *const [&'static [u8]],
 }
 
-const NO_CALL: CallPointers = CallPointers {
-    function: Ref(0),
-    keys: ptr::slice_from_raw_parts(ptr::null(), 0),
-    args: ptr::slice_from_raw_parts(ptr::null(), 0),
-};
+const NO_CALL: CallPointers = CallPointers { function: Ref(0), keys: &[], args: &[] };
 
 /// Instructions between two looks at the budget: as often as a real server looks at its clock.
 const HOOK_INTERVAL: u64 = 100_000;
@@ -568,6 +564,7 @@ impl State {
     }
 
     /// Forgets the arguments of the last command and prepares for the next.
+    #[inline]
     pub fn begin_command(&mut self, count: usize) {
         self.arguments.clear();
         self.numbers.clear();
@@ -575,6 +572,7 @@ impl State {
     }
 
     /// Adds an argument to the command being put together: bytes on Lua's stack (see [`send`]).
+    #[inline]
     pub fn add_argument(&mut self, bytes: &[u8]) {
         self.arguments.push(bytes);
     }
@@ -590,6 +588,7 @@ impl State {
 
     /// Puts a reply in the place of the last one, which it returns: dropping that may run a host's code, and must not
     /// happen while the `State` is borrowed.
+    #[inline]
     fn replace_reply(&mut self, reply: Reply) -> Reply {
         // SAFETY: the place is the `State`'s own until the `Machine` is dropped, and nobody reads it now (see `reply`).
         unsafe { mem::replace(self.reply.as_mut(), reply) }
@@ -598,6 +597,7 @@ impl State {
 
 /// Runs code that is not ours: a host's, a subscriber's. No reference to the [`State`] is live meanwhile, so it may ask
 /// the interpreter what it likes. `None` when it panicked: then the call ends, and the panic goes on outside Lua.
+#[inline]
 fn outside<T>(lua: &Lua<'_>, work: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => Some(result),
@@ -617,17 +617,18 @@ fn outside<T>(lua: &Lua<'_>, work: impl FnOnce() -> T) -> Option<T> {
 /// The arguments are on Lua's stack still.
 pub unsafe fn send(lua: &mut Lua<'_>) -> bool {
     // This frame owns something while the host runs, and calls nothing of Lua's.
-    let (host, arguments, protocol) = {
+    let (host, arguments, protocol, last) = {
         // SAFETY: as in `Lua::with`; the borrow ends with the block.
         let state = unsafe { &mut *lua.state() };
         if state.panic.is_some() {
             return false;
         }
-        (state.host, mem::take(&mut state.arguments), state.protocol)
+        (state.host, mem::take(&mut state.arguments), state.protocol, state.replace_reply(Reply::Null))
     };
     let answer = match host {
         None => Some((Reply::Error(ErrorReply::new("ERR no command can be called now")), 0)),
         Some(mut host) => outside(lua, || {
+            drop(last);
             // SAFETY: the host is borrowed for the whole of `Machine::call`, and nobody else uses it meanwhile: no
             // second call gets past `Machine::check_idle`. A slice pointer is a slice reference to memory, and these
             // are alive: on the stack, as promised by the caller, or in `numbers`.
@@ -639,7 +640,7 @@ pub unsafe fn send(lua: &mut Lua<'_>) -> bool {
         }),
     };
     let Some((reply, looked_at)) = answer else { return false };
-    let last = {
+    let null = {
         // SAFETY: as above.
         let state = unsafe { &mut *lua.state() };
         // Kept for its memory.
@@ -648,13 +649,15 @@ pub unsafe fn send(lua: &mut Lua<'_>) -> bool {
         state.charge(looked_at);
         state.replace_reply(reply)
     };
-    outside(lua, || drop(last)).is_some()
+    debug_assert!(matches!(null, Reply::Null), "a host cannot send a command");
+    true
 }
 
 /// The last command's reply.
 ///
 /// # Safety
 /// No command is sent while it is used.
+#[inline]
 pub unsafe fn reply<'l>(lua: &Lua<'l>) -> &'l Reply {
     // SAFETY: it has a place of its own, to which the `State` has only a pointer; `send` alone writes it before the call
     // ends.
