@@ -300,3 +300,39 @@ fn libraries_that_keep_everything_fill_the_memory_and_flushing_frees_it() {
     server.send(&[b"FUNCTION", b"FLUSH"]);
     assert_eq!(server.eval("return #('x'):rep(1e3):rep(1e4)"), Reply::Int(10_000_000));
 }
+
+/// Numbers that a C `int`, `long` or `size_t` does not hold, and their neighbours that it just holds.
+const EXTREMES: &[&str] =
+    &["0/0", "1/0", "-1e300", "-1", "2147483647", "2147483648", "-2147483648", "4294967297", "9e18"];
+
+#[test]
+fn every_function_answers_whatever_numbers_it_is_given() {
+    let limits = Limits { instructions_per_call: 200_000, memory_bytes: 8 << 20 };
+    let mut engine = Engine::new(Dialect::Valkey8, Interpreter::new(limits));
+    let mut session = engine.connect();
+    let mut eval = |script: &str| {
+        engine.execute(&mut session, &[b"EVAL", script.as_bytes(), b"0"], NOW, &mut Effects::default())
+    };
+    let names = eval(
+        "local names = {} for _, library in ipairs{'string', 'table', 'math', 'bit', 'struct', 'cmsgpack', 'cjson', \
+         'coroutine', 'os', 'redis'} do for name, value in pairs(_G[library]) do \
+         if type(value) == 'function' then names[#names + 1] = library .. '.' .. name end end end \
+         for name, value in pairs(_G) do if type(value) == 'function' then names[#names + 1] = name end end \
+         table.sort(names) return names",
+    );
+    let Reply::Array(names) = names else { panic!("not a list of names: {names:?}") };
+    let mut called = 0;
+    for name in &names {
+        let Reply::Bulk(name) = name else { panic!("not a name: {name:?}") };
+        let name = std::str::from_utf8(name).expect("text");
+        for (one, other) in EXTREMES.iter().flat_map(|one| EXTREMES.iter().map(move |other| (one, other))) {
+            for first in ["'abc'", "{1, 2, 3}", one] {
+                eval(&format!("return select('#', {name}({first}, {one}, {other}))"));
+                called += 1;
+            }
+        }
+        let next = eval("return #cjson.encode({('x'):rep(1000), unpack({1, 2, 3}, 2)})");
+        assert_eq!(next, Reply::Int(1_008), "after {name}");
+    }
+    assert!(called > 20_000, "{called} calls of {} functions", names.len());
+}
