@@ -15,9 +15,9 @@ use common::real_server::is_measurement;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use grantsim::{
     drive::{self, Recorded, Subject},
-    hunt::Counts,
     library::Library,
     plan::{Plan, token::Token},
+    property::{Judge, catalogue},
     protocol::{Command, load_library},
 };
 use valkey_sim::{
@@ -46,8 +46,8 @@ struct Alone {
 impl Alone {
     fn new(plan: &Plan, compiled: &Compiled, commands: &[Recorded]) -> Self {
         let interpreter = Interpreter::with_compiled(Limits::default(), compiled.clone());
-        let mut engine = Engine::new(plan.dialect.parse().expect("a dialect"), interpreter);
-        engine.seed(plan.seed);
+        let mut engine = Engine::new(plan.dialect, interpreter);
+        engine.seed(plan.random("valkey").next_u64());
         let mut admin = engine.connect();
         let request = load_library(Library::published().source()).request();
         let args: Vec<&[u8]> = request.args.iter().map(Vec::as_slice).collect();
@@ -72,7 +72,7 @@ impl Alone {
 
 fn world(criterion: &mut Criterion) {
     let (subject, plan) = (subject(), &plans()[0]);
-    let (_, commands) = drive::record(plan, &subject).expect("the plan runs");
+    let commands = drive::commands(plan, &subject).expect("the plan runs");
     let compiled = Compiled::library(subject.library.source().as_bytes()).expect("it compiles");
     criterion.bench_function("world/whole", |bencher| bencher.iter(|| drive::run(plan, &subject)));
     criterion.bench_function("world/engine alone", |bencher| {
@@ -90,7 +90,7 @@ fn compared(_: &mut Criterion) {
     }
     let subject = subject();
     let compiled = Compiled::library(subject.library.source().as_bytes()).expect("it compiles");
-    let (mut whole, mut loading, mut alone) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    let [mut whole, mut judged, mut loading, mut alone] = [Duration::ZERO; 4];
     let (mut claims, mut calls, mut commands_run) = (0, 0, 0);
     let timed = |spent: &mut Duration, work: &mut dyn FnMut()| {
         let start = Instant::now();
@@ -98,24 +98,30 @@ fn compared(_: &mut Criterion) {
         *spent += start.elapsed();
     };
     for plan in plans() {
-        let (trace, commands) = drive::record(&plan, &subject).expect("the plan runs");
-        let counts = Counts::of(&trace);
+        let commands = drive::commands(&plan, &subject).expect("the plan runs");
+        let (_, judge) = drive::watch(&plan, &subject, Judge::new([])).expect("the plan runs");
+        let counts = judge.finish().counts;
         (claims, calls) = (claims + counts.claims, calls + counts.calls);
         commands_run += commands.len() as u64;
-        timed(&mut whole, &mut || drop(black_box(drive::run(&plan, &subject))));
+        timed(&mut whole, &mut || drop(black_box(drive::watch(&plan, &subject, Judge::new([])))));
+        timed(&mut judged, &mut || {
+            drop(black_box(drive::watch(&plan, &subject, Judge::new(catalogue::all()))));
+        });
         let mut engine = None;
         timed(&mut loading, &mut || engine = Some(Alone::new(&plan, &compiled, &commands)));
         timed(&mut alone, &mut || engine.iter_mut().for_each(|engine| engine.run(&commands)));
     }
     let a_seed = |spent: Duration| spent / SEEDS as u32;
     println!(
-        "world: {:.1?} a seed ({:.0} seeds/s on one core; {} claims, {} calls, {} commands each); loading the library \
-         {:.1?}, the engine alone {:.1?}: ratio {:.2}, with loading {:.2}",
+        "world: {:.1?} a seed ({:.0} seeds/s on one core; {} claims, {} calls, {} commands each); judged by all \
+         properties {:.1?} (ratio {:.2}); loading the library {:.1?}, the engine alone {:.1?}: ratio {:.2}, with loading {:.2}",
         a_seed(whole),
         SEEDS as f64 / whole.as_secs_f64(),
         claims / SEEDS,
         calls / SEEDS,
         commands_run / SEEDS,
+        a_seed(judged),
+        judged.as_secs_f64() / whole.as_secs_f64(),
         a_seed(loading),
         a_seed(alone),
         whole.as_secs_f64() / alone.as_secs_f64(),

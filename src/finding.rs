@@ -1,12 +1,17 @@
 //! Findings: breaks of the published library that are known, each with the plan that shows it.
 //!
-//! A finding is a folder of `fixtures/findings`: `finding.json` says what goes wrong and why, `plan.json` reproduces
-//! it. Hunts count what carries a known fingerprint apart from what is new; a finding that no longer reproduces
-//! fails its test, and is retired on purpose. None is listed to silence a false alarm.
+//! A finding is a folder of `fixtures/findings`: `finding.json` says what goes wrong and why, and names each fingerprint
+//! with the plan that shows it. Hunts count what carries a known fingerprint apart from what is new: on the library
+//! itself, and on every library that descends from it. A finding that no longer reproduces fails its test, and is retired
+//! on purpose. None is listed to silence a false alarm.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{library::Library, property::Fingerprint};
+use crate::{
+    drive::{self, RunError, Subject},
+    plan::{Plan, file::PlanFile},
+    property::{Fingerprint, Judge, catalogue},
+};
 
 /// A known break of a published library.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,29 +19,46 @@ use crate::{library::Library, property::Fingerprint};
 pub struct Finding {
     /// The folder's name.
     pub slug: String,
-    /// The property it breaks.
-    pub property: String,
-    /// The kind of break that its plan shows.
-    pub fingerprint: Fingerprint,
-    /// Other kinds that have the same cause: other functions that share the faulty check.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub also: Vec<Fingerprint>,
+    /// The kinds of break that it causes: several where functions share the faulty check.
+    pub shows: Vec<Shown>,
     /// The library.
     pub library: String,
-    /// The versions of it on which the plan reproduces it.
+    /// The versions of it on which the plans reproduce it.
     pub versions: Vec<String>,
     /// What goes wrong and why, in a paragraph.
     pub about: String,
 }
 
-/// The findings of this build: those of `fixtures/findings`, so that the command works without the folder.
-const FINDINGS: &[&str] = &[
-    include_str!("../fixtures/findings/cancel-from-a-former-owner/finding.json"),
-    include_str!("../fixtures/findings/cancel-under-expired-lease/finding.json"),
-    include_str!("../fixtures/findings/completion-of-a-marked-lease/finding.json"),
-    include_str!("../fixtures/findings/eligible-in-the-delayed-set/finding.json"),
-    include_str!("../fixtures/findings/renewal-of-a-marked-lease/finding.json"),
-];
+/// A kind of break, and the plan that shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shown {
+    /// The kind.
+    pub fingerprint: Fingerprint,
+    /// The plan's file, in the finding's folder.
+    pub plan: String,
+}
+
+/// The files of `fixtures/findings`, within the program: a build has them wherever it runs.
+macro_rules! files {
+    ($($slug:literal: $($plan:literal),*;)*) => {
+        &[$((
+            include_str!(concat!("../fixtures/findings/", $slug, "/finding.json")),
+            &[$(($plan, include_str!(concat!("../fixtures/findings/", $slug, "/", $plan)))),*],
+        )),*]
+    };
+}
+
+/// A finding's JSON, and its plans: file name and text.
+type Files = (&'static str, &'static [(&'static str, &'static str)]);
+
+const FINDINGS: &[Files] = files! {
+    "cancel-from-a-former-owner": "plan.json";
+    "cancel-under-expired-lease": "plan.json";
+    "completion-of-a-marked-lease": "complete.json", "delay.json", "fail.json";
+    "eligible-in-the-delayed-set": "plan.json";
+    "renewal-of-a-marked-lease": "plan.json";
+};
 
 impl Finding {
     /// Every known finding.
@@ -46,20 +68,57 @@ impl Finding {
     pub fn all() -> Vec<Finding> {
         FINDINGS
             .iter()
-            .map(|json| serde_json::from_str(json).expect("a finding of this build is well formed"))
+            .map(|(json, _)| serde_json::from_str(json).expect("a finding of this build is well formed"))
             .collect()
     }
 
     /// Whether a break with this fingerprint is this finding.
     pub fn covers(&self, fingerprint: &Fingerprint) -> bool {
-        self.fingerprint == *fingerprint || self.also.contains(fingerprint)
+        self.shows.iter().any(|shown| shown.fingerprint == *fingerprint)
     }
 
-    /// Those that concern a library.
-    pub fn of(library: &Library) -> Vec<Finding> {
-        let concerns = |f: &Finding| {
-            f.library == library.name() && f.versions.iter().any(|version| version == library.version())
+    /// Those that concern a library: it is the published one, or its name and the version it says it has are those of the
+    /// published one that it descends from. A mutant descends from what it changes.
+    pub fn of(subject: &Subject) -> Vec<Finding> {
+        let library = &subject.library;
+        let versions = [Some(library.version()), subject.says_version.as_deref()];
+        let concerns = |finding: &Finding| {
+            finding.library == library.name()
+                && finding.versions.iter().any(|version| versions.contains(&Some(version)))
         };
         Self::all().into_iter().filter(concerns).collect()
+    }
+
+    /// The plan that shows one of its kinds.
+    ///
+    /// # Panics
+    /// Never: a test reads the plans of all findings.
+    pub fn plan(&self, shown: &Shown) -> Plan {
+        let files = FINDINGS.iter().flat_map(|(json, plans)| {
+            let is_this =
+                serde_json::from_str::<Finding>(json).is_ok_and(|finding| finding.slug == self.slug);
+            plans.iter().filter(move |_| is_this)
+        });
+        let (name, text) = files
+            .into_iter()
+            .find(|(name, _)| *name == shown.plan)
+            .expect("the plans of a finding are part of the build");
+        PlanFile::from_json(name, text).expect("a plan of this build can be run").plan
+    }
+
+    /// Those of its kinds that a library does not show any more.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn fixed_on(&self, subject: &Subject) -> Result<Vec<&Shown>, RunError> {
+        let mut fixed = Vec::new();
+        for shown in &self.shows {
+            let (_, judge) = drive::watch(&self.plan(shown), subject, Judge::new(catalogue::always()))?;
+            let violations = judge.finish().violations;
+            if violations.iter().all(|violation| violation.fingerprint != shown.fingerprint) {
+                fixed.push(shown);
+            }
+        }
+        Ok(fixed)
     }
 }

@@ -1,7 +1,7 @@
 //! The hunt: many seeds, in parallel, each judged; and what came of all of them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     num::NonZero,
     sync::{
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -12,19 +12,25 @@ use std::{
 };
 
 use serde::Serialize;
+use valkey_sim::engine::Dialect;
 
 use crate::{
     drive::{self, RunError, Subject},
     finding::Finding,
+    library::LibraryRef,
     plan::{Plan, token::Token},
-    property::{self, Entry, Violation, reach},
-    trace::{Ended, Trace, What, file::LibraryRef},
+    property::{Counts, Entry, Fingerprint, Judge, Verdict, Violation, catalogue},
 };
+
+/// A hunt of so many seeds of the default profile must reach all that is required.
+pub const REQUIRED_FROM_SEEDS: u64 = 200;
 
 /// What to hunt through.
 pub struct Hunt {
     /// The library.
     pub subject: Subject,
+    /// A library that this one descends from: what it breaks, too, is not this one's fault.
+    pub baseline: Option<Subject>,
     /// The first token; the others have the seeds that follow.
     pub first: Token,
     /// When to stop.
@@ -36,7 +42,7 @@ pub struct Hunt {
     /// The properties to judge by.
     pub properties: Vec<&'static Entry>,
     /// The server's dialect, where it is not the plan's.
-    pub dialect: Option<String>,
+    pub dialect: Option<Dialect>,
     /// Whether known findings count as violations.
     pub strict: bool,
 }
@@ -53,36 +59,7 @@ pub enum Until {
 /// What came of one seed.
 struct Outcome {
     seed: u64,
-    result: Result<Judged, RunError>,
-}
-
-struct Judged {
-    violations: Vec<Violation>,
-    reach: BTreeMap<&'static str, u64>,
-    counts: Counts,
-}
-
-/// What happened, counted.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Counts {
-    /// Events in all traces.
-    pub events: u64,
-    /// Function calls that the server executed.
-    pub calls: u64,
-    /// Grants issued.
-    pub grants: u64,
-    /// Leases created.
-    pub claims: u64,
-    /// Grants that expired before anyone took them.
-    pub expiries: u64,
-    /// Leases that were marked expired.
-    pub lost_leases: u64,
-    /// Faults that happened, by class.
-    pub faults: BTreeMap<String, u64>,
-    /// Runs that ended before all executions had.
-    pub unfinished: u64,
-    /// Simulated time, seconds.
-    pub sim_seconds: f64,
+    result: Result<Verdict, RunError>,
 }
 
 /// A violation, and the token that shows it.
@@ -94,7 +71,7 @@ pub struct Found {
     /// Its token.
     pub token: String,
     /// How many seeds showed the same.
-    pub times: u64,
+    pub seeds: u64,
 }
 
 /// What came of a hunt. Its JSON is a promise: see the README.
@@ -104,8 +81,13 @@ pub struct Report {
     pub seeds: u64,
     /// Those without a new violation.
     pub passed: u64,
-    /// Known findings that were met again, by slug.
+    /// Known findings that were met again, by slug: in how many seeds.
     pub known: BTreeMap<String, u64>,
+    /// Kinds of known findings that this library does not show any more, by slug; of libraries that descend from a
+    /// published one.
+    pub fixed: BTreeMap<String, Vec<Fingerprint>>,
+    /// What the baseline breaks in the same way, one a fingerprint.
+    pub in_baseline: Vec<Found>,
     /// The first token of its share.
     pub first_token: String,
     /// The last token that was run.
@@ -114,6 +96,8 @@ pub struct Report {
     pub violations: Vec<Found>,
     /// States reached, by name.
     pub reach: BTreeMap<String, u64>,
+    /// States of the catalogue that no run reached.
+    pub not_reached: Vec<&'static str>,
     /// What happened, counted.
     #[serde(flatten)]
     pub counts: Counts,
@@ -155,7 +139,7 @@ impl Hunt {
                     while !stop.load(Ordering::Relaxed)
                         && let Some(seed) = self.take(next, started)
                     {
-                        let result = self.judge(seed);
+                        let result = self.judge(&self.plan(seed), &self.subject);
                         if sender.send(Outcome { seed, result }).is_err() {
                             return;
                         }
@@ -184,7 +168,7 @@ impl Hunt {
         more.then(|| self.seed(place))
     }
 
-    /// Where the nth seed of this hunt's share stands among all seeds.
+    /// Where the n-th seed of this hunt's share stands among all seeds, counted from 0.
     fn place(&self, nth: u64) -> u64 {
         let (share, shares) = self.shard;
         nth * shares + (share - 1)
@@ -194,13 +178,9 @@ impl Hunt {
         self.first.seed().wrapping_add(place)
     }
 
-    fn judge(&self, seed: u64) -> Result<Judged, RunError> {
-        let trace = drive::run(&self.plan(seed), &self.subject)?;
-        Ok(Judged {
-            violations: property::judge(&trace.events, &self.properties),
-            reach: reach::count(&trace.events),
-            counts: Counts::of(&trace),
-        })
+    fn judge(&self, plan: &Plan, subject: &Subject) -> Result<Verdict, RunError> {
+        let judge = Judge::new(self.properties.iter().copied().chain(catalogue::sometimes()));
+        drive::watch(plan, subject, judge).map(|(_, judge)| judge.finish())
     }
 
     /// How many seeds this hunt's share is, where that is known before.
@@ -215,10 +195,27 @@ impl Hunt {
     /// The plan that this hunt makes of a seed.
     pub fn plan(&self, seed: u64) -> Plan {
         let mut plan = self.first.with_seed(seed).plan();
-        if let Some(dialect) = &self.dialect {
-            plan.dialect.clone_from(dialect);
+        if let Some(dialect) = self.dialect {
+            plan.dialect = dialect;
         }
         plan
+    }
+
+    /// The findings that this hunt knows: those of the library, and of the one it descends from.
+    pub fn known(&self) -> Vec<Finding> {
+        if self.strict {
+            return Vec::new();
+        }
+        let mut known = Finding::of(&self.subject);
+        let of_baseline = self.baseline.iter().flat_map(Finding::of);
+        let more: Vec<_> = of_baseline.filter(|finding| !known.contains(finding)).collect();
+        known.extend(more);
+        known
+    }
+
+    /// Whether the library is a changed one: not the published text itself.
+    fn is_edited(&self) -> bool {
+        !self.subject.library.is_published()
     }
 }
 
@@ -228,10 +225,9 @@ struct Gather<'a> {
     known: Vec<Finding>,
     seeds: u64,
     last_seed: u64,
-    failed_seeds: u64,
-    known_met: BTreeMap<String, u64>,
-    /// By fingerprint: the lowest seed, its violation, how many seeds.
-    found: BTreeMap<String, (u64, Violation, u64)>,
+    /// By fingerprint: the lowest seed, its violation, and all seeds.
+    found: BTreeMap<Fingerprint, (u64, Violation, BTreeSet<u64>)>,
+    known_met: BTreeMap<String, BTreeSet<u64>>,
     reach: BTreeMap<String, u64>,
     counts: Counts,
     error: Option<(u64, RunError)>,
@@ -239,15 +235,13 @@ struct Gather<'a> {
 
 impl<'a> Gather<'a> {
     fn new(hunt: &'a Hunt) -> Self {
-        let known = if hunt.strict { Vec::new() } else { Finding::of(&hunt.subject.library) };
         Self {
+            known: hunt.known(),
             hunt,
-            known,
             seeds: 0,
             last_seed: hunt.seed(hunt.place(0)),
-            failed_seeds: 0,
-            known_met: BTreeMap::new(),
             found: BTreeMap::new(),
+            known_met: BTreeMap::new(),
             reach: BTreeMap::new(),
             counts: Counts::default(),
             error: None,
@@ -256,8 +250,8 @@ impl<'a> Gather<'a> {
 
     fn add(&mut self, outcome: Outcome) {
         let Outcome { seed, result } = outcome;
-        let judged = match result {
-            Ok(judged) => judged,
+        let verdict = match result {
+            Ok(verdict) => verdict,
             Err(error) => {
                 if self.error.as_ref().is_none_or(|(first, _)| seed < *first) {
                     self.error = Some((seed, error));
@@ -267,102 +261,80 @@ impl<'a> Gather<'a> {
         };
         self.seeds += 1;
         self.last_seed = self.last_seed.max(seed);
-        self.counts.add(&judged.counts);
-        for (name, count) in judged.reach {
+        self.counts.add(&verdict.counts);
+        for (name, count) in verdict.reached {
             *self.reach.entry(name.to_owned()).or_default() += count;
         }
-        let mut failed = false;
-        for violation in judged.violations {
-            failed |= self.violated(seed, violation);
+        for violation in verdict.violations {
+            self.violated(seed, violation);
         }
-        self.failed_seeds += u64::from(failed);
     }
 
-    /// Notes a violation; whether it is a new one.
-    fn violated(&mut self, seed: u64, violation: Violation) -> bool {
+    fn violated(&mut self, seed: u64, violation: Violation) {
         if let Some(finding) = self.known.iter().find(|finding| finding.covers(&violation.fingerprint)) {
-            *self.known_met.entry(finding.slug.clone()).or_default() += 1;
-            return false;
+            self.known_met.entry(finding.slug.clone()).or_default().insert(seed);
+            return;
         }
-        let fingerprint = violation.fingerprint.0.clone();
-        let (first, kept, times) =
-            self.found.entry(fingerprint).or_insert_with(|| (seed, violation.clone(), 0));
-        *times += 1;
+        let fingerprint = violation.fingerprint.clone();
+        let (first, kept, seeds) =
+            self.found.entry(fingerprint).or_insert_with(|| (seed, violation.clone(), BTreeSet::new()));
+        seeds.insert(seed);
         if seed < *first {
             (*first, *kept) = (seed, violation);
         }
-        true
     }
 
     fn finish(self, elapsed: Duration) -> Result<Report, (Token, RunError)> {
-        let token = |seed| self.hunt.first.with_seed(seed);
+        let hunt = self.hunt;
+        let token = |seed| hunt.first.with_seed(seed);
         if let Some((seed, error)) = self.error {
             return Err((token(seed), error));
         }
+        let mut fixed = BTreeMap::new();
+        let known = if hunt.is_edited() { &self.known[..] } else { &[] };
+        for finding in known {
+            let gone = finding.fixed_on(&hunt.subject).map_err(|error| (hunt.first.clone(), error))?;
+            if !gone.is_empty() {
+                let gone = gone.into_iter().map(|shown| shown.fingerprint.clone()).collect();
+                fixed.insert(finding.slug.clone(), gone);
+            }
+        }
         let mut found: Vec<_> = self.found.into_values().collect();
         found.sort_by_key(|(seed, ..)| *seed);
-        let found = found.into_iter();
-        let violations = found
-            .map(|(seed, violation, times)| Found { violation, token: token(seed).to_string(), times })
-            .collect();
+        let (mut violations, mut in_baseline, mut failed) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for (seed, violation, seeds) in found {
+            let is_inherited = inherits(hunt, seed, &violation).map_err(|error| (token(seed), error))?;
+            let entry = Found { violation, token: token(seed).to_string(), seeds: seeds.len() as u64 };
+            if is_inherited {
+                in_baseline.push(entry);
+            } else {
+                failed.extend(seeds);
+                violations.push(entry);
+            }
+        }
+        let missed = catalogue::sometimes().filter(|entry| !self.reach.contains_key(entry.name));
         Ok(Report {
             seeds: self.seeds,
-            passed: self.seeds - self.failed_seeds,
-            known: self.known_met,
-            first_token: token(self.hunt.seed(self.hunt.place(0))).to_string(),
+            passed: self.seeds - failed.len() as u64,
+            known: self.known_met.into_iter().map(|(slug, seeds)| (slug, seeds.len() as u64)).collect(),
+            fixed,
+            in_baseline,
+            first_token: token(hunt.seed(hunt.place(0))).to_string(),
             last_token: token(self.last_seed).to_string(),
             violations,
+            not_reached: missed.map(|entry| entry.name).collect(),
             reach: self.reach,
             counts: self.counts,
             wall_seconds: elapsed.as_secs_f64(),
-            library: self.hunt.subject.reference(),
-            interrupted: self.hunt.seeds().is_some_and(|seeds| self.seeds < seeds),
+            library: hunt.subject.reference(),
+            interrupted: hunt.seeds().is_some_and(|seeds| self.seeds < seeds),
         })
     }
 }
 
-impl Counts {
-    /// Counts one trace.
-    pub fn of(trace: &Trace) -> Self {
-        let mut counts = Self {
-            events: trace.events.len() as u64,
-            unfinished: u64::from(trace.ended != Ended::Quiet),
-            sim_seconds: trace.simulated_us as f64 / 1e6,
-            ..Self::default()
-        };
-        let faults = &mut counts.faults;
-        let mut fault = |class: &str| *faults.entry(class.to_owned()).or_default() += 1;
-        for event in &trace.events {
-            match &event.what {
-                What::Called(_) => counts.calls += 1,
-                What::GrantIssued { .. } => counts.grants += 1,
-                What::LeaseCreated { .. } => counts.claims += 1,
-                What::GrantExpired { .. } => counts.expiries += 1,
-                What::StateChanged { ownership, .. } if ownership == "lease_expired_reclaimable" => {
-                    counts.lost_leases += 1;
-                }
-                What::Crashed => fault("crash"),
-                What::Paused => fault("pause"),
-                What::PartitionBegan { .. } => fault("partition"),
-                What::CallFault { class, .. } => fault(class),
-                What::MessageFault { .. } => fault("grant-message"),
-                _ => {}
-            }
-        }
-        counts
-    }
-
-    fn add(&mut self, other: &Counts) {
-        self.events += other.events;
-        self.calls += other.calls;
-        self.grants += other.grants;
-        self.claims += other.claims;
-        self.expiries += other.expiries;
-        self.lost_leases += other.lost_leases;
-        self.unfinished += other.unfinished;
-        self.sim_seconds += other.sim_seconds;
-        for (class, count) in &other.faults {
-            *self.faults.entry(class.clone()).or_default() += count;
-        }
-    }
+/// Whether the baseline breaks in the same way, by the same plan.
+fn inherits(hunt: &Hunt, seed: u64, violation: &Violation) -> Result<bool, RunError> {
+    let Some(baseline) = &hunt.baseline else { return Ok(false) };
+    let verdict = hunt.judge(&hunt.plan(seed), baseline)?;
+    Ok(verdict.violations.iter().any(|theirs| theirs.fingerprint == violation.fingerprint))
 }

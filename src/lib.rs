@@ -1,48 +1,54 @@
 //! grantsim: deterministic simulation and property testing of claim grants and leases kept in Valkey.
 //!
-//! A [`plan`] says what will happen, as data; a [`trace`] says what happened, as data. Everything else is a function
-//! from one to the other:
+//! A [`plan`] says what will happen, as data. Driving it shows what happens, moment by moment, to the properties and to
+//! whoever else looks; what they find is a verdict, and what people read of it a report:
 //!
 //! ```text
-//! token ─► plan ─► drive ─► trace ─► property ─► report
-//!                    │
-//!                    ├─ actor: submitter, scheduler, workers, scanners; pure step machines that speak protocol
+//! token ─► plan ─► drive ─► moments ─► properties ─► verdict ─► report
+//!                    │         │
+//!                    │         └─ the keyspace before and after each call, typed by view; kept as a trace
+//!                    ├─ actor: submitter, schedulers, workers, scanners; pure step machines that speak protocol
 //!                    └─ valkey_sim: the server, its Lua, the network, the clocks
 //! ```
 //!
-//! From the bottom up:
+//! The floors, from the ground up; imports only point down (`tests/house.rs`):
 //!
-//! - [`grant`], [`node`]: the documented types of a grant's life, and the names of processes;
-//! - [`library`]: which function library is under test;
-//! - [`plan`]: plans, profiles, tokens; [`trace`]: events, and how they are read from what the server wrote;
-//! - [`protocol`]: typed calls; [`actor`]: who makes them; [`property`]: what must hold;
-//! - [`drive`]: runs a plan under madsim;
-//! - [`finding`], [`hunt`], [`report`]: many seeds, known breaks, and what people read of them.
+//! | floor | what stands there |
+//! |---|---|
+//! | [`types`] | the vocabulary: grants, nodes, lanes, times, functions, codes, states |
+//! | [`library`] | which function library is under test, and mutants of it |
+//! | [`protocol`] | typed calls: named fields in, KEYS and ARGV out, and the reply read back |
+//! | [`plan`] | plans, profiles, tokens |
+//! | [`view`] | FlowFabric's keyspace, typed, read on demand from a handle |
+//! | [`trace`] | events and moments, and how a run is kept in a file |
+//! | [`property`] | what must hold, what must be reached: one promise a file |
+//! | [`actor`] | the processes that talk to the server |
+//! | [`drive`] | runs a plan; madsim is in `drive/sim.rs` and nowhere else |
+//! | [`finding`] | known breaks of the published library |
+//! | [`hunt`] | many seeds, in parallel, and what came of all of them |
+//! | [`report`] | what people read |
+//!
+//! `docs/architecture.md` tells how a plan becomes a verdict, and how to add a property, a fault, a function, an actor.
 //!
 //! ```
-//! use grantsim::{drive::{self, Subject}, library::Library, plan::token::Token, property};
+//! use grantsim::{drive::{self, Subject}, library::Library, plan::token::Token, property::{self, catalogue}};
 //!
 //! let subject = Subject::new(Library::published())?;
 //! let plan = Token::new("crash", 7)?.plan();
 //! let trace = drive::run(&plan, &subject)?;
-//! let all: Vec<_> = property::CATALOGUE.iter().collect();
-//! assert_eq!(property::judge(&trace.events, &all), []);
+//! assert_eq!(property::judge(&trace, catalogue::always()).violations, []);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-#[cfg(not(madsim))]
-compile_error!("grantsim simulates time with madsim and needs `--cfg madsim` (see .cargo/config.toml).");
-
 pub mod actor;
-pub mod digest;
 pub mod drive;
 pub mod finding;
-pub mod grant;
 pub mod hunt;
 pub mod library;
-pub mod node;
 pub mod plan;
 pub mod property;
 pub mod protocol;
 pub mod report;
 pub mod trace;
+pub mod types;
+pub mod view;

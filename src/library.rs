@@ -1,16 +1,15 @@
 //! Which function library is under test: the published one, one from a file, or a [`Mutant`] of either.
 //!
-//! A library is its text. What it [registers](Functions) is for the server to say, once it is loaded. Nothing here
-//! runs Lua.
+//! A library is its text. What it registers is for the server to say, once it is loaded
+//! (`protocol::Registered`). Nothing here runs Lua.
 
 use std::{
-    collections::BTreeSet,
     fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use valkey_sim::engine::Reply;
+use serde::{Deserialize, Serialize};
 
 mod mutant;
 
@@ -29,6 +28,17 @@ pub struct Library {
     version: Arc<str>,
     source: Arc<str>,
     sha256: Arc<str>,
+}
+
+/// Which library it was, exactly: what plans and traces record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LibraryRef {
+    /// The name in its first line.
+    pub name: String,
+    /// Its version; of a file its name and hash; of a mutant that of the original, `+` the mutant's name.
+    pub version: String,
+    /// The SHA-256 of its text, in hex.
+    pub sha256: String,
 }
 
 /// Why there is no library.
@@ -93,7 +103,7 @@ impl Library {
             origin: origin.to_owned(),
             found: source.lines().next().unwrap_or_default().chars().take(60).collect(),
         })?;
-        let version = format!("{name}@{}", &crate::digest::sha256_hex(source.as_bytes())[..12]);
+        let version = format!("{name}@{}", &crate::types::digest::sha256_hex(source.as_bytes())[..12]);
         Ok(Self::new(name, &version, source))
     }
 
@@ -108,8 +118,13 @@ impl Library {
             name: name.into(),
             version: version.into(),
             source: source.into(),
-            sha256: crate::digest::sha256_hex(source.as_bytes()).into(),
+            sha256: crate::types::digest::sha256_hex(source.as_bytes()).into(),
         }
+    }
+
+    /// Whether this is the published text, whatever file it came from.
+    pub fn is_published(&self) -> bool {
+        *self.source == *ff_script::LIBRARY_SOURCE
     }
 
     /// The name in its first line: what `FUNCTION LIST` calls it.
@@ -125,6 +140,11 @@ impl Library {
     /// The SHA-256 of the text, in hex: what tokens and plans record.
     pub fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    /// What plans and traces record of it.
+    pub fn reference(&self) -> LibraryRef {
+        LibraryRef { name: self.name().into(), version: self.version().into(), sha256: self.sha256().into() }
     }
 
     /// The text, first line included: what `FUNCTION LOAD` takes.
@@ -148,150 +168,9 @@ fn name_in_shebang(source: &str) -> Option<&str> {
     words.find_map(|word| word.strip_prefix("name=")).filter(|name| !name.is_empty())
 }
 
-/// The function by which a worker claims a grant. FlowFabric's documentation names both.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ClaimFunction {
-    /// `ff_claim_execution`: what the published library registers.
-    #[default]
-    ClaimExecution,
-    /// `ff_acquire_lease`: "or", as the documentation has it.
-    AcquireLease,
-}
-
-impl ClaimFunction {
-    /// The function's name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            ClaimFunction::ClaimExecution => "ff_claim_execution",
-            ClaimFunction::AcquireLease => "ff_acquire_lease",
-        }
-    }
-}
-
-/// The functions that a server has, by its own list.
-///
-/// ```
-/// use grantsim::library::{ClaimFunction, Functions};
-/// let functions = Functions::from_iter(["ff_version", "ff_acquire_lease"]);
-/// assert!(functions.has("FF_VERSION"));
-/// assert_eq!(functions.claim_function().unwrap(), ClaimFunction::AcquireLease);
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Functions {
-    /// In lower case: a server does not distinguish.
-    names: BTreeSet<String>,
-}
-
-/// Why a server's functions cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FunctionsError {
-    /// The reply is no list of functions.
-    #[error("FUNCTION LIST should answer libraries with their functions, and answered {0}")]
-    Malformed(String),
-    /// Nothing to claim with.
-    #[error(
-        "the library registers neither ff_claim_execution nor ff_acquire_lease, so nothing can be claimed; \
-         it registers {0}"
-    )]
-    NoClaim(String),
-}
-
-impl Functions {
-    /// Reads the reply to `FUNCTION LIST`, in its RESP2 or RESP3 shape.
-    ///
-    /// # Errors
-    /// The reply has another shape, or is an error.
-    pub fn from_list(reply: &Reply) -> Result<Self, FunctionsError> {
-        let read = || {
-            let mut names = Vec::new();
-            for library in items(reply)? {
-                for function in items(field(library, "functions")?)? {
-                    names.push(crate::protocol::reply::text(field(function, "name")?)?);
-                }
-            }
-            Some(names)
-        };
-        read().map(Self::from_iter).ok_or_else(|| FunctionsError::Malformed(format!("{reply:?}")))
-    }
-
-    /// Whether there is such a function.
-    pub fn has(&self, name: &str) -> bool {
-        self.names.contains(&name.to_ascii_lowercase())
-    }
-
-    /// Which function a claim is sent to.
-    ///
-    /// # Errors
-    /// There is none; the message says what there is.
-    pub fn claim_function(&self) -> Result<ClaimFunction, FunctionsError> {
-        [ClaimFunction::ClaimExecution, ClaimFunction::AcquireLease]
-            .into_iter()
-            .find(|function| self.has(function.as_str()))
-            .ok_or_else(|| FunctionsError::NoClaim(self.iter().collect::<Vec<_>>().join(", ")))
-    }
-
-    /// The names, sorted.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(String::as_str)
-    }
-}
-
-impl<S: AsRef<str>> FromIterator<S> for Functions {
-    fn from_iter<I: IntoIterator<Item = S>>(names: I) -> Self {
-        Self { names: names.into_iter().map(|name| name.as_ref().to_ascii_lowercase()).collect() }
-    }
-}
-
-fn items(reply: &Reply) -> Option<&[Reply]> {
-    match reply {
-        Reply::Array(items) | Reply::Set(items) => Some(items),
-        _ => None,
-    }
-}
-
-/// The value of a field of a map, or of the flat array that RESP2 makes of it.
-fn field<'a>(reply: &'a Reply, name: &str) -> Option<&'a Reply> {
-    let named = |key: &Reply| crate::protocol::reply::text(key).as_deref() == Some(name);
-    match reply {
-        Reply::Map(pairs) => pairs.iter().find(|(key, _)| named(key)).map(|(_, value)| value),
-        Reply::Array(flat) => flat.chunks_exact(2).find(|pair| named(&pair[0])).map(|pair| &pair[1]),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn list(functions: &[&str], flat: bool) -> Reply {
-        let map = |pairs: Vec<(Reply, Reply)>| match flat {
-            true => Reply::Array(pairs.into_iter().flat_map(|(key, value)| [key, value]).collect()),
-            false => Reply::Map(pairs),
-        };
-        let function = |name: &&str| {
-            map(vec![(Reply::bulk("name"), Reply::bulk(name)), (Reply::bulk("flags"), Reply::Null)])
-        };
-        Reply::Array(vec![map(vec![
-            (Reply::bulk("library_name"), Reply::bulk("l")),
-            (Reply::bulk("functions"), Reply::Array(functions.iter().map(function).collect())),
-        ])])
-    }
-
-    #[test]
-    fn what_is_registered_is_read_from_both_protocols() {
-        for flat in [true, false] {
-            let functions = Functions::from_list(&list(&["ff_version", "ff_claim_execution"], flat)).unwrap();
-            assert!(functions.has("ff_version") && !functions.has("ff_renew_lease"));
-            assert_eq!(functions.claim_function(), Ok(ClaimFunction::ClaimExecution));
-        }
-        assert!(matches!(Functions::from_list(&Reply::OK), Err(FunctionsError::Malformed(_))));
-    }
-
-    #[test]
-    fn a_library_that_nothing_can_be_claimed_with_says_what_it_has() {
-        let error = Functions::from_iter(["ff_version"]).claim_function().unwrap_err();
-        assert!(error.to_string().ends_with("it registers ff_version"), "{error}");
-    }
 
     #[test]
     fn the_published_library_is_what_its_crate_says() {

@@ -20,7 +20,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use grantsim::{
     drive::{self, RunError, Subject},
     finding::Finding,
-    hunt::{Counts, Hunt, Progress, Report, Until},
+    hunt::{self, Hunt, Progress, Report, Until},
     library::{Library, Mutant},
     plan::{
         Plan,
@@ -28,9 +28,9 @@ use grantsim::{
         profile,
         token::{Token, TokenError},
     },
-    property::{self, Entry, reach},
+    property::{self, Entry, Verdict, catalogue, reach},
     report::{self, Detail},
-    trace::Trace,
+    trace::{Trace, file::ReadError},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use valkey_sim::engine::Dialect;
@@ -110,8 +110,11 @@ struct HuntArgs {
     #[arg(long, value_name = "K/N", default_value = "1/1", value_parser = shard)]
     shard: (u64, u64),
     /// Count known findings as violations.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "baseline")]
     strict: bool,
+    /// A library that this one descends from: what it breaks in the same way is told apart from what is new.
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
     /// Write the report as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -119,8 +122,8 @@ struct HuntArgs {
 
 #[derive(Args)]
 struct ReplayArgs {
-    /// A token, or a plan file.
-    #[arg(value_name = "TOKEN|PLAN.json")]
+    /// A token, a plan file, or a trace that `--trace` wrote: that is judged and told as it is, and nothing is run.
+    #[arg(value_name = "TOKEN|PLAN.json|TRACE.jsonl")]
     what: String,
     #[command(flatten)]
     library: LibraryArgs,
@@ -167,7 +170,8 @@ fn describe(error: &anyhow::Error) -> String {
 /// Which kind of wrong an error is.
 fn exit_of(error: &anyhow::Error) -> Exit {
     let stale_token = matches!(error.downcast_ref(), Some(TokenError::Stale { .. }));
-    let stale_plan = matches!(error.downcast_ref(), Some(PlanFileError::Schema { .. }));
+    let stale_plan = matches!(error.downcast_ref(), Some(PlanFileError::Schema { .. }))
+        || matches!(error.downcast_ref(), Some(ReadError::Schema(_)));
     let harness = matches!(error.downcast_ref(), Some(RunError::Harness(_)));
     match (stale_token || stale_plan, harness) {
         (true, _) => Exit::Stale,
@@ -184,8 +188,9 @@ fn hunt(args: &HuntArgs) -> anyhow::Result<Exit> {
         jobs: args.jobs.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)),
         shard: args.shard,
         properties: args.library.properties()?,
-        dialect: args.library.dialect.map(|dialect| dialect.name().to_owned()),
+        dialect: args.library.dialect,
         strict: args.strict,
+        baseline: args.baseline.as_deref().map(baseline).transpose()?,
     };
     // Opened before the hunt: a path that cannot be written is better known now than in an hour.
     let json = args.json.as_deref().map(create).transpose()?;
@@ -200,6 +205,10 @@ fn hunt(args: &HuntArgs) -> anyhow::Result<Exit> {
         anyhow::Error::new(error)
             .context(format!("token {token} (replay: {})", args.library.replay_line(&token)))
     })?;
+    anyhow::ensure!(
+        report.seeds > 0,
+        "the hunt ran no seed: give it more time (--for), more --seeds, or another --shard"
+    );
     if let Some(mut file) = json {
         serde_json::to_writer_pretty(&mut file, &report)?;
         file.write_all(b"\n").and_then(|()| file.flush()).context("cannot write the report")?;
@@ -207,39 +216,71 @@ fn hunt(args: &HuntArgs) -> anyhow::Result<Exit> {
     show_report(&hunt, &report, args)
 }
 
+fn baseline(path: &Path) -> anyhow::Result<Subject> {
+    Ok(Subject::new(Library::from_file(path)?)?)
+}
+
 fn show_report(hunt: &Hunt, report: &Report, args: &HuntArgs) -> anyhow::Result<Exit> {
     for found in &report.violations {
         let token: Token = found.token.parse()?;
         let trace = drive::run(&hunt.plan(token.seed()), &hunt.subject)?;
-        if !property::judge(&trace.events, &hunt.properties).contains(&found.violation) {
+        if !judge(&trace, &hunt.properties).violations.contains(&found.violation) {
             eprintln!("error: {token} did not do again what it did; please report this with the library");
             return Ok(Exit::NotDeterministic);
         }
-        println!("{}", report::failure(&found.violation, &trace, &args.library.replay_line(&token)));
+        print(&format!(
+            "{}\n",
+            report::failure(&found.violation, &trace, &args.library.replay_line(&token))
+        ))?;
     }
-    print!("{}", report::summary(report));
+    print(&report::summary(report))?;
     if !report.violations.is_empty() {
         return Ok(Exit::Broken);
     }
-    let is_long = report.seeds >= reach::REQUIRED_FROM_SEEDS && !report.interrupted;
-    if is_long && args.profile == profile::DEFAULT {
-        let missing = reach::missing(&report.reach);
-        for mark in &missing {
-            eprintln!(
-                "error: no run reached {} ({}): the hunt proves less than it claims",
-                mark.name, mark.about
-            );
-        }
-        if !missing.is_empty() {
-            return Ok(Exit::NotReached);
-        }
+    let unseen = unseen(hunt, report, args);
+    unseen.iter().for_each(|sentence| eprintln!("error: {sentence}"));
+    Ok(if unseen.is_empty() { Exit::AllHeld } else { Exit::NotReached })
+}
+
+/// What keeps a hunt without a violation from counting as passed: nothing, or a sentence each.
+fn unseen(hunt: &Hunt, report: &Report, args: &HuntArgs) -> Vec<String> {
+    let library = hunt.subject.library.name();
+    let looked_for = |what: &str, keys: &str, functions: &str| {
+        format!(
+            "not one {what} was seen in {} seeds of library {library}, so nothing was shown: grantsim looks for {keys}, written \
+             by {functions}; see fixtures/libraries/minimal.lua for keys and fields",
+            report.seeds
+        )
+    };
+    let mut unseen = Vec::new();
+    if report.counts.grants == 0 {
+        let keys =
+            "the hash ff:exec:{fp:N}:<execution>:claim_grant with worker_id, created_at and grant_expires_at";
+        unseen.push(looked_for("grant", keys, "ff_issue_claim_grant"));
+    } else if report.counts.claims == 0 {
+        let keys =
+            "the hash ff:exec:{fp:N}:<execution>:lease:current with lease_id, lease_epoch and expires_at";
+        unseen.push(looked_for("claim", keys, "ff_claim_execution or ff_acquire_lease"));
     }
-    Ok(Exit::AllHeld)
+    let is_long = report.seeds >= hunt::REQUIRED_FROM_SEEDS && !report.interrupted;
+    if unseen.is_empty() && is_long && args.profile == profile::DEFAULT {
+        unseen.extend(reach::missing(&report.reach).iter().map(|entry| {
+            format!("no run reached {} ({}): the hunt proves less than it claims", entry.name, entry.claim)
+        }));
+    }
+    unseen
+}
+
+fn judge(trace: &Trace, properties: &[&'static Entry]) -> Verdict {
+    property::judge(trace, properties.iter().copied())
 }
 
 fn replay(args: &ReplayArgs) -> anyhow::Result<Exit> {
     if args.verbose > 0 {
         show_tracing(args.verbose);
+    }
+    if args.what.ends_with(".jsonl") {
+        return retell(args);
     }
     let (mut file, token) = read_plan(&args.what)?;
     args.library.adjust(&mut file.plan);
@@ -260,10 +301,10 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<Exit> {
         file.write(path)?;
     }
     let plan = file.plan;
-    let mut trace = drive::run(&plan, &subject)?;
+    let (mut trace, stopped) = drive::story(&plan, &subject)?;
     // Nothing is shown of the second run: it only has to be the same.
-    let again = tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || {
-        drive::run(&plan, &subject)
+    let (again, _) = tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || {
+        drive::story(&plan, &subject)
     })?;
     if let Some(at) = first_difference(&trace, &again) {
         eprintln!(
@@ -280,32 +321,67 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<Exit> {
     if let Some(detail) = args.timeline {
         out += &report::timeline(&trace, detail);
     }
-    let known = Finding::of(&subject.library);
+    out += &report::faults(&plan, &trace.faults);
+    if let Some(error) = stopped {
+        print(&out)?;
+        return Err(error.into());
+    }
+    tell(&trace, &properties, &Finding::of(&subject), &args.library.replay_line(&args.what), out)
+}
+
+/// Judges a trace file and tells it.
+fn retell(args: &ReplayArgs) -> anyhow::Result<Exit> {
+    let path = Path::new(&args.what);
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let trace = Trace::read(io::BufReader::new(file)).map_err(|error| {
+        let what = format!("{}", path.display());
+        anyhow::Error::new(error).context(what)
+    })?;
+    anyhow::ensure!(
+        args.plan.is_none() && args.trace.is_none(),
+        "a trace is judged as it is, and has no plan: replay the token or plan that it came from to write one"
+    );
+    let known: Vec<_> =
+        Finding::all().into_iter().filter(|finding| finding.library == trace.header.library.name).collect();
+    let out = args.timeline.map(|detail| report::timeline(&trace, detail)).unwrap_or_default();
+    let replay = format!("cargo run --release -- replay {} --timeline", quoted(&args.what));
+    tell(&trace, &args.library.properties()?, &known, &replay, out)
+}
+
+/// Says what is to be said of a run, after what has been said already.
+fn tell(
+    trace: &Trace,
+    properties: &[&'static Entry],
+    known: &[Finding],
+    replay: &str,
+    mut out: String,
+) -> anyhow::Result<Exit> {
+    let verdict = judge(trace, properties);
     let mut exit = Exit::AllHeld;
-    for violation in property::judge(&trace.events, &properties) {
+    for violation in &verdict.violations {
         match known.iter().find(|finding| finding.covers(&violation.fingerprint)) {
             Some(finding) => out += &format!("known finding {}: {}\n", finding.slug, violation.message),
             None => {
-                out += &report::failure(&violation, &trace, &args.library.replay_line(&args.what));
+                out += &report::failure(violation, trace, replay);
                 exit = Exit::Broken;
             }
         }
     }
-    out += &counts_line(&trace);
+    out += &counts_line(trace, &verdict);
     print(&out)?;
     Ok(exit)
 }
 
-fn counts_line(trace: &Trace) -> String {
-    let counts = Counts::of(trace);
+fn counts_line(trace: &Trace, verdict: &Verdict) -> String {
+    let counts = &verdict.counts;
     format!(
         "{} events, {} grants, {} claims, {} grants expired, {:.3} s simulated, ended {}, trace {:.16}\n",
         counts.events,
         counts.grants,
         counts.claims,
         counts.expiries,
-        counts.sim_seconds,
-        serde_json::to_string(&trace.ended).unwrap_or_default().trim_matches('"'),
+        counts.sim_us as f64 / 1e6,
+        serde_json::to_string(&trace.ended.how).unwrap_or_default().trim_matches('"'),
         trace.digest()
     )
 }
@@ -343,14 +419,14 @@ impl LibraryArgs {
 
     fn properties(&self) -> anyhow::Result<Vec<&'static Entry>> {
         if self.properties.is_empty() {
-            return Ok(property::CATALOGUE.iter().collect());
+            return Ok(catalogue::always().collect());
         }
         Ok(self.properties.iter().map(|name| property::find(name)).collect::<Result<_, _>>()?)
     }
 
     fn adjust(&self, plan: &mut Plan) {
         if let Some(dialect) = self.dialect {
-            dialect.name().clone_into(&mut plan.dialect);
+            plan.dialect = dialect;
         }
     }
 
@@ -416,7 +492,7 @@ impl Bar {
 }
 
 fn properties() -> String {
-    property::CATALOGUE.iter().map(|entry| format!("{:<14} {}\n", entry.name, entry.claim)).collect()
+    catalogue::always().map(|entry| format!("{:<14} {}\n", entry.name, entry.claim)).collect()
 }
 
 fn profiles() -> String {

@@ -302,7 +302,7 @@ fn two_processes_print_the_same_timeline() {
 #[test]
 fn every_property_and_every_profile_is_listed() {
     let properties = grantsim(&["properties"]).succeeds();
-    for entry in property::CATALOGUE {
+    for entry in property::catalogue::always() {
         assert!(properties.contains(entry.name) && properties.contains(entry.claim), "{properties}");
     }
     let profiles = grantsim(&["profiles"]).succeeds();

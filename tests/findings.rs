@@ -2,27 +2,58 @@
 
 mod common;
 
-use std::{collections::BTreeSet, path::Path};
+use std::collections::BTreeSet;
 
-use common::{PUBLISHED, run, violation};
-use grantsim::{finding::Finding, plan::file::PlanFile};
+use common::{MINIMAL, PUBLISHED, run, verdict};
+use grantsim::{finding::Finding, trace::FaultFate};
 
 #[test]
-fn every_finding_reproduces_with_its_plan() {
-    for finding in Finding::of(&PUBLISHED.library) {
-        let path = Path::new("fixtures/findings").join(&finding.slug).join("plan.json");
-        let file = PlanFile::read(&path).unwrap_or_else(|error| panic!("{error}"));
-        let found = violation(&finding.property, &run(&file.plan, &PUBLISHED));
-        let fingerprint = found.map(|violation| violation.fingerprint);
-        assert_eq!(fingerprint.as_ref(), Some(&finding.fingerprint), "{} no longer reproduces", finding.slug);
+fn every_fingerprint_of_every_finding_reproduces_with_its_plan() {
+    for finding in Finding::all() {
+        for shown in &finding.shows {
+            let trace = run(&finding.plan(shown), &PUBLISHED);
+            let found: BTreeSet<_> =
+                verdict(&trace).violations.into_iter().map(|violation| violation.fingerprint).collect();
+            assert!(
+                found.contains(&shown.fingerprint),
+                "{} with {} no longer shows {}; it shows {found:?}",
+                finding.slug,
+                shown.plan,
+                shown.fingerprint
+            );
+            let idle = trace.faults.iter().position(|fate| *fate != FaultFate::Happened);
+            assert_eq!(idle, None, "{} {}: a fault of the plan does not happen", finding.slug, shown.plan);
+        }
     }
 }
 
 #[test]
-fn the_build_knows_every_finding_of_the_folder() {
-    let folders = std::fs::read_dir("fixtures/findings").expect("the folder of findings");
-    let folders: BTreeSet<String> =
-        folders.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+fn a_finding_is_fixed_where_no_plan_of_it_shows_it_any_more() {
+    for finding in Finding::all() {
+        assert_eq!(
+            finding.fixed_on(&PUBLISHED).expect("its plans run"),
+            Vec::<&grantsim::finding::Shown>::new(),
+            "{}",
+            finding.slug
+        );
+    }
+    // A library without cancellation cannot cancel under an expired lease.
+    let cancel = Finding::all().into_iter().find(|finding| finding.slug == "cancel-under-expired-lease");
+    let cancel = cancel.expect("the finding is there");
+    assert_eq!(cancel.fixed_on(&MINIMAL).expect("its plan runs").len(), 1);
+}
+
+#[test]
+fn the_build_knows_every_finding_and_every_plan_of_the_folder() {
+    let names = |folder: &str| -> BTreeSet<String> {
+        let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+    };
     let built: BTreeSet<String> = Finding::all().into_iter().map(|finding| finding.slug).collect();
-    assert_eq!(folders, built, "src/finding.rs lists what the build knows");
+    assert_eq!(names("fixtures/findings"), built, "src/finding.rs lists what the build knows");
+    for finding in Finding::all() {
+        let mut plans: BTreeSet<String> = finding.shows.iter().map(|shown| shown.plan.clone()).collect();
+        plans.insert("finding.json".to_owned());
+        assert_eq!(names(&format!("fixtures/findings/{}", finding.slug)), plans, "{}", finding.slug);
+    }
 }

@@ -6,9 +6,12 @@
 
 use ff_core::types::*;
 use grantsim::{
-    grant::{AttemptKind, Lease, Millis},
-    library::{Functions, Library, Mutant},
+    library::{Library, Mutant},
     protocol::*,
+    types::{
+        Code, Function, Millis,
+        grant::{AttemptKind, Lease},
+    },
 };
 use uuid::Uuid;
 use valkey_sim::engine::{Dialect, Reply, UnixMicros};
@@ -62,10 +65,10 @@ impl Server {
     }
 
     /// Loads a library alone: libraries share function names, and a server has each name once.
-    fn load(&mut self, library: &Library) -> Functions {
+    fn load(&mut self, library: &Library) -> Registered {
         self.send(&["FUNCTION", "FLUSH"]);
         assert_eq!(self.run(&load_library(library.source())), Ok(library.name().to_owned()), "{library:?}");
-        Functions::from_list(&self.run(&function_list()).unwrap()).unwrap()
+        Registered::from_list(&self.run(&function_list()).unwrap()).unwrap()
     }
 }
 
@@ -92,14 +95,14 @@ struct Life {
     lane_id: LaneId,
     worker_id: WorkerId,
     worker_instance_id: WorkerInstanceId,
-    functions: Functions,
+    functions: Registered,
     /// Makes ids that were not used before.
     drawn: u128,
 }
 
 impl Life {
     /// The `n`th execution of a test.
-    fn new(n: u128, functions: &Functions) -> Self {
+    fn new(n: u128, functions: &Registered) -> Self {
         let execution_id = ExecutionId::parse(&format!("{{fp:7}}:{}", Uuid::from_u128(n))).unwrap();
         Self {
             execution_id,
@@ -219,7 +222,7 @@ fn an_expired_lease_is_marked_and_the_next_one_has_a_higher_epoch_in_either_libr
         let now = server.run(&server_time()).unwrap();
         assert_eq!(server.run(&leases_due(7, now, 50)), Ok(vec![life.execution_id.clone()]));
         assert_eq!(server.run(&mark), Ok(MarkLeaseExpiredOutcome::Marked));
-        let second = if life.functions.has("ff_reclaim_execution") {
+        let second = if life.functions.has(&Function::ReclaimExecution) {
             let grant = server.run(&IssueReclaimGrant(life.request())).unwrap();
             assert_eq!(grant.lane_id, life.lane_id);
             let claim = life.claim(Millis(60_000));

@@ -6,9 +6,11 @@ pub mod real_server;
 
 use ff_core::types::*;
 use grantsim::{
-    grant::{AttemptKind, Lease, Millis},
-    library::ClaimFunction,
     protocol::*,
+    types::{
+        Millis,
+        grant::{AttemptKind, Lease},
+    },
 };
 use uuid::Uuid;
 

@@ -30,10 +30,6 @@ impl SimTime {
     }
 }
 
-// The old name, until nobody uses it; a `type` would not do for a constructor.
-#[doc(hidden)]
-pub use self::SimTime as WorldMicros;
-
 /// A node's clock.
 ///
 /// ```

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use ff_core::types::{LaneId, WorkerId, WorkerInstanceId};
 use serde::{Deserialize, Serialize};
 
-use crate::grant::{ClaimGrant, ReclaimGrant};
+use crate::types::{
+    LaneId, WorkerId, WorkerInstanceId,
+    grant::{ClaimGrant, ReclaimGrant},
+};
 
 /// A worker's own number for a question, so that a late answer finds the question it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

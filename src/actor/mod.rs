@@ -1,8 +1,8 @@
 //! The processes that talk to the server, as pure step machines.
 //!
 //! An actor is handed an input and the time by its own clock, and answers with a list of outputs; it has no clock,
-//! no socket and no random source but the seed it was made with. So the same actors run in the simulated
-//! [world](crate::drive), and could run in a model checker or against a live server, with nothing written twice.
+//! no socket and no random source but the seed it was made with. So the same actors run on madsim and in a plain loop, and
+//! could run in a model checker or against a live server, with nothing written twice.
 
 mod message;
 mod scanner;
@@ -10,7 +10,8 @@ mod scheduler;
 mod submitter;
 mod worker;
 
-use ff_core::types::TimestampMs;
+use std::fmt::Debug;
+
 use valkey_sim::engine::Reply;
 
 pub use message::{Alive, Ask, AskId, Message};
@@ -20,18 +21,23 @@ pub use submitter::Submitter;
 pub use worker::{Config as WorkerConfig, Worker};
 
 use crate::{
-    node::Node,
     protocol::{Command, Request},
-    trace::Lost,
+    trace::WorkEnd,
+    types::{ExecutionId, LeaseEpoch, Lost, Node, TimestampMs, grant::Lease},
 };
 
 /// A step machine.
-pub trait Actor {
-    /// What the actor wants to know again when a call is answered or a timer is due.
-    type Then;
+pub trait Actor: Clone {
+    /// What the actor goes on with when a call is answered or a timer is due.
+    type Continuation: Clone + Debug;
 
     /// Takes one step. `now` is the wall clock of the actor's node, which need not be right.
-    fn step(&mut self, now: TimestampMs, input: Input<Self::Then>, out: &mut Outbox<Self::Then>);
+    fn step(
+        &mut self,
+        now: TimestampMs,
+        input: Input<Self::Continuation>,
+        out: &mut Outbox<Self::Continuation>,
+    );
 }
 
 /// What happens to an actor.
@@ -43,8 +49,8 @@ pub enum Input<T> {
     Due(T),
     /// A call it made was answered, or never will be.
     Answered {
-        /// What it wanted to know again.
-        then: T,
+        /// What it goes on with.
+        continuation: T,
         /// The reply, or why there is none.
         answer: Result<Reply, Lost>,
     },
@@ -58,21 +64,21 @@ pub enum Input<T> {
 }
 
 /// What an actor does.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Output<T> {
     /// Sends a command to the server.
     Call {
         /// The command.
         request: Request,
-        /// What to come back with.
-        then: T,
+        /// What to go on with.
+        continuation: T,
     },
     /// Sets a timer by the node's own, steady clock.
     Wake {
         /// In how long, milliseconds.
         after_ms: u64,
-        /// What to come back with.
-        then: T,
+        /// What to go on with.
+        continuation: T,
     },
     /// Sends a message to another process.
     Send {
@@ -81,10 +87,19 @@ pub enum Output<T> {
         /// What.
         message: Message,
     },
+    /// Says that it began to work on an execution, or that it ended: no call tells.
+    Work {
+        /// On which.
+        execution_id: ExecutionId,
+        /// Under the lease of this epoch.
+        epoch: LeaseEpoch,
+        /// How it ended; none when it begins.
+        ended: Option<WorkEnd>,
+    },
 }
 
 /// The outputs of a step, in order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outbox<T>(Vec<Output<T>>);
 
 impl<T> Default for Outbox<T> {
@@ -94,25 +109,31 @@ impl<T> Default for Outbox<T> {
 }
 
 impl<T> Outbox<T> {
-    /// Sends a command, and comes back with what `then` makes of it: the command knows how to read its reply.
-    pub fn call<C: Command>(&mut self, command: C, then: impl FnOnce(C) -> T) {
+    /// Sends a command, and comes back with what `continuation` makes of it: the command knows how to read its reply.
+    pub fn call<C: Command>(&mut self, command: C, continuation: impl FnOnce(C) -> T) {
         let request = command.request();
-        self.request(request, then(command));
+        self.request(request, continuation(command));
     }
 
     /// Sends a command that is ready for the wire.
-    pub fn request(&mut self, request: Request, then: T) {
-        self.0.push(Output::Call { request, then });
+    pub fn request(&mut self, request: Request, continuation: T) {
+        self.0.push(Output::Call { request, continuation });
     }
 
-    /// Comes back with `then` in a while.
-    pub fn wake(&mut self, after_ms: u64, then: T) {
-        self.0.push(Output::Wake { after_ms, then });
+    /// Comes back with the continuation in a while.
+    pub fn wake(&mut self, after_ms: u64, continuation: T) {
+        self.0.push(Output::Wake { after_ms, continuation });
     }
 
     /// Sends a message.
     pub fn send(&mut self, to: Node, message: Message) {
         self.0.push(Output::Send { to, message });
+    }
+
+    /// Says that work began under a lease, or how it ended.
+    pub fn work(&mut self, lease: &Lease, ended: Option<WorkEnd>) {
+        let (execution_id, epoch) = (lease.execution_id.clone(), lease.epoch);
+        self.0.push(Output::Work { execution_id, epoch, ended });
     }
 
     /// Takes the outputs out.

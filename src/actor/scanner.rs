@@ -7,18 +7,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ff_core::types::{ExecutionId, LaneId, TimestampMs};
-
 use super::{Actor, Alive, Input, Message, Outbox};
 use crate::{
-    grant::Millis,
-    library::Functions,
-    node::Node,
     plan::Settings,
     protocol::{
         BlockingReason, Command, GrantNotes, GrantRequest, IssueReclaimGrant, MarkLeaseExpired, Plain,
-        PromoteDelayed, UnblockExecution, blocked, core_fields, delayed_due, leases_due,
+        PromoteDelayed, Registered, UnblockExecution, blocked, core_fields, delayed_due, leases_due,
     },
+    types::{ExecutionId, Function, LaneId, Millis, Node, OwnershipState, TimestampMs},
 };
 
 /// How many executions a scanner takes from a partition at a time.
@@ -31,6 +27,7 @@ const ALIVE_FOR_MS: i64 = 3_000;
 const RECLAIM_FIELDS: [&str; 3] = ["lane_id", "ownership_state", "required_capabilities"];
 
 /// Runs the scanners.
+#[derive(Clone, Debug)]
 pub struct Scanner {
     lanes: Vec<LaneId>,
     settings: Settings,
@@ -60,9 +57,9 @@ pub struct Place {
     lane: usize,
 }
 
-/// What the scanner comes back to.
-#[derive(Debug)]
-pub enum Then {
+/// What the scanner goes on with.
+#[derive(Clone, Debug)]
+pub enum Continuation {
     /// Time for a walk.
     Walk(Scan),
     /// The executions found at a place.
@@ -77,8 +74,9 @@ pub enum Then {
 
 impl Scanner {
     /// Scanners over these lanes.
-    pub fn new(lanes: Vec<LaneId>, settings: Settings, functions: &Functions) -> Self {
-        let reclaims = functions.has("ff_issue_reclaim_grant") && functions.has("ff_reclaim_execution");
+    pub fn new(lanes: Vec<LaneId>, settings: Settings, functions: &Registered) -> Self {
+        let reclaims =
+            functions.has(&Function::IssueReclaimGrant) && functions.has(&Function::ReclaimExecution);
         Self { lanes, settings, reclaims, workers: BTreeMap::new(), turn: 0 }
     }
 
@@ -92,14 +90,14 @@ impl Scanner {
     }
 
     /// Asks what is due at a place.
-    fn look(&self, now: TimestampMs, place: Place, out: &mut Outbox<Then>) {
+    fn look(&self, now: TimestampMs, place: Place, out: &mut Outbox<Continuation>) {
         let Place { scan, partition, lane } = place;
         let look = match scan {
             Scan::LeaseExpiry | Scan::Reclaim => leases_due(partition, now, BATCH),
             Scan::Delayed => delayed_due(partition, &self.lanes[lane], now, BATCH),
             Scan::Unblock => blocked(partition, &self.lanes[lane], BlockingReason::Capability, UNBLOCK_BATCH),
         };
-        out.call(look, |look| Then::Found(place, look));
+        out.call(look, |look| Continuation::Found(place, look));
     }
 
     /// The place after this one; none after the last.
@@ -112,22 +110,24 @@ impl Scanner {
         (partition < self.settings.partitions).then_some(Place { partition, lane: 0, ..place })
     }
 
-    fn found(&self, now: TimestampMs, place: Place, found: Vec<ExecutionId>, out: &mut Outbox<Then>) {
+    fn found(&self, now: TimestampMs, place: Place, found: Vec<ExecutionId>, out: &mut Outbox<Continuation>) {
         for execution_id in found {
             let lane_id = || self.lanes[place.lane].clone();
             match place.scan {
-                Scan::LeaseExpiry => out.call(MarkLeaseExpired { execution_id }, |_| Then::Told),
+                Scan::LeaseExpiry => out.call(MarkLeaseExpired { execution_id }, |_| Continuation::Told),
                 Scan::Delayed => {
-                    out.call(PromoteDelayed { execution_id, lane_id: lane_id(), now }, |_| Then::Told);
+                    out.call(PromoteDelayed { execution_id, lane_id: lane_id(), now }, |_| {
+                        Continuation::Told
+                    });
                 }
                 Scan::Unblock => {
                     let expected_reason = BlockingReason::Capability;
                     let call = UnblockExecution { execution_id, lane_id: lane_id(), expected_reason, now };
-                    out.call(call, |_| Then::Told);
+                    out.call(call, |_| Continuation::Told);
                 }
                 Scan::Reclaim => {
                     out.call(core_fields(&execution_id, &RECLAIM_FIELDS), |read| {
-                        Then::Read(execution_id, read)
+                        Continuation::Read(execution_id, read)
                     });
                 }
             }
@@ -140,10 +140,10 @@ impl Scanner {
         now: TimestampMs,
         execution_id: ExecutionId,
         fields: &[Option<String>],
-        out: &mut Outbox<Then>,
+        out: &mut Outbox<Continuation>,
     ) {
         let [Some(lane), Some(ownership), required] = fields else { return };
-        if ownership != "lease_expired_reclaimable" && ownership != "lease_revoked" {
+        if !OwnershipState::from(ownership.as_str()).is_reclaimable() {
             return;
         }
         let lane_id = LaneId::new(lane);
@@ -171,39 +171,41 @@ impl Scanner {
         });
         let node = *node;
         self.turn += 1;
-        out.call(call, |call| Then::Granted(node, Box::new(call)));
+        out.call(call, |call| Continuation::Granted(node, Box::new(call)));
     }
 }
 
 impl Actor for Scanner {
-    type Then = Then;
+    type Continuation = Continuation;
 
-    fn step(&mut self, now: TimestampMs, input: Input<Then>, out: &mut Outbox<Then>) {
+    fn step(&mut self, now: TimestampMs, input: Input<Continuation>, out: &mut Outbox<Continuation>) {
         match input {
             Input::Started => {
                 for scan in [Scan::LeaseExpiry, Scan::Delayed, Scan::Unblock, Scan::Reclaim] {
                     if scan != Scan::Reclaim || self.reclaims {
-                        out.wake(self.every_ms(scan), Then::Walk(scan));
+                        out.wake(self.every_ms(scan), Continuation::Walk(scan));
                     }
                 }
             }
-            Input::Due(Then::Walk(scan)) => self.look(now, Place { scan, partition: 0, lane: 0 }, out),
-            Input::Answered { then: Then::Found(place, look), answer } => {
+            Input::Due(Continuation::Walk(scan)) => {
+                self.look(now, Place { scan, partition: 0, lane: 0 }, out)
+            }
+            Input::Answered { continuation: Continuation::Found(place, look), answer } => {
                 // A scanner that lost its connection leaves the walk and begins anew.
                 let found = answer.ok().and_then(|reply| look.parse(&reply).ok());
                 let next = self.next(place).filter(|_| found.is_some());
                 self.found(now, place, found.unwrap_or_default(), out);
                 match next {
                     Some(place) => self.look(now, place, out),
-                    None => out.wake(self.every_ms(place.scan), Then::Walk(place.scan)),
+                    None => out.wake(self.every_ms(place.scan), Continuation::Walk(place.scan)),
                 }
             }
-            Input::Answered { then: Then::Read(execution_id, read), answer: Ok(reply) } => {
+            Input::Answered { continuation: Continuation::Read(execution_id, read), answer: Ok(reply) } => {
                 if let Ok(fields) = read.parse(&reply) {
                     self.reclaim(now, execution_id, &fields, out);
                 }
             }
-            Input::Answered { then: Then::Granted(worker, call), answer: Ok(reply) } => {
+            Input::Answered { continuation: Continuation::Granted(worker, call), answer: Ok(reply) } => {
                 if let Ok(grant) = call.parse(&reply) {
                     out.send(worker, Message::Reclaim(grant));
                 }

@@ -4,17 +4,15 @@
 //! issues a grant for the first execution that the worker is able to do. What the published scheduler asks of budgets
 //! and quotas is left out: no execution of a plan has any attached.
 
-use ff_core::types::{ExecutionId, TimestampMs};
 use valkey_sim::engine::Reply;
 
 use super::{Actor, Ask, Input, Message, Outbox};
 use crate::{
-    grant::{ClaimGrant, Millis},
-    node::Node,
     protocol::{
         BlockExecution, BlockingReason, Command, GrantNotes, GrantRequest, IssueClaimGrant, Plain,
         core_field, first_eligible, server_time,
     },
+    types::{ExecutionId, Millis, Node, TimestampMs, grant::ClaimGrant},
 };
 
 /// Partitions that one question looks at, at most.
@@ -23,6 +21,7 @@ const SCAN_AT_MOST: u16 = 32;
 const WINDOW_MS: i64 = 250;
 
 /// Issues claim grants.
+#[derive(Clone, Debug)]
 pub struct Scheduler {
     partitions: u16,
     grant_ttl: Millis,
@@ -42,9 +41,9 @@ pub struct Scan {
     seen: u16,
 }
 
-/// What the scheduler comes back to.
-#[derive(Debug)]
-pub enum Then {
+/// What the scheduler goes on with.
+#[derive(Clone, Debug)]
+pub enum Continuation {
     /// The server's time.
     Time(Node, Ask, Plain<TimestampMs>),
     /// The head of the eligible set of the scan's partition.
@@ -63,27 +62,29 @@ impl Scheduler {
         Self { partitions, grant_ttl, cursor: 0, window: i64::MIN }
     }
 
-    fn answered(&mut self, then: Then, reply: &Reply, out: &mut Outbox<Then>) {
-        match then {
-            Then::Time(worker, ask, read) => match read.parse(reply) {
+    fn answered(&mut self, continuation: Continuation, reply: &Reply, out: &mut Outbox<Continuation>) {
+        match continuation {
+            Continuation::Time(worker, ask, read) => match read.parse(reply) {
                 Ok(now) => {
                     let start = self.start(&ask, now);
                     self.look(Scan { worker, ask, now, start, seen: 0 }, out);
                 }
                 Err(_) => no_grant(worker, &ask, out),
             },
-            Then::Head(scan, read) => match read.parse(reply) {
+            Continuation::Head(scan, read) => match read.parse(reply) {
                 Ok(Some(id)) => {
-                    out.call(core_field(&id, "required_capabilities"), |read| Then::Required(scan, id, read));
+                    out.call(core_field(&id, "required_capabilities"), |read| {
+                        Continuation::Required(scan, id, read)
+                    });
                 }
                 Ok(None) | Err(_) => self.look_further(scan, out),
             },
-            Then::Required(scan, id, read) => match read.parse(reply) {
+            Continuation::Required(scan, id, read) => match read.parse(reply) {
                 Ok(required) => self.grant(scan, id, required.unwrap_or_default(), out),
                 Err(_) => self.look_further(scan, out),
             },
-            Then::Blocked(scan) => self.look_further(scan, out),
-            Then::Issued(scan, call) => match call.parse(reply) {
+            Continuation::Blocked(scan) => self.look_further(scan, out),
+            Continuation::Issued(scan, call) => match call.parse(reply) {
                 Ok(()) => {
                     let expires_at_ms = TimestampMs(scan.now.0.saturating_add_unsigned(self.grant_ttl.0));
                     let grant = ClaimGrant::new(call.0.execution_id, expires_at_ms);
@@ -95,7 +96,7 @@ impl Scheduler {
     }
 
     /// Issues a grant to a worker that is able, and puts the execution aside for one that is not.
-    fn grant(&self, scan: Scan, id: ExecutionId, required: String, out: &mut Outbox<Then>) {
+    fn grant(&self, scan: Scan, id: ExecutionId, required: String, out: &mut Outbox<Continuation>) {
         let able = required.split(',').filter(|c| !c.is_empty()).all(|c| scan.ask.capabilities.contains(c));
         if able {
             let call = IssueClaimGrant(GrantRequest {
@@ -107,7 +108,7 @@ impl Scheduler {
                 capabilities: scan.ask.capabilities.clone(),
                 notes: GrantNotes::default(),
             });
-            out.call(call, |call| Then::Issued(scan, call));
+            out.call(call, |call| Continuation::Issued(scan, call));
         } else {
             let block = BlockExecution {
                 execution_id: id,
@@ -116,7 +117,7 @@ impl Scheduler {
                 detail: required,
                 now: scan.now,
             };
-            out.call(block, |_| Then::Blocked(scan));
+            out.call(block, |_| Continuation::Blocked(scan));
         }
     }
 
@@ -131,30 +132,30 @@ impl Scheduler {
         (own as u16 + self.cursor) % self.partitions
     }
 
-    fn look(&self, scan: Scan, out: &mut Outbox<Then>) {
+    fn look(&self, scan: Scan, out: &mut Outbox<Continuation>) {
         if scan.seen < self.partitions.min(SCAN_AT_MOST) {
             let partition = (scan.start + scan.seen) % self.partitions;
-            out.call(first_eligible(partition, &scan.ask.lane_id), |read| Then::Head(scan, read));
+            out.call(first_eligible(partition, &scan.ask.lane_id), |read| Continuation::Head(scan, read));
         } else {
             no_grant(scan.worker, &scan.ask, out);
         }
     }
 
-    fn look_further(&self, scan: Scan, out: &mut Outbox<Then>) {
+    fn look_further(&self, scan: Scan, out: &mut Outbox<Continuation>) {
         self.look(Scan { seen: scan.seen + 1, ..scan }, out);
     }
 }
 
 impl Actor for Scheduler {
-    type Then = Then;
+    type Continuation = Continuation;
 
-    fn step(&mut self, _: TimestampMs, input: Input<Then>, out: &mut Outbox<Then>) {
+    fn step(&mut self, _: TimestampMs, input: Input<Continuation>, out: &mut Outbox<Continuation>) {
         match input {
             Input::Received { from, message: Message::Ask(ask) } => {
-                out.call(server_time(), |read| Then::Time(from, ask, read))
+                out.call(server_time(), |read| Continuation::Time(from, ask, read))
             }
-            Input::Answered { then, answer: Ok(reply) } => self.answered(then, &reply, out),
-            Input::Answered { then, answer: Err(_) } => give_up(then, out),
+            Input::Answered { continuation, answer: Ok(reply) } => self.answered(continuation, &reply, out),
+            Input::Answered { continuation, answer: Err(_) } => give_up(continuation, out),
             Input::Started | Input::Due(_) | Input::Received { .. } => {}
         }
     }
@@ -162,16 +163,19 @@ impl Actor for Scheduler {
 
 /// A transport error ends the question, as in the published scheduler: the caller asks again. If a grant was issued
 /// all the same, nobody will hear of it before it expires.
-fn give_up(then: Then, out: &mut Outbox<Then>) {
-    match then {
-        Then::Time(worker, ask, _) => no_grant(worker, &ask, out),
-        Then::Head(scan, _) | Then::Required(scan, ..) | Then::Blocked(scan) | Then::Issued(scan, _) => {
+fn give_up(continuation: Continuation, out: &mut Outbox<Continuation>) {
+    match continuation {
+        Continuation::Time(worker, ask, _) => no_grant(worker, &ask, out),
+        Continuation::Head(scan, _)
+        | Continuation::Required(scan, ..)
+        | Continuation::Blocked(scan)
+        | Continuation::Issued(scan, _) => {
             no_grant(scan.worker, &scan.ask, out);
         }
     }
 }
 
-fn no_grant(worker: Node, ask: &Ask, out: &mut Outbox<Then>) {
+fn no_grant(worker: Node, ask: &Ask, out: &mut Outbox<Continuation>) {
     out.send(worker, Message::NoGrant(ask.id));
 }
 

@@ -1,39 +1,37 @@
 //! The submitter creates the plan's executions, and asks again until it knows that they exist.
 
-use ff_core::types::{ExecutionId, LaneId, Namespace, TimestampMs};
-
 use super::{Actor, Input, Outbox};
 use crate::{
-    grant::Millis,
-    library::Functions,
     plan::Execution,
-    protocol::{CreateExecution, policy_json},
+    protocol::{CreateExecution, Registered, policy_json},
+    types::{ExecutionId, Function, LaneId, Millis, Namespace, TimestampMs},
 };
 
 /// How long it waits before it asks again after a lost reply. The id stays the same, so nothing is created twice.
 const AGAIN_MS: u64 = 250;
 
 /// Creates executions.
+#[derive(Clone, Debug)]
 pub struct Submitter {
     executions: Vec<(ExecutionId, Execution)>,
     /// Whether the library has anything that ends a delay.
     delays: bool,
 }
 
-/// What the submitter comes back to: an execution, by its place in the plan.
-pub type Then = usize;
+/// What the submitter goes on with: an execution, by its place in the plan.
+pub type Continuation = usize;
 
 impl Submitter {
     /// Submits these, each at its time; a library that promotes nothing is asked for no delay.
-    pub fn new(executions: Vec<(ExecutionId, Execution)>, functions: &Functions) -> Self {
-        Self { executions, delays: functions.has("ff_promote_delayed") }
+    pub fn new(executions: Vec<(ExecutionId, Execution)>, functions: &Registered) -> Self {
+        Self { executions, delays: functions.has(&Function::PromoteDelayed) }
     }
 }
 
 impl Actor for Submitter {
-    type Then = Then;
+    type Continuation = Continuation;
 
-    fn step(&mut self, now: TimestampMs, input: Input<Then>, out: &mut Outbox<Then>) {
+    fn step(&mut self, now: TimestampMs, input: Input<Continuation>, out: &mut Outbox<Continuation>) {
         match input {
             Input::Started => {
                 for (place, (_, execution)) in self.executions.iter().enumerate() {
@@ -46,7 +44,7 @@ impl Actor for Submitter {
                     out.call(creation(id, execution, delay_ms, now), |_| place);
                 }
             }
-            Input::Answered { then, answer: Err(_) } => out.wake(AGAIN_MS, then),
+            Input::Answered { continuation, answer: Err(_) } => out.wake(AGAIN_MS, continuation),
             Input::Answered { .. } | Input::Received { .. } => {}
         }
     }

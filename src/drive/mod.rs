@@ -1,37 +1,67 @@
-//! Runs a plan: the processes, the server, the network and the clocks, under madsim.
+//! Runs a plan.
 //!
-//! [`run`] is the whole interface: a plan and a library in, a trace out, the same one every time. Everything that
-//! waits, waits on simulated time; a fresh thread and a fresh runtime a run leave nothing behind.
+//! [`run`] is the whole interface: a plan and a library in, a trace out, the same one every time. [`watch`] shows the run
+//! to whoever wants to see it, moment by moment, and keeps nothing.
+//!
+//! What a run is made of is pure: a [`Deployment`] says who takes part, a [`Process`] is an actor in its [shell](shell) with
+//! a [line](line) to the server, [`Faults`] say what breaks, and a [`Witness`] turns what the server executed into moments.
+//! Only the driver knows what time it is and how bytes travel: [`sim`] is the one that runs on madsim, over a simulated
+//! network. A plain loop with fixed latencies is another (`tests/second_driver.rs`).
 
-mod client;
-mod director;
-mod process;
-mod server;
-mod world;
+pub mod deployment;
+pub mod faults;
+pub mod line;
+pub mod process;
+pub mod shell;
+mod sim;
+mod subject;
+pub mod witness;
 
-use std::{panic::AssertUnwindSafe, sync::Arc, thread};
+use std::{panic::AssertUnwindSafe, thread};
 
-pub use server::LoadError;
-use valkey_sim::{engine::UnixMicros, lua::Compiled};
+use valkey_sim::engine::UnixMicros;
+
+pub use deployment::Deployment;
+pub use faults::Faults;
+pub use process::Process;
+pub use subject::{LoadError, Loaded, Subject};
+pub use witness::Witness;
 
 use crate::{
-    library::Library,
+    library::LibraryRef,
     plan::Plan,
-    trace::{Trace, file},
+    property::Judge,
+    trace::{Ended, Event, Executed, FaultFate, Moment, Names, Step, Trace, What, file},
+    types::{Function, Node, Seq},
 };
 
 /// Stack of a run's thread: Lua recursion is the deepest thing on it.
 const STACK_BYTES: usize = 16 << 20;
 
-/// A library that loads, ready to be run many times.
-#[derive(Clone)]
-pub struct Subject {
-    /// The library under test.
-    pub library: Arc<Library>,
-    compiled: Compiled,
+/// Where a run is written down, event by event.
+pub trait Log {
+    /// Adds an event and says where it stands.
+    fn record(&mut self, node: Node, cause: Option<Seq>, what: What) -> Seq;
 }
 
-/// A run that has no trace.
+/// Whoever looks at a run.
+pub trait Watch {
+    /// Sees the next moment.
+    fn see(&mut self, moment: &Moment<'_>);
+}
+
+/// What is known of a run beside its moments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ran {
+    /// How it ended.
+    pub ended: Ended,
+    /// What became of the plan's faults, in their order.
+    pub faults: Vec<FaultFate>,
+    /// What the plan calls the executions.
+    pub executions: Names,
+}
+
+/// A run that did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The library does not load.
@@ -40,41 +70,19 @@ pub enum RunError {
     /// A function of the library ran for longer than any should.
     #[error(
         "{function} of library {library} did not return: it was stopped after {limit} Lua instructions; look for a loop \
-         without an end, or replay with -vv to see the call's arguments"
+         without an end (replay with --timeline tells the story up to that call, with -vv its arguments)"
     )]
     Endless {
         /// The library.
         library: String,
         /// The function.
-        function: String,
+        function: Function,
         /// The limit.
         limit: u64,
     },
     /// A panic: never the library's fault, nor the plan's.
     #[error("the harness itself failed: {0}; please report this with the token or plan")]
     Harness(String),
-}
-
-impl Subject {
-    /// Compiles and loads the library once, to see whether it can be used.
-    ///
-    /// # Errors
-    /// [`LoadError`], with what the server said.
-    pub fn new(library: Library) -> Result<Self, LoadError> {
-        let compiled = server::compile(&library)?;
-        let subject = Self { library: Arc::new(library), compiled };
-        server::load(&subject, Default::default(), 0)?;
-        Ok(subject)
-    }
-
-    /// What a trace's header says of it.
-    pub fn reference(&self) -> file::LibraryRef {
-        file::LibraryRef {
-            name: self.library.name().to_owned(),
-            version: self.library.version().to_owned(),
-            sha256: self.library.sha256().to_owned(),
-        }
-    }
 }
 
 /// Runs a plan against a library.
@@ -91,7 +99,44 @@ impl Subject {
 /// # Errors
 /// [`RunError`]. What the protocol does wrong is no error: it is in the trace.
 pub fn run(plan: &Plan, subject: &Subject) -> Result<Trace, RunError> {
-    in_a_fresh_thread(|| world::run(plan, subject, None)).map(|(trace, _)| trace)
+    let (trace, error) = story(plan, subject)?;
+    error.map_or(Ok(trace), Err)
+}
+
+/// As [`run`], and has a trace of a run that was stopped in the middle of a call, too: the story up to that call.
+///
+/// # Errors
+/// [`RunError`], but for [`RunError::Endless`], which comes with the trace.
+pub fn story(plan: &Plan, subject: &Subject) -> Result<(Trace, Option<RunError>), RunError> {
+    let (ran, recorder, error) = watch_to_the_end(plan, subject, Recorder::default())?;
+    Ok((recorder.into_trace(plan, subject.reference(), ran), error))
+}
+
+/// Runs a plan and shows it to `watch`.
+///
+/// # Errors
+/// [`RunError`].
+pub fn watch<W: Watch + Send + 'static>(
+    plan: &Plan,
+    subject: &Subject,
+    watch: W,
+) -> Result<(Ran, W), RunError> {
+    let (ran, watch, error) = watch_to_the_end(plan, subject, watch)?;
+    error.map_or(Ok((ran, watch)), Err)
+}
+
+fn watch_to_the_end<W: Watch + Send + 'static>(
+    plan: &Plan,
+    subject: &Subject,
+    watch: W,
+) -> Result<(Ran, W, Option<RunError>), RunError> {
+    let (ran, watch, endless, _) = in_a_fresh_thread(|| sim::run(plan, subject, watch, false))?;
+    let error = endless.map(|function| RunError::Endless {
+        library: subject.library.name().to_owned(),
+        function,
+        limit: subject::INSTRUCTIONS_PER_CALL,
+    });
+    Ok((ran, watch, error))
 }
 
 /// A command as the server executed it: what a bench, or a comparison, plays back on an engine of its own.
@@ -105,14 +150,70 @@ pub struct Recorded {
     pub args: Vec<Vec<u8>>,
 }
 
-/// As [`run`], and hands out all commands in the order in which the server executed them.
+/// Runs a plan and hands out all commands in the order in which the server executed them.
 ///
 /// # Errors
 /// [`RunError`].
-pub fn record(plan: &Plan, subject: &Subject) -> Result<(Trace, Vec<Recorded>), RunError> {
-    in_a_fresh_thread(|| world::run(plan, subject, Some(Vec::new())))
+pub fn commands(plan: &Plan, subject: &Subject) -> Result<Vec<Recorded>, RunError> {
+    in_a_fresh_thread(|| sim::run(plan, subject, Unwatched, true)).map(|(.., recorded)| recorded)
 }
 
+impl Watch for Judge {
+    fn see(&mut self, moment: &Moment<'_>) {
+        self.observe(moment);
+    }
+}
+
+/// Nobody looks.
+struct Unwatched;
+
+impl Watch for Unwatched {
+    fn see(&mut self, _: &Moment<'_>) {}
+}
+
+/// Keeps a run as a trace.
+#[derive(Clone, Debug, Default)]
+pub struct Recorder {
+    events: Vec<Event>,
+}
+
+impl Watch for Recorder {
+    fn see(&mut self, moment: &Moment<'_>) {
+        match moment {
+            Moment::Step(step) => self.events.push(executed(step)),
+            Moment::Client(event) | Moment::Fault(event) => self.events.push((*event).clone()),
+            Moment::Rewound { .. } | Moment::End(_) => {}
+        }
+    }
+}
+
+impl Recorder {
+    /// The trace of a run that is over.
+    pub fn into_trace(self, plan: &Plan, library: LibraryRef, ran: Ran) -> Trace {
+        let header = file::Header {
+            schema: file::SCHEMA,
+            token: None,
+            library,
+            dialect: plan.dialect,
+            executions: ran.executions,
+        };
+        Trace { header, events: self.events, ended: ran.ended, faults: ran.faults }
+    }
+}
+
+fn executed(step: &Step<'_>) -> Event {
+    let command = &step.command;
+    let what = What::Executed(Executed {
+        caller: command.caller,
+        now_ms: command.now,
+        args: command.args.iter().map(|arg| arg.to_vec()).collect(),
+        reply: command.reply.clone(),
+        effects: command.effects.clone(),
+    });
+    Event { head: step.head, what }
+}
+
+/// Runs in a thread of its own: whatever is kept by thread starts afresh (see `tests/determinism.rs`).
 fn in_a_fresh_thread<T: Send>(work: impl FnOnce() -> Result<T, RunError> + Send) -> Result<T, RunError> {
     let work = AssertUnwindSafe(work);
     thread::scope(|scope| {

@@ -1,10 +1,9 @@
 //! What breaks, as data. Each fault names who it hits and when, so that a plan without it is the same plan.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-use crate::node::Node;
+use super::CallRef;
+use crate::types::{ExecutionName, FaultClass, Node};
 
 /// One thing that goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,7 +15,7 @@ pub enum Fault {
         node: Node,
         /// When.
         at_ms: u64,
-        /// How long it stays down; for ever when absent.
+        /// How long it stays down; forever when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         down_ms: Option<u64>,
     },
@@ -53,8 +52,8 @@ pub enum Fault {
         /// The request.
         call: CallRef,
     },
-    /// The request, and whatever follows it on its connection, stays in the network. When the client's patience
-    /// is shorter, it gives up, and the request executes later all the same: a late duplicate.
+    /// The request, and whatever follows it on its connection, stays in the network. A client whose timeout is
+    /// shorter gives up, and the request executes later all the same: a late duplicate.
     DelayRequest {
         /// The request.
         call: CallRef,
@@ -75,27 +74,20 @@ pub enum Fault {
         /// 0 is the last millisecond at which the grant is valid.
         offset_ms: i64,
     },
-    /// What happens to a grant's message from a scheduler, or the reclaimer, to a worker.
+    /// What happens to a message that carries a grant to a worker. It is given by its sender, by the execution that
+    /// the grant is for, or by both.
     GrantMessage {
-        /// Who sends it.
-        from: Node,
-        /// Its how-manieth message to a worker, from 1.
+        /// Who sends it, a scheduler or the scanner (which has the reclaimer); any of them when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Node>,
+        /// The execution of the grant; any when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        execution: Option<ExecutionName>,
+        /// Counted from 1 over the whole run, among the messages that match all of the above.
         nth: u32,
         /// What happens to it.
         fate: Fate,
     },
-}
-
-/// The `nth` call of a function by a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CallRef {
-    /// Who calls.
-    pub node: Node,
-    /// The function (`ff_renew_lease`), or `claim` for whichever function claims in the library under test.
-    pub function: String,
-    /// From 1, over the whole run: a restarted process goes on counting.
-    pub nth: u32,
 }
 
 /// Which way a partition cuts.
@@ -111,6 +103,17 @@ pub enum Cut {
     BToA,
 }
 
+impl Cut {
+    /// The same cut as seen from the other side.
+    pub fn reversed(self) -> Self {
+        match self {
+            Cut::Both => Cut::Both,
+            Cut::AToB => Cut::BToA,
+            Cut::BToA => Cut::AToB,
+        }
+    }
+}
+
 /// What happens to one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -124,18 +127,18 @@ pub enum Fate {
 }
 
 impl Fault {
-    /// The class of fault that the contract and the summary speak of.
-    pub fn class(&self) -> &'static str {
+    /// The class that the contract and the summary count it by.
+    pub fn class(&self) -> FaultClass {
         match self {
-            Fault::Crash { .. } => "crash",
-            Fault::Pause { .. } => "pause",
-            Fault::Partition { .. } => "partition",
-            Fault::LoseRequest { .. } => "lost-request",
-            Fault::LoseReply { .. } => "lost-reply",
-            Fault::DelayRequest { .. } => "late-request",
-            Fault::RepeatRequest { .. } => "repeated-request",
-            Fault::ClaimAtExpiry { .. } => "claim-at-expiry",
-            Fault::GrantMessage { .. } => "grant-message",
+            Fault::Crash { .. } => FaultClass::Crash,
+            Fault::Pause { .. } => FaultClass::Pause,
+            Fault::Partition { .. } => FaultClass::Partition,
+            Fault::LoseRequest { .. } => FaultClass::LostRequest,
+            Fault::LoseReply { .. } => FaultClass::LostReply,
+            Fault::DelayRequest { .. } => FaultClass::LateRequest,
+            Fault::RepeatRequest { .. } => FaultClass::RepeatedRequest,
+            Fault::ClaimAtExpiry { .. } => FaultClass::ClaimAtExpiry,
+            Fault::GrantMessage { .. } => FaultClass::GrantMessage,
         }
     }
 
@@ -144,23 +147,16 @@ impl Fault {
         match self {
             Fault::Crash { node, .. } | Fault::Pause { node, .. } => vec![*node],
             Fault::Partition { a, b, .. } => vec![*a, *b],
-            Fault::GrantMessage { from, .. } => vec![*from],
-            _ => self.call().map(|call| call.node).into_iter().collect(),
+            Fault::GrantMessage { from, .. } => from.iter().copied().collect(),
+            _ => self.call().and_then(|call| call.node).into_iter().collect(),
         }
     }
 
-    /// The longest of the times in it, milliseconds.
-    pub fn longest_ms(&self) -> u64 {
-        match *self {
-            Fault::Crash { at_ms, down_ms, .. } => at_ms.max(down_ms.unwrap_or(0)),
-            Fault::Pause { at_ms, for_ms, .. } | Fault::Partition { at_ms, for_ms, .. } => at_ms.max(for_ms),
-            Fault::LoseRequest { .. } | Fault::LoseReply { .. } => 0,
-            Fault::DelayRequest { by_ms: ms, .. } | Fault::RepeatRequest { after_ms: ms, .. } => ms,
-            Fault::ClaimAtExpiry { offset_ms, .. } => offset_ms.unsigned_abs(),
-            Fault::GrantMessage { fate, .. } => match fate {
-                Fate::Drop => 0,
-                Fate::Delay(ms) | Fate::Twice(ms) => ms,
-            },
+    /// The execution it names.
+    pub fn execution(&self) -> Option<&ExecutionName> {
+        match self {
+            Fault::GrantMessage { execution, .. } => execution.as_ref(),
+            _ => self.call()?.execution.as_ref(),
         }
     }
 
@@ -172,13 +168,25 @@ impl Fault {
             | Fault::DelayRequest { call, .. }
             | Fault::RepeatRequest { call, .. }
             | Fault::ClaimAtExpiry { call, .. } => Some(call),
-            _ => None,
+            Fault::Crash { .. }
+            | Fault::Pause { .. }
+            | Fault::Partition { .. }
+            | Fault::GrantMessage { .. } => None,
         }
     }
-}
 
-impl fmt::Display for CallRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} #{} of {}", self.function, self.nth, self.node)
+    /// The longest of the times in it, milliseconds.
+    pub(super) fn longest_ms(&self) -> u64 {
+        match *self {
+            Fault::Crash { at_ms, down_ms, .. } => at_ms.max(down_ms.unwrap_or(0)),
+            Fault::Pause { at_ms, for_ms, .. } | Fault::Partition { at_ms, for_ms, .. } => at_ms.max(for_ms),
+            Fault::LoseRequest { .. } | Fault::LoseReply { .. } => 0,
+            Fault::DelayRequest { by_ms: ms, .. } | Fault::RepeatRequest { after_ms: ms, .. } => ms,
+            Fault::ClaimAtExpiry { offset_ms, .. } => offset_ms.unsigned_abs(),
+            Fault::GrantMessage { fate, .. } => match fate {
+                Fate::Drop => 0,
+                Fate::Delay(ms) | Fate::Twice(ms) => ms,
+            },
+        }
     }
 }

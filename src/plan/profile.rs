@@ -6,6 +6,7 @@ use super::{
     Plan,
     strategy::{Shape, Weights, plans},
 };
+use crate::types::FaultClass::*;
 
 /// A shape of plans with a name.
 pub struct Profile {
@@ -81,7 +82,7 @@ fn calm() -> Shape {
         jitter_us: 0..=2_000,
         loss_ppm: 0..=0,
         faults: 0..=0,
-        weights: Weights::default(),
+        weights: Weights::of([]),
         skew_ms: 0,
     }
 }
@@ -98,7 +99,7 @@ fn race() -> Shape {
         lease_ttl_ms: 30..=400,
         work_ms: 1..=200,
         faults: 0..=4,
-        weights: Weights { repeat_request: 1, grant_message: 3, delay_request: 1, ..Weights::default() },
+        weights: Weights::of([(RepeatedRequest, 1), (GrantMessage, 3), (LateRequest, 1)]),
         ..calm()
     }
 }
@@ -113,7 +114,7 @@ fn edge() -> Shape {
         lease_ttl_ms: 10..=500,
         work_ms: 1..=600,
         faults: 4..=10,
-        weights: Weights { claim_at_expiry: 8, grant_message: 1, ..Weights::default() },
+        weights: Weights::of([(ClaimAtExpiry, 8), (GrantMessage, 1)]),
         ..calm()
     }
 }
@@ -124,7 +125,7 @@ fn crash() -> Shape {
         grant_ttl_ms: vec![50..=2_000],
         lease_ttl_ms: 200..=2_000,
         faults: 2..=8,
-        weights: Weights { crash: 4, pause: 4, grant_message: 1, ..Weights::default() },
+        weights: Weights::of([(Crash, 4), (Pause, 4), (GrantMessage, 1)]),
         ..calm()
     }
 }
@@ -137,39 +138,25 @@ fn lossy() -> Shape {
         request_timeout_ms: 100..=800,
         loss_ppm: 0..=20_000,
         faults: 4..=14,
-        weights: Weights {
-            lose_request: 2,
-            lose_reply: 4,
-            delay_request: 4,
-            repeat_request: 3,
-            partition: 2,
-            grant_message: 1,
-            ..Weights::default()
-        },
+        weights: Weights::of([
+            (LostRequest, 2),
+            (LostReply, 4),
+            (LateRequest, 4),
+            (RepeatedRequest, 3),
+            (Partition, 2),
+            (GrantMessage, 1),
+        ]),
         ..calm()
     }
 }
 
-/// Swarm testing: every run switches most faults off and turns the rest up, because a bug that needs three faults
-/// is not met by a mixture in which thirty take turns (Groce et al., "Swarm Testing", ISSTA 2012).
+/// Everything, in random amounts: see [`Weights::swarm`].
 fn swarm() -> impl Strategy<Value = Plan> {
-    let weight = || prop_oneof![2 => Just(0u32), 1 => 1..=8u32];
-    let weights = proptest::array::uniform9(weight()).prop_map(|w| Weights {
-        crash: w[0],
-        pause: w[1],
-        partition: w[2],
-        lose_request: w[3],
-        lose_reply: w[4],
-        delay_request: w[5],
-        repeat_request: w[6],
-        claim_at_expiry: w[7],
-        grant_message: w[8],
-    });
     // Grants of no duration never exist, and nothing comes of such a run: one in forty is enough.
     let grant_ttl_ms = prop_oneof![1 => Just(0..=0), 4 => Just(5..=60), 35 => Just(50..=3_000)];
     let skew_ms = prop_oneof![3 => Just(0i64), 1 => Just(50), 1 => Just(3_000)];
     let loss_ppm = prop_oneof![3 => Just(0u32), 1 => Just(20_000)];
-    (weights, grant_ttl_ms, skew_ms, loss_ppm, 3..=8usize, 50..=3_000u64).prop_flat_map(
+    (Weights::swarm(), grant_ttl_ms, skew_ms, loss_ppm, 3..=8usize, 50..=3_000u64).prop_flat_map(
         |(weights, grant_ttl_ms, skew_ms, loss_ppm, most_workers, lease_ttl_ms)| {
             plans(Shape {
                 workers: 2..=most_workers,

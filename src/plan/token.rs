@@ -14,7 +14,7 @@ use super::{
     Plan,
     profile::{self, Profile, UnknownProfile},
 };
-use crate::digest::sha256_hex;
+use crate::types::digest::sha256_hex;
 
 /// The seeds whose plans the generator hash is made of.
 const PROBES: std::ops::Range<u64> = 0..8;

@@ -8,8 +8,8 @@ use ff_core::{
     types::{BudgetId, ExecutionId, TimestampMs},
 };
 
-use super::{Answer, Call, Malformed, Status, args, words};
-use crate::grant::Millis;
+use super::{Call, Consent, Malformed, Status, args, words};
+use crate::types::{Function, Millis};
 
 fn keys_of(budget_id: &BudgetId) -> BudgetKeyContext {
     BudgetKeyContext::new(&budget_partition(budget_id, &PartitionConfig::default()), budget_id)
@@ -53,7 +53,7 @@ pub struct CreateBudget {
 }
 
 impl Call for CreateBudget {
-    const FUNCTION: &'static str = "ff_create_budget";
+    const FUNCTION: Function = Function::CreateBudget;
     type Outcome = bool;
 
     fn keys(&self) -> Vec<String> {
@@ -85,7 +85,7 @@ impl Call for CreateBudget {
         argv
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<bool, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<bool, Malformed> {
         Ok(answer.status == Status::Ok)
     }
 }
@@ -114,7 +114,7 @@ pub struct Breach {
     pub limit: u64,
 }
 
-fn usage(answer: &Answer) -> Result<Usage, Malformed> {
+fn usage(answer: &Consent) -> Result<Usage, Malformed> {
     let breach = || {
         Ok(Breach {
             dimension: answer.field(0, "dimension")?,
@@ -145,7 +145,7 @@ pub struct ReportUsage {
 }
 
 impl Call for ReportUsage {
-    const FUNCTION: &'static str = "ff_report_usage_and_check";
+    const FUNCTION: Function = Function::ReportUsageAndCheck;
     type Outcome = Usage;
 
     fn keys(&self) -> Vec<String> {
@@ -161,7 +161,7 @@ impl Call for ReportUsage {
         argv
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<Usage, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<Usage, Malformed> {
         usage(answer)
     }
 }
@@ -182,7 +182,7 @@ pub struct RecordSpend {
 }
 
 impl Call for RecordSpend {
-    const FUNCTION: &'static str = "ff_record_spend";
+    const FUNCTION: Function = Function::RecordSpend;
     type Outcome = Usage;
 
     fn keys(&self) -> Vec<String> {
@@ -203,7 +203,7 @@ impl Call for RecordSpend {
         argv
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<Usage, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<Usage, Malformed> {
         usage(answer)
     }
 }
@@ -228,7 +228,7 @@ words! {
 }
 
 impl Call for ReleaseBudget {
-    const FUNCTION: &'static str = "ff_release_budget";
+    const FUNCTION: Function = Function::ReleaseBudget;
     type Outcome = ReleaseBudgetOutcome;
 
     fn keys(&self) -> Vec<String> {
@@ -240,7 +240,7 @@ impl Call for ReleaseBudget {
         args![self.budget_id, self.execution_id]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<ReleaseBudgetOutcome, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<ReleaseBudgetOutcome, Malformed> {
         answer.field(0, "outcome")
     }
 }
@@ -255,7 +255,7 @@ pub struct ResetBudget {
 }
 
 impl Call for ResetBudget {
-    const FUNCTION: &'static str = "ff_reset_budget";
+    const FUNCTION: Function = Function::ResetBudget;
     type Outcome = TimestampMs;
 
     fn keys(&self) -> Vec<String> {
@@ -267,7 +267,7 @@ impl Call for ResetBudget {
         args![self.budget_id, self.now]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<TimestampMs, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<TimestampMs, Malformed> {
         answer.field(0, "next_reset_at")
     }
 }

@@ -5,18 +5,15 @@ use ff_core::{
     types::{AttemptId, AttemptIndex, ExecutionId, LaneId, LeaseId, TimestampMs, WorkerId, WorkerInstanceId},
 };
 
-use super::{Answer, Call, ExecutionKeys, Malformed, args};
-use crate::{
-    grant::{Lease, Millis},
-    library::ClaimFunction,
-};
+use super::{Call, ClaimFunction, Consent, ExecutionKeys, Malformed, args};
+use crate::types::{Function, Millis, grant::Lease};
 
 /// Who claims what, for how long, and under which new ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The execution.
     pub execution_id: ExecutionId,
-    /// The lane that the caller chose: a [`ClaimGrant`](crate::grant::ClaimGrant) does not say.
+    /// The lane that the caller chose: a [`ClaimGrant`](crate::types::grant::ClaimGrant) does not say.
     pub lane_id: LaneId,
     /// The worker that the grant was issued to.
     pub worker_id: WorkerId,
@@ -38,7 +35,7 @@ pub struct Claim {
 
 impl Claim {
     /// The lease in an answer of six fields. What was asked for is not what counts: the answer is.
-    fn lease(&self, answer: &Answer) -> Result<Lease, Malformed> {
+    fn lease(&self, answer: &Consent) -> Result<Lease, Malformed> {
         Ok(Lease {
             execution_id: self.execution_id.clone(),
             lease_id: answer.field(0, "lease_id")?,
@@ -69,11 +66,11 @@ pub struct ClaimExecution {
 }
 
 impl Call for ClaimExecution {
-    const FUNCTION: &'static str = ClaimFunction::ClaimExecution.as_str();
+    const FUNCTION: Function = Function::ClaimExecution;
     type Outcome = Lease;
 
-    fn function(&self) -> &'static str {
-        self.function.as_str()
+    fn function(&self) -> Function {
+        self.function.into()
     }
 
     fn keys(&self) -> Vec<String> {
@@ -114,7 +111,7 @@ impl Call for ClaimExecution {
         ]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<Lease, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<Lease, Malformed> {
         self.claim.lease(answer)
     }
 }
@@ -130,7 +127,7 @@ pub struct ClaimResumedExecution {
 }
 
 impl Call for ClaimResumedExecution {
-    const FUNCTION: &'static str = "ff_claim_resumed_execution";
+    const FUNCTION: Function = Function::ClaimResumedExecution;
     type Outcome = Lease;
 
     fn keys(&self) -> Vec<String> {
@@ -164,7 +161,7 @@ impl Call for ClaimResumedExecution {
         ]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<Lease, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<Lease, Malformed> {
         self.claim.lease(answer)
     }
 }
@@ -181,7 +178,7 @@ pub struct ReclaimExecution {
 }
 
 impl Call for ReclaimExecution {
-    const FUNCTION: &'static str = "ff_reclaim_execution";
+    const FUNCTION: Function = Function::ReclaimExecution;
     type Outcome = Lease;
 
     fn keys(&self) -> Vec<String> {
@@ -221,7 +218,7 @@ impl Call for ReclaimExecution {
         argv
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<Lease, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<Lease, Malformed> {
         self.claim.lease(answer)
     }
 }
@@ -234,7 +231,7 @@ pub struct IssueGrantAndClaim {
 }
 
 impl Call for IssueGrantAndClaim {
-    const FUNCTION: &'static str = "ff_issue_grant_and_claim";
+    const FUNCTION: Function = Function::IssueGrantAndClaim;
     /// Less than a [`Lease`]: this function does not answer the expiry.
     type Outcome = ClaimGrantOutcome;
 
@@ -272,7 +269,7 @@ impl Call for IssueGrantAndClaim {
         ]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<ClaimGrantOutcome, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<ClaimGrantOutcome, Malformed> {
         Ok(ClaimGrantOutcome::new(
             answer.field(0, "lease_id")?,
             answer.field(1, "lease_epoch")?,

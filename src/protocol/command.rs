@@ -51,7 +51,7 @@ pub fn library_version() -> Plain<String> {
     plain(args!["FCALL", "ff_version", "0"], |reply| required(reply, "a version"))
 }
 
-/// `FUNCTION LIST`: what [`Functions::from_list`](crate::library::Functions::from_list) reads.
+/// `FUNCTION LIST`: what [`Registered::from_list`](super::Registered::from_list) reads.
 pub fn function_list() -> Plain<Reply> {
     plain(args!["FUNCTION", "LIST"], |reply| match reply {
         Reply::Error(error) => Err(ReadError::Server(error.clone())),

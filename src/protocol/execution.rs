@@ -11,8 +11,8 @@ use ff_core::{
 };
 use serde_json::json;
 
-use super::{Answer, Call, ExecutionKeys, Malformed, Status, args, fence_args};
-use crate::grant::Millis;
+use super::{Call, Consent, ExecutionKeys, Malformed, Status, args, fence_args};
+use crate::types::{Function, Millis};
 
 /// `ff_create_execution`: eligible at once, or delayed iff `delay_until` is later than the server's now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub enum CreateExecutionOutcome {
 }
 
 impl Call for CreateExecution {
-    const FUNCTION: &'static str = "ff_create_execution";
+    const FUNCTION: Function = Function::CreateExecution;
     type Outcome = CreateExecutionOutcome;
 
     fn keys(&self) -> Vec<String> {
@@ -111,7 +111,7 @@ impl Call for CreateExecution {
         ]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<CreateExecutionOutcome, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<CreateExecutionOutcome, Malformed> {
         match answer.status {
             Status::Ok => {
                 Ok(CreateExecutionOutcome::Created { public_state: answer.field(1, "public_state")? })
@@ -143,7 +143,11 @@ pub struct Owned {
 
 impl Owned {
     /// What a worker says of its own lease.
-    pub fn by(lease: &crate::grant::Lease, lane_id: LaneId, worker_instance_id: WorkerInstanceId) -> Self {
+    pub fn by(
+        lease: &crate::types::grant::Lease,
+        lane_id: LaneId,
+        worker_instance_id: WorkerInstanceId,
+    ) -> Self {
         Self {
             execution_id: lease.execution_id.clone(),
             lane_id,
@@ -189,7 +193,7 @@ pub struct CompleteExecution {
 }
 
 impl Call for CompleteExecution {
-    const FUNCTION: &'static str = "ff_complete_execution";
+    const FUNCTION: Function = Function::CompleteExecution;
     type Outcome = ();
 
     fn keys(&self) -> Vec<String> {
@@ -217,7 +221,7 @@ impl Call for CompleteExecution {
         argv
     }
 
-    fn outcome(&self, _: &Answer) -> Result<(), Malformed> {
+    fn outcome(&self, _: &Consent) -> Result<(), Malformed> {
         Ok(())
     }
 }
@@ -248,7 +252,7 @@ pub enum FailExecutionOutcome {
 }
 
 impl Call for FailExecution {
-    const FUNCTION: &'static str = "ff_fail_execution";
+    const FUNCTION: Function = Function::FailExecution;
     type Outcome = FailExecutionOutcome;
 
     fn keys(&self) -> Vec<String> {
@@ -276,7 +280,7 @@ impl Call for FailExecution {
         argv
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<FailExecutionOutcome, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<FailExecutionOutcome, Malformed> {
         match answer.field::<String>(0, "outcome")?.as_str() {
             "retry_scheduled" => {
                 Ok(FailExecutionOutcome::RetryScheduled { delay_until: answer.field(1, "delay_until")? })
@@ -297,7 +301,7 @@ pub struct DelayExecution {
 }
 
 impl Call for DelayExecution {
-    const FUNCTION: &'static str = "ff_delay_execution";
+    const FUNCTION: Function = Function::DelayExecution;
     type Outcome = TimestampMs;
 
     fn keys(&self) -> Vec<String> {
@@ -310,7 +314,7 @@ impl Call for DelayExecution {
         argv
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<TimestampMs, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<TimestampMs, Malformed> {
         answer.field(0, "delay_until")
     }
 }
@@ -323,7 +327,7 @@ pub struct MoveToWaitingChildren {
 }
 
 impl Call for MoveToWaitingChildren {
-    const FUNCTION: &'static str = "ff_move_to_waiting_children";
+    const FUNCTION: Function = Function::MoveToWaitingChildren;
     type Outcome = ();
 
     fn keys(&self) -> Vec<String> {
@@ -336,7 +340,7 @@ impl Call for MoveToWaitingChildren {
         argv
     }
 
-    fn outcome(&self, _: &Answer) -> Result<(), Malformed> {
+    fn outcome(&self, _: &Consent) -> Result<(), Malformed> {
         Ok(())
     }
 }
@@ -352,7 +356,7 @@ pub struct CancelExecution {
 }
 
 impl Call for CancelExecution {
-    const FUNCTION: &'static str = "ff_cancel_execution";
+    const FUNCTION: Function = Function::CancelExecution;
     /// The lifecycle phase that it was cancelled from.
     type Outcome = String;
 
@@ -390,7 +394,7 @@ impl Call for CancelExecution {
         args![self.owned.execution_id, self.reason, self.owned.source, lease_id, lease_epoch]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<String, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<String, Malformed> {
         answer.field(1, "cancelled_from")
     }
 }
@@ -423,7 +427,7 @@ super::words! {
 }
 
 impl Call for ExpireExecution {
-    const FUNCTION: &'static str = "ff_expire_execution";
+    const FUNCTION: Function = Function::ExpireExecution;
     type Outcome = ExpireExecutionOutcome;
 
     fn keys(&self) -> Vec<String> {
@@ -450,7 +454,7 @@ impl Call for ExpireExecution {
         args![self.execution_id, self.reason]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<ExpireExecutionOutcome, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<ExpireExecutionOutcome, Malformed> {
         answer.field(0, "outcome")
     }
 }
@@ -470,7 +474,7 @@ pub struct ReplayExecution {
 }
 
 impl Call for ReplayExecution {
-    const FUNCTION: &'static str = "ff_replay_execution";
+    const FUNCTION: Function = Function::ReplayExecution;
     type Outcome = u32;
 
     fn keys(&self) -> Vec<String> {
@@ -498,7 +502,7 @@ impl Call for ReplayExecution {
         argv
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<u32, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<u32, Malformed> {
         answer.field(0, "unsatisfied")
     }
 }

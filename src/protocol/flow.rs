@@ -7,8 +7,8 @@ use ff_core::{
     types::{AttemptIndex, EdgeId, ExecutionId, FlowId, LaneId, Namespace, TimestampMs},
 };
 
-use super::{Answer, Call, ExecutionKeys, Malformed, Status, args, flow_partition_at, words};
-use crate::grant::Millis;
+use super::{Call, Consent, ExecutionKeys, Malformed, Status, args, flow_partition_at, words};
+use crate::types::{Function, Millis};
 
 /// A flow and where it lives: with its members, whose ids name the partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct CreateFlow {
 }
 
 impl Call for CreateFlow {
-    const FUNCTION: &'static str = "ff_create_flow";
+    const FUNCTION: Function = Function::CreateFlow;
     type Outcome = bool;
 
     fn keys(&self) -> Vec<String> {
@@ -54,7 +54,7 @@ impl Call for CreateFlow {
         args![self.flow.flow_id, self.flow_kind, self.namespace, self.now]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<bool, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<bool, Malformed> {
         Ok(answer.status == Status::Ok)
     }
 }
@@ -71,7 +71,7 @@ pub struct AddExecutionToFlow {
 }
 
 impl Call for AddExecutionToFlow {
-    const FUNCTION: &'static str = "ff_add_execution_to_flow";
+    const FUNCTION: Function = Function::AddExecutionToFlow;
     type Outcome = u32;
 
     fn keys(&self) -> Vec<String> {
@@ -84,7 +84,7 @@ impl Call for AddExecutionToFlow {
         args![self.flow.flow_id, self.execution_id, self.now]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<u32, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<u32, Malformed> {
         answer.field(1, "node_count")
     }
 }
@@ -105,7 +105,7 @@ pub struct CancelFlow {
 }
 
 impl Call for CancelFlow {
-    const FUNCTION: &'static str = "ff_cancel_flow";
+    const FUNCTION: Function = Function::CancelFlow;
     type Outcome = Vec<ExecutionId>;
 
     fn keys(&self) -> Vec<String> {
@@ -117,7 +117,7 @@ impl Call for CancelFlow {
         args![self.flow.flow_id, self.reason, self.cancellation_policy, self.now, self.grace]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<Vec<ExecutionId>, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<Vec<ExecutionId>, Malformed> {
         (1..answer.fields.len()).map(|index| answer.field(index, "execution_id")).collect()
     }
 }
@@ -132,7 +132,7 @@ pub struct AckCancelMember {
 }
 
 impl Call for AckCancelMember {
-    const FUNCTION: &'static str = "ff_ack_cancel_member";
+    const FUNCTION: Function = Function::AckCancelMember;
     type Outcome = ();
 
     fn keys(&self) -> Vec<String> {
@@ -143,7 +143,7 @@ impl Call for AckCancelMember {
         args![self.execution_id, self.flow.flow_id]
     }
 
-    fn outcome(&self, _: &Answer) -> Result<(), Malformed> {
+    fn outcome(&self, _: &Consent) -> Result<(), Malformed> {
         Ok(())
     }
 }
@@ -177,7 +177,7 @@ pub struct StageDependencyEdge {
 }
 
 impl Call for StageDependencyEdge {
-    const FUNCTION: &'static str = "ff_stage_dependency_edge";
+    const FUNCTION: Function = Function::StageDependencyEdge;
     type Outcome = u64;
 
     fn keys(&self) -> Vec<String> {
@@ -208,7 +208,7 @@ impl Call for StageDependencyEdge {
         ]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<u64, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<u64, Malformed> {
         answer.field(1, "new_graph_revision")
     }
 }
@@ -227,7 +227,7 @@ pub struct SetEdgeGroupPolicy {
 }
 
 impl Call for SetEdgeGroupPolicy {
-    const FUNCTION: &'static str = "ff_set_edge_group_policy";
+    const FUNCTION: Function = Function::SetEdgeGroupPolicy;
     type Outcome = bool;
 
     fn keys(&self) -> Vec<String> {
@@ -244,7 +244,7 @@ impl Call for SetEdgeGroupPolicy {
         args![self.policy.variant_str(), on_satisfied, k, self.now]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<bool, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<bool, Malformed> {
         Ok(answer.field::<String>(0, "outcome")? == "set")
     }
 }
@@ -275,7 +275,7 @@ pub enum ApplyDependencyOutcome {
 }
 
 impl Call for ApplyDependencyToChild {
-    const FUNCTION: &'static str = "ff_apply_dependency_to_child";
+    const FUNCTION: Function = Function::ApplyDependencyToChild;
     type Outcome = ApplyDependencyOutcome;
 
     fn keys(&self) -> Vec<String> {
@@ -306,7 +306,7 @@ impl Call for ApplyDependencyToChild {
         ]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<ApplyDependencyOutcome, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<ApplyDependencyOutcome, Malformed> {
         match answer.field::<String>(0, "unsatisfied")?.as_str() {
             "already_applied" => Ok(ApplyDependencyOutcome::AlreadyApplied),
             _ => Ok(ApplyDependencyOutcome::Applied { unsatisfied: answer.field(0, "unsatisfied")? }),
@@ -331,7 +331,7 @@ pub struct ResolveDependency {
 }
 
 impl Call for ResolveDependency {
-    const FUNCTION: &'static str = "ff_resolve_dependency";
+    const FUNCTION: Function = Function::ResolveDependency;
     type Outcome = String;
 
     fn keys(&self) -> Vec<String> {
@@ -360,7 +360,7 @@ impl Call for ResolveDependency {
         args![edge_id, self.upstream_outcome, self.now, flow.flow_id, downstream]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<String, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<String, Malformed> {
         answer.field(0, "outcome")
     }
 }
@@ -393,7 +393,7 @@ words! {
 }
 
 impl Call for EvaluateFlowEligibility {
-    const FUNCTION: &'static str = "ff_evaluate_flow_eligibility";
+    const FUNCTION: Function = Function::EvaluateFlowEligibility;
     type Outcome = FlowEligibility;
 
     fn keys(&self) -> Vec<String> {
@@ -405,7 +405,7 @@ impl Call for EvaluateFlowEligibility {
         args![]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<FlowEligibility, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<FlowEligibility, Malformed> {
         answer.field(0, "eligibility")
     }
 }
@@ -422,7 +422,7 @@ pub struct PromoteBlockedToEligible {
 }
 
 impl Call for PromoteBlockedToEligible {
-    const FUNCTION: &'static str = "ff_promote_blocked_to_eligible";
+    const FUNCTION: Function = Function::PromoteBlockedToEligible;
     type Outcome = ();
 
     fn keys(&self) -> Vec<String> {
@@ -440,7 +440,7 @@ impl Call for PromoteBlockedToEligible {
         args![self.execution_id, self.now]
     }
 
-    fn outcome(&self, _: &Answer) -> Result<(), Malformed> {
+    fn outcome(&self, _: &Consent) -> Result<(), Malformed> {
         Ok(())
     }
 }
@@ -469,7 +469,7 @@ impl SiblingGroup {
 pub struct DrainSiblingCancelGroup(pub SiblingGroup);
 
 impl Call for DrainSiblingCancelGroup {
-    const FUNCTION: &'static str = "ff_drain_sibling_cancel_group";
+    const FUNCTION: Function = Function::DrainSiblingCancelGroup;
     type Outcome = String;
 
     fn keys(&self) -> Vec<String> {
@@ -480,7 +480,7 @@ impl Call for DrainSiblingCancelGroup {
         self.0.argv()
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<String, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<String, Malformed> {
         answer.field(0, "outcome")
     }
 }
@@ -490,7 +490,7 @@ impl Call for DrainSiblingCancelGroup {
 pub struct ReconcileSiblingCancelGroup(pub SiblingGroup);
 
 impl Call for ReconcileSiblingCancelGroup {
-    const FUNCTION: &'static str = "ff_reconcile_sibling_cancel_group";
+    const FUNCTION: Function = Function::ReconcileSiblingCancelGroup;
     type Outcome = String;
 
     fn keys(&self) -> Vec<String> {
@@ -501,7 +501,7 @@ impl Call for ReconcileSiblingCancelGroup {
         self.0.argv()
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<String, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<String, Malformed> {
         answer.field(0, "outcome")
     }
 }

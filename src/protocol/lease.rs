@@ -2,8 +2,8 @@
 
 use ff_core::types::{AttemptIndex, ExecutionId, LeaseFence, LeaseId, TimestampMs, WorkerInstanceId};
 
-use super::{Answer, Call, ExecutionKeys, Malformed, Status, args, words};
-use crate::grant::{Lease, Millis};
+use super::{Call, Consent, ExecutionKeys, Malformed, Status, args, words};
+use crate::types::{Function, Millis, grant::Lease};
 
 /// How long FlowFabric lets `lease:current` outlive its lease (the default of `ff-core`'s `RenewLeaseArgs`).
 pub const LEASE_HISTORY_GRACE: Millis = Millis(60_000);
@@ -37,7 +37,7 @@ impl RenewLease {
 }
 
 impl Call for RenewLease {
-    const FUNCTION: &'static str = "ff_renew_lease";
+    const FUNCTION: Function = Function::RenewLease;
     type Outcome = TimestampMs;
 
     fn keys(&self) -> Vec<String> {
@@ -58,7 +58,7 @@ impl Call for RenewLease {
         ]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<TimestampMs, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<TimestampMs, Malformed> {
         answer.field(0, "new_expires_at")
     }
 }
@@ -80,7 +80,7 @@ pub enum MarkLeaseExpiredOutcome {
 }
 
 impl Call for MarkLeaseExpired {
-    const FUNCTION: &'static str = "ff_mark_lease_expired_if_due";
+    const FUNCTION: Function = Function::MarkLeaseExpiredIfDue;
     type Outcome = MarkLeaseExpiredOutcome;
 
     fn keys(&self) -> Vec<String> {
@@ -92,7 +92,7 @@ impl Call for MarkLeaseExpired {
         args![self.execution_id]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<MarkLeaseExpiredOutcome, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<MarkLeaseExpiredOutcome, Malformed> {
         match answer.status {
             Status::Ok => Ok(MarkLeaseExpiredOutcome::Marked),
             Status::AlreadySatisfied => Ok(MarkLeaseExpiredOutcome::NothingDue(answer.field(0, "reason")?)),
@@ -127,7 +127,7 @@ words! {
 }
 
 impl Call for RevokeLease {
-    const FUNCTION: &'static str = "ff_revoke_lease";
+    const FUNCTION: Function = Function::RevokeLease;
     type Outcome = RevokeLeaseOutcome;
 
     fn keys(&self) -> Vec<String> {
@@ -145,7 +145,7 @@ impl Call for RevokeLease {
         args![self.execution_id, self.expected_lease_id, self.reason]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<RevokeLeaseOutcome, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<RevokeLeaseOutcome, Malformed> {
         answer.field(0, "outcome")
     }
 }

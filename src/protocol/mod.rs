@@ -3,7 +3,7 @@
 //! One file a function family, one struct a function, one field a thing that the caller decides. Everything else
 //! follows: KEYS come from `ff-core`'s key builders, ARGV keep the order of the library's own comments, and every
 //! reply goes through one [grammar](reply). A claim is sent to whichever of `ff_claim_execution` and
-//! `ff_acquire_lease` the library under test [registers](crate::library::Functions).
+//! `ff_acquire_lease` the library under test [registers](Registered).
 //!
 //! ```
 //! use ff_core::types::{ExecutionId, LaneId};
@@ -32,36 +32,39 @@ use valkey_sim::engine::Reply;
 
 mod budget;
 mod claim;
-mod code;
 mod command;
 mod execution;
 mod flow;
 mod lease;
+mod presented;
 mod quota;
+mod registered;
 pub mod reply;
 mod scheduling;
 mod suspension;
 #[cfg(test)]
 mod tests;
-mod wire;
 mod worker_registry;
 
 pub use budget::*;
 pub use claim::*;
-pub use code::Code;
 pub use command::*;
 pub use execution::*;
 pub use flow::*;
 pub use lease::*;
+pub use presented::Presented;
 pub use quota::*;
-pub use reply::{Answer, CallError, Malformed, NotActive, Refusal, Status};
+pub use registered::{ClaimFunction, Registered, RegisteredError};
+pub use reply::{CallError, Consent, Malformed, NotActive, Refusal};
 pub use scheduling::*;
 pub use suspension::*;
-pub use wire::{Arg, Field};
-pub(crate) use wire::{args, words};
 pub use worker_registry::*;
 
 use reply::ReadResult;
+
+pub use crate::types::Status;
+pub use crate::types::wire::{Arg, Field};
+use crate::types::{Function, wire::args, word::words};
 
 /// A command ready for the wire: its name and arguments. Clones share them.
 #[derive(Clone, PartialEq, Eq)]
@@ -75,6 +78,12 @@ impl Request {
     pub fn name(&self) -> &[u8] {
         let at = usize::from(self.args.first().is_some_and(|name| name == b"FCALL"));
         self.args.get(at).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The function that is called; none for a plain command.
+    pub fn function(&self) -> Option<Function> {
+        let is_call = self.args.first().is_some_and(|name| name == b"FCALL");
+        is_call.then(|| Function::from(&*String::from_utf8_lossy(self.name())))
     }
 
     /// The execution that a function call is about: its first argument, where that is an execution's id.
@@ -110,7 +119,7 @@ pub trait Command {
 /// One call of one function of the library.
 pub trait Call {
     /// The function.
-    const FUNCTION: &'static str;
+    const FUNCTION: Function;
 
     /// What comes of it when the function consents.
     type Outcome;
@@ -122,16 +131,16 @@ pub trait Call {
     fn argv(&self) -> Vec<Vec<u8>>;
 
     /// Reads the function's consent.
-    fn outcome(&self, answer: &Answer) -> Result<Self::Outcome, Malformed>;
+    fn outcome(&self, answer: &Consent) -> Result<Self::Outcome, Malformed>;
 
     /// The function to call, where it is not always [`FUNCTION`](Self::FUNCTION).
-    fn function(&self) -> &'static str {
+    fn function(&self) -> Function {
         Self::FUNCTION
     }
 
     /// Reads a reply. Overridden by the few functions that have a grammar of their own.
     fn read(&self, reply: &Reply) -> ReadResult<Self::Outcome> {
-        Ok(self.outcome(&Answer::read(reply)?)?)
+        Ok(self.outcome(&Consent::read(reply)?)?)
     }
 }
 
@@ -140,14 +149,14 @@ impl<C: Call> Command for C {
 
     fn request(&self) -> Request {
         let keys = self.keys();
-        let mut args = args!["FCALL", self.function(), keys.len()];
+        let mut args = args!["FCALL", self.function().as_str(), keys.len()];
         args.extend(keys.into_iter().map(String::into_bytes));
         args.extend(self.argv());
         Request { args: args.into() }
     }
 
     fn parse(&self, reply: &Reply) -> Result<C::Outcome, CallError> {
-        self.read(reply).map_err(|error| error.of(self.function()))
+        self.read(reply).map_err(|error| error.of(self.function().as_str()))
     }
 }
 

@@ -8,11 +8,11 @@ use ff_core::{
 use valkey_sim::engine::Reply;
 
 use super::{
-    Answer, Call, Malformed, Status, args,
+    Call, Consent, Malformed, Status, args,
     reply::{ReadError, ReadResult, array, text},
     words,
 };
-use crate::grant::Millis;
+use crate::types::{Function, Millis};
 
 /// The window that requests are counted in. The library leaves its name to the caller; this one is ours.
 const DIMENSION: &str = "requests_per_window";
@@ -37,7 +37,7 @@ pub struct CreateQuotaPolicy {
 }
 
 impl Call for CreateQuotaPolicy {
-    const FUNCTION: &'static str = "ff_create_quota_policy";
+    const FUNCTION: Function = Function::CreateQuotaPolicy;
     type Outcome = bool;
 
     fn keys(&self) -> Vec<String> {
@@ -61,7 +61,7 @@ impl Call for CreateQuotaPolicy {
         ]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<bool, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<bool, Malformed> {
         Ok(answer.status == Status::Ok)
     }
 }
@@ -116,7 +116,7 @@ words! {
 }
 
 impl Call for CheckAdmission {
-    const FUNCTION: &'static str = "ff_check_admission_and_record";
+    const FUNCTION: Function = Function::CheckAdmissionAndRecord;
     type Outcome = Admission;
 
     fn keys(&self) -> Vec<String> {
@@ -144,14 +144,14 @@ impl Call for CheckAdmission {
     fn read(&self, reply: &Reply) -> ReadResult<Admission> {
         let items = array(reply)?;
         if matches!(items.first(), Some(Reply::Int(0))) {
-            Answer::read(reply)?; // a refusal, in the common grammar
+            Consent::read(reply)?; // a refusal, in the common grammar
         }
         let fields = items.iter().map(|item| text(item).unwrap_or_default()).collect();
-        let answer = Answer { status: Status::Ok, fields };
+        let answer = Consent { status: Status::Ok, fields };
         self.outcome(&answer).map_err(ReadError::from)
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<Admission, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<Admission, Malformed> {
         Ok(match answer.field(0, "admission")? {
             AdmissionWord::Admitted => Admission::Admitted,
             AdmissionWord::AlreadyAdmitted => Admission::AlreadyAdmitted,
@@ -173,7 +173,7 @@ pub struct ReleaseAdmission {
 }
 
 impl Call for ReleaseAdmission {
-    const FUNCTION: &'static str = "ff_release_admission";
+    const FUNCTION: Function = Function::ReleaseAdmission;
     type Outcome = ();
 
     fn keys(&self) -> Vec<String> {
@@ -185,7 +185,7 @@ impl Call for ReleaseAdmission {
         args![self.execution_id]
     }
 
-    fn outcome(&self, _: &Answer) -> Result<(), Malformed> {
+    fn outcome(&self, _: &Consent) -> Result<(), Malformed> {
         Ok(())
     }
 }

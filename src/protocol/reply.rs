@@ -7,29 +7,12 @@
 use serde::{Deserialize, Serialize};
 use valkey_sim::engine::{ErrorReply, Reply};
 
-use super::{Code, Field, words};
-
-words! {
-    /// How a function says that it is content.
-    pub enum Status {
-        /// It did what was asked.
-        Ok = "OK",
-        /// There was nothing left to do.
-        AlreadySatisfied = "ALREADY_SATISFIED",
-        /// What was to be created exists.
-        Duplicate = "DUPLICATE",
-        /// Budgets: this report was counted before.
-        AlreadyApplied = "ALREADY_APPLIED",
-        /// Budgets: counted, and over a soft limit.
-        SoftBreach = "SOFT_BREACH",
-        /// Budgets: not counted, since it would go over a hard limit.
-        HardBreach = "HARD_BREACH",
-    }
-}
+use crate::types::{Answer, Status};
+use crate::types::{Code, wire::Field};
 
 /// A function's consent: `{1, status, fields…}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct Consent {
     /// How it consented.
     pub status: Status,
     /// What it has to tell, in order.
@@ -153,7 +136,7 @@ impl From<Malformed> for ReadError {
     }
 }
 
-impl Answer {
+impl Consent {
     /// Reads a reply by the grammar.
     pub fn read(reply: &Reply) -> ReadResult<Self> {
         let items = array(reply)?;
@@ -203,6 +186,25 @@ pub fn text(reply: &Reply) -> Option<String> {
     }
 }
 
+/// A reply in a word: a status, the code of a refusal, the code of an error; else it follows no grammar.
+pub fn answer(reply: &Reply) -> Answer {
+    match reply {
+        Reply::Error(error) => Answer::Error(error.code().into()),
+        Reply::Array(items) => match items.as_slice() {
+            [Reply::Int(1), Reply::Bulk(word), ..] => match Status::from_word(&String::from_utf8_lossy(word))
+            {
+                Some(status) => Answer::Consent(status),
+                None => Answer::Other,
+            },
+            [Reply::Int(0), Reply::Bulk(word), ..] => {
+                Answer::Refusal(Code::from(&*String::from_utf8_lossy(word)))
+            }
+            _ => Answer::Other,
+        },
+        _ => Answer::Other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,8 +215,8 @@ mod tests {
 
     #[test]
     fn consent_is_a_status_and_fields() {
-        let answer = Answer::read(&reply(1, &["OK", "42"])).unwrap();
-        assert_eq!(answer, Answer { status: Status::Ok, fields: vec!["42".into()] });
+        let answer = Consent::read(&reply(1, &["OK", "42"])).unwrap();
+        assert_eq!(answer, Consent { status: Status::Ok, fields: vec!["42".into()] });
         assert_eq!(answer.field::<u64>(0, "expires_at"), Ok(42));
         let missing = answer.field::<u64>(1, "epoch").unwrap_err();
         assert_eq!(missing.to_string(), "expected epoch, found \"nothing\"");
@@ -222,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_refusal_keeps_its_code_and_detail_even_when_the_code_is_new() {
-        let error = Answer::read(&reply(0, &["moon_phase", "waxing"])).unwrap_err();
+        let error = Consent::read(&reply(0, &["moon_phase", "waxing"])).unwrap_err();
         let expected = Refusal { code: Code::Unknown("moon_phase".into()), detail: vec!["waxing".into()] };
         assert_eq!(error, ReadError::Refused(expected.clone()));
         assert_eq!(expected.to_string(), "refused: moon_phase (waxing)");
@@ -231,7 +233,7 @@ mod tests {
     #[test]
     fn not_active_tells_what_became_of_the_execution() {
         let error =
-            Answer::read(&reply(0, &["execution_not_active", "success", "3", "terminal", "a"])).unwrap_err();
+            Consent::read(&reply(0, &["execution_not_active", "success", "3", "terminal", "a"])).unwrap_err();
         let ReadError::Refused(refusal) = error else { panic!("{error:?}") };
         let expected = NotActive {
             terminal_outcome: "success",
@@ -245,9 +247,9 @@ mod tests {
     #[test]
     fn an_error_reply_is_the_servers_and_anything_else_is_malformed() {
         let down = ErrorReply::new("ERR Function not found");
-        assert_eq!(Answer::read(&Reply::Error(down.clone())), Err(ReadError::Server(down)));
+        assert_eq!(Consent::read(&Reply::Error(down.clone())), Err(ReadError::Server(down)));
         for odd in [Reply::OK, Reply::Array(vec![]), reply(2, &["OK"]), reply(1, &["FINE"]), reply(1, &[])] {
-            let error = Answer::read(&odd).unwrap_err().of("ff_renew_lease");
+            let error = Consent::read(&odd).unwrap_err().of("ff_renew_lease");
             assert!(matches!(error, CallError::Malformed { .. }), "{odd:?}: {error}");
             assert!(error.to_string().starts_with("ff_renew_lease answered outside"), "{error}");
         }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use ff_core::keys::IndexKeys;
 use ff_core::types::{ExecutionId, LaneId, TimestampMs, WorkerId, WorkerInstanceId};
 
-use super::{Answer, Call, ExecutionKeys, Malformed, args, words};
-use crate::grant::{Millis, ReclaimGrant};
+use super::{Call, Consent, ExecutionKeys, Malformed, args, words};
+use crate::types::{Function, Millis, grant::ReclaimGrant};
 
 /// Who is to be granted what, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl GrantRequest {
 pub struct IssueClaimGrant(pub GrantRequest);
 
 impl Call for IssueClaimGrant {
-    const FUNCTION: &'static str = "ff_issue_claim_grant";
+    const FUNCTION: Function = Function::IssueClaimGrant;
     type Outcome = ();
 
     fn keys(&self) -> Vec<String> {
@@ -75,7 +75,7 @@ impl Call for IssueClaimGrant {
         self.0.argv()
     }
 
-    fn outcome(&self, _: &Answer) -> Result<(), Malformed> {
+    fn outcome(&self, _: &Consent) -> Result<(), Malformed> {
         Ok(())
     }
 }
@@ -85,7 +85,7 @@ impl Call for IssueClaimGrant {
 pub struct IssueReclaimGrant(pub GrantRequest);
 
 impl Call for IssueReclaimGrant {
-    const FUNCTION: &'static str = "ff_issue_reclaim_grant";
+    const FUNCTION: Function = Function::IssueReclaimGrant;
     type Outcome = ReclaimGrant;
 
     fn keys(&self) -> Vec<String> {
@@ -97,7 +97,7 @@ impl Call for IssueReclaimGrant {
         self.0.argv()
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<ReclaimGrant, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<ReclaimGrant, Malformed> {
         let expires_at_ms = answer.field(1, "grant_expires_at")?;
         Ok(ReclaimGrant::new(self.0.execution_id.clone(), self.0.lane_id.clone(), expires_at_ms))
     }
@@ -115,7 +115,7 @@ pub struct ChangePriority {
 }
 
 impl Call for ChangePriority {
-    const FUNCTION: &'static str = "ff_change_priority";
+    const FUNCTION: Function = Function::ChangePriority;
     type Outcome = (i64, i64);
 
     fn keys(&self) -> Vec<String> {
@@ -127,7 +127,7 @@ impl Call for ChangePriority {
         args![self.execution_id, self.priority]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<(i64, i64), Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<(i64, i64), Malformed> {
         Ok((answer.field(0, "old_priority")?, answer.field(1, "new_priority")?))
     }
 }
@@ -160,7 +160,7 @@ words! {
 }
 
 impl Call for PromoteDelayed {
-    const FUNCTION: &'static str = "ff_promote_delayed";
+    const FUNCTION: Function = Function::PromoteDelayed;
     type Outcome = PromoteDelayedOutcome;
 
     fn keys(&self) -> Vec<String> {
@@ -172,7 +172,7 @@ impl Call for PromoteDelayed {
         args![self.execution_id, self.now]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<PromoteDelayedOutcome, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<PromoteDelayedOutcome, Malformed> {
         answer.field(0, "outcome")
     }
 }
@@ -219,7 +219,7 @@ pub struct BlockExecution {
 }
 
 impl Call for BlockExecution {
-    const FUNCTION: &'static str = "ff_block_execution_for_admission";
+    const FUNCTION: Function = Function::BlockExecutionForAdmission;
     type Outcome = ();
 
     fn keys(&self) -> Vec<String> {
@@ -232,7 +232,7 @@ impl Call for BlockExecution {
         args![self.execution_id, self.reason, self.detail, self.now]
     }
 
-    fn outcome(&self, _: &Answer) -> Result<(), Malformed> {
+    fn outcome(&self, _: &Consent) -> Result<(), Malformed> {
         Ok(())
     }
 }
@@ -251,7 +251,7 @@ pub struct UnblockExecution {
 }
 
 impl Call for UnblockExecution {
-    const FUNCTION: &'static str = "ff_unblock_execution";
+    const FUNCTION: Function = Function::UnblockExecution;
     type Outcome = ();
 
     fn keys(&self) -> Vec<String> {
@@ -264,7 +264,7 @@ impl Call for UnblockExecution {
         args![self.execution_id, self.now, self.expected_reason]
     }
 
-    fn outcome(&self, _: &Answer) -> Result<(), Malformed> {
+    fn outcome(&self, _: &Consent) -> Result<(), Malformed> {
         Ok(())
     }
 }

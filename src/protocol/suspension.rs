@@ -6,8 +6,8 @@ use ff_core::types::{
     WorkerInstanceId,
 };
 
-use super::{Answer, Call, ExecutionKeys, Malformed, Status, args, words};
-use crate::grant::Millis;
+use super::{Call, Consent, ExecutionKeys, Malformed, Status, args, words};
+use crate::types::{Function, Millis};
 
 /// A place where a signal can be delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ pub struct Suspended {
 }
 
 impl Call for SuspendExecution {
-    const FUNCTION: &'static str = "ff_suspend_execution";
+    const FUNCTION: Function = Function::SuspendExecution;
     type Outcome = Suspended;
 
     fn keys(&self) -> Vec<String> {
@@ -154,7 +154,7 @@ impl Call for SuspendExecution {
         argv
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<Suspended, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<Suspended, Malformed> {
         Ok(Suspended {
             already_satisfied: answer.status == Status::AlreadySatisfied,
             suspension_id: answer.field(0, "suspension_id")?,
@@ -195,7 +195,7 @@ pub struct ResumeExecution {
 }
 
 impl Call for ResumeExecution {
-    const FUNCTION: &'static str = "ff_resume_execution";
+    const FUNCTION: Function = Function::ResumeExecution;
     type Outcome = String;
 
     fn keys(&self) -> Vec<String> {
@@ -216,7 +216,7 @@ impl Call for ResumeExecution {
         args![self.execution_id, self.trigger, self.resume_delay]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<String, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<String, Malformed> {
         answer.field(0, "public_state")
     }
 }
@@ -236,7 +236,7 @@ pub struct ExpireSuspension {
 }
 
 impl Call for ExpireSuspension {
-    const FUNCTION: &'static str = "ff_expire_suspension";
+    const FUNCTION: Function = Function::ExpireSuspension;
     type Outcome = String;
 
     fn keys(&self) -> Vec<String> {
@@ -261,7 +261,7 @@ impl Call for ExpireSuspension {
         args![self.execution_id]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<String, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<String, Malformed> {
         answer.field(0, "behavior")
     }
 }

@@ -7,8 +7,8 @@ use ff_core::{
     types::{LaneId, Namespace, TimestampMs, WorkerId, WorkerInstanceId},
 };
 
-use super::{Answer, Call, Malformed, args, words};
-use crate::grant::Millis;
+use super::{Call, Consent, Malformed, args, words};
+use crate::types::{Function, Millis};
 
 /// `ff_register_worker`: a worker says that it is there, for `ttl`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ words! {
 }
 
 impl Call for RegisterWorker {
-    const FUNCTION: &'static str = "ff_register_worker";
+    const FUNCTION: Function = Function::RegisterWorker;
     type Outcome = RegisterWorkerOutcome;
 
     fn keys(&self) -> Vec<String> {
@@ -57,7 +57,7 @@ impl Call for RegisterWorker {
         args![self.worker_instance_id, self.worker_id, lanes, capabilities, self.ttl, self.now]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<RegisterWorkerOutcome, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<RegisterWorkerOutcome, Malformed> {
         answer.field(0, "outcome")
     }
 }
@@ -83,7 +83,7 @@ pub enum HeartbeatWorkerOutcome {
 }
 
 impl Call for HeartbeatWorker {
-    const FUNCTION: &'static str = "ff_heartbeat_worker";
+    const FUNCTION: Function = Function::HeartbeatWorker;
     type Outcome = HeartbeatWorkerOutcome;
 
     fn keys(&self) -> Vec<String> {
@@ -97,7 +97,7 @@ impl Call for HeartbeatWorker {
         args![self.now]
     }
 
-    fn outcome(&self, answer: &Answer) -> Result<HeartbeatWorkerOutcome, Malformed> {
+    fn outcome(&self, answer: &Consent) -> Result<HeartbeatWorkerOutcome, Malformed> {
         match answer.field::<String>(0, "outcome")?.as_str() {
             "refreshed" => Ok(HeartbeatWorkerOutcome::Refreshed(answer.field(1, "ttl_ms")?)),
             "not_registered" => Ok(HeartbeatWorkerOutcome::NotRegistered),

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::{hunt::Report, property::reach};
+use crate::{
+    hunt::{Found, Report},
+    property::catalogue,
+};
 
 /// Describes what came of a hunt, in a screenful.
 pub fn summary(report: &Report) -> String {
@@ -32,21 +35,45 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(
         out,
         "time       {:.0} s simulated in {:.1} s ({speed:.0} seeds/s), {} events",
-        counts.sim_seconds, report.wall_seconds, counts.events
+        counts.sim_us as f64 / 1e6,
+        report.wall_seconds,
+        counts.events
     )?;
     if counts.unfinished > 0 {
         writeln!(out, "unfinished {} runs were out of time with executions still open", counts.unfinished)?;
     }
-    for (i, mark) in reach::CATALOGUE.iter().enumerate() {
-        let count = report.reach.get(mark.name).copied().unwrap_or(0);
-        let title = if i == 0 { "reached" } else { "" };
-        writeln!(out, "{title:<10} {count:>7}  {}", mark.about)?;
+    let mut title = "reached";
+    for entry in catalogue::sometimes() {
+        if let Some(count) = report.reach.get(entry.name) {
+            writeln!(out, "{title:<10} {count:>7}  {}", entry.claim)?;
+            title = "";
+        }
     }
-    for (slug, times) in &report.known {
-        writeln!(out, "known      {times:>7}  {slug} (fixtures/findings/{slug})")?;
+    if !report.not_reached.is_empty() {
+        writeln!(out, "never      {}", report.not_reached.join(", "))?;
     }
+    known(report, out)?;
     match report.violations.len() {
         0 => writeln!(out, "no new violation"),
         n => writeln!(out, "{n} new violation{}", if n == 1 { "" } else { "s" }),
     }
+}
+
+/// What is not this library's doing, and what it mended.
+fn known(report: &Report, out: &mut String) -> std::fmt::Result {
+    for (slug, seeds) in &report.known {
+        writeln!(out, "known      {seeds:>7}  {slug} (fixtures/findings/{slug})")?;
+    }
+    for Found { violation, seeds, token } in &report.in_baseline {
+        writeln!(
+            out,
+            "baseline   {seeds:>7}  {} ({token}): the baseline breaks in the same way",
+            violation.fingerprint
+        )?;
+    }
+    for (slug, kinds) in &report.fixed {
+        let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
+        writeln!(out, "fixed               {slug}: {} shows no more", kinds.join(", "))?;
+    }
+    Ok(())
 }

@@ -1,81 +1,41 @@
 //! The events of a trace: a closed list.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
+use valkey_sim::engine::{Effects, Reply};
 
-use super::Presented;
+use super::wire;
 use crate::{
-    node::Node,
     plan::{CallRef, Cut, Fate},
+    types::{
+        Answer, ExecutionName, FaultClass, Function, LaneId, LeaseEpoch, Lost, Node, Seq, SimTime,
+        TimestampMs,
+    },
 };
-
-/// The position of an event in its trace, from 0.
-pub type Seq = u32;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// Its position in the trace.
-    pub seq: Seq,
-    /// True time since the start of the run, microseconds. No node can see it.
-    pub at_us: u64,
-    /// Where.
-    pub node: Node,
-    /// The event that led to this one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cause: Option<Seq>,
+    /// When, where, and what led to it.
+    #[serde(flatten)]
+    pub head: Head,
     /// What.
     #[serde(flatten)]
     pub what: What,
 }
 
-/// An execution, numbered in the order in which a run first hears of it. Its id is in [`What::Created`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Exec(pub u32);
-
-/// A grant's identity: its execution and the server's time at which it was issued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct GrantRef {
-    /// What it is for.
-    pub execution: Exec,
-    /// `created_at` of the grant hash, by the server's clock.
-    pub created_at_ms: i64,
-}
-
-/// Which function a grant is meant for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GrantKind {
-    /// For an eligible execution: `ff_claim_execution`, or `ff_acquire_lease`.
-    Claim,
-    /// For an interrupted one: `ff_claim_resumed_execution`.
-    Resume,
-    /// For one whose lease expired or was revoked: `ff_reclaim_execution`.
-    Reclaim,
-}
-
-/// An index that names executions.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct IndexName {
-    /// The lane it belongs to; none for the indexes of a whole partition.
+/// When and where something happened, and what led to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Its position in the run, from 0.
+    pub seq: Seq,
+    /// True time since the start of the run. No node can see it.
+    #[serde(rename = "at_us")]
+    pub at: SimTime,
+    /// Where.
+    pub node: Node,
+    /// The event that led to this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lane: Option<String>,
-    /// `eligible`, `active`, `lease_expiry`, `worker:<instance>:leases` …
-    pub name: String,
-}
-
-/// Why a client never saw a reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Lost {
-    /// It could not connect: the request was never sent.
-    Refused,
-    /// The connection broke: the request may have been executed.
-    Reset,
-    /// It gave up waiting: the request may have been executed, or may yet be.
-    TimedOut,
+    pub cause: Option<Seq>,
 }
 
 /// What a message between processes says.
@@ -85,26 +45,41 @@ pub enum Summary {
     /// A worker asks a scheduler for work on a lane of its choice.
     Ask {
         /// The lane it picked.
-        lane: String,
+        lane: LaneName,
     },
-    /// There is none.
-    NoGrant,
     /// A ClaimGrant. It carries no lane.
     ClaimGrant {
         /// For which execution.
-        execution: Exec,
+        execution: ExecutionName,
         /// When it expires, as the scheduler reckons.
-        expires_at_ms: i64,
+        expires_at_ms: TimestampMs,
     },
     /// A ReclaimGrant.
     ReclaimGrant {
         /// For which execution.
-        execution: Exec,
+        execution: ExecutionName,
         /// When it expires, as the server said.
-        expires_at_ms: i64,
+        expires_at_ms: TimestampMs,
         /// The lane it carries.
-        lane: String,
+        lane: LaneName,
     },
+}
+
+/// A lane in an event. `ff-core`'s own type refuses, when it is read, what a library may have made of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LaneName(pub String);
+
+/// How a worker's work on an execution ended, as the worker saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkEnd {
+    /// It had done what there was to do.
+    Done,
+    /// It was told that the lease is no longer its own.
+    LostLease,
+    /// It could not read what there was to do, or forgot it as its plan said.
+    Vanished,
 }
 
 /// What happened.
@@ -113,35 +88,35 @@ pub enum Summary {
 pub enum What {
     // What clients did and saw.
     /// A client sent a function call.
-    Sent {
+    RequestSent {
         /// The function.
-        function: String,
+        function: Function,
         /// About which execution.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        execution: Option<Exec>,
+        execution: Option<ExecutionName>,
     },
-    /// A client read the reply. The cause is the server's [`Called`](What::Called).
-    Saw {
+    /// A client read the reply. The cause is the server's [`Executed`](What::Executed).
+    ReplyReceived {
         /// The function.
-        function: String,
+        function: Function,
         /// About which execution.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        execution: Option<Exec>,
-        /// `OK`, `DUPLICATE`, the refusal's code, or the error.
-        answer: String,
+        execution: Option<ExecutionName>,
+        /// The reply in a word.
+        answer: Answer,
     },
     /// A client will never read the reply.
-    NoReply {
+    ReplyLost {
         /// The function.
-        function: String,
+        function: Function,
         /// About which execution.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        execution: Option<Exec>,
+        execution: Option<ExecutionName>,
         /// Why.
         lost: Lost,
     },
     /// A process sent a message to another.
-    Told {
+    MessageSent {
         /// To whom.
         to: Node,
         /// What.
@@ -149,12 +124,28 @@ pub enum What {
         message: Summary,
     },
     /// A message arrived.
-    Heard {
+    MessageReceived {
         /// From whom.
         from: Node,
         /// What.
         #[serde(flatten)]
         message: Summary,
+    },
+    /// A worker began to work on an execution.
+    WorkBegan {
+        /// On which.
+        execution: ExecutionName,
+        /// Under the lease of this epoch.
+        epoch: LeaseEpoch,
+    },
+    /// A worker ended its work on an execution.
+    WorkEnded {
+        /// On which.
+        execution: ExecutionName,
+        /// Under the lease of this epoch.
+        epoch: LeaseEpoch,
+        /// How.
+        how: WorkEnd,
     },
 
     // What broke.
@@ -182,10 +173,15 @@ pub enum What {
         /// The other.
         b: Node,
     },
+    /// A node's clock was set.
+    ClockSet {
+        /// By so many milliseconds; negative: back.
+        by_ms: i64,
+    },
     /// A fault of the plan hit a call.
     CallFault {
         /// The fault's class.
-        class: String,
+        class: FaultClass,
         /// The call.
         call: CallRef,
     },
@@ -196,165 +192,79 @@ pub enum What {
     },
 
     // What the server did.
-    /// A function ran. What it wrote follows, with this event as the cause.
-    Called(Called),
-    /// An execution came to be.
-    Created {
-        /// Which.
-        execution: Exec,
-        /// Its id.
-        id: String,
-        /// The lane it was created on.
-        lane: String,
-    },
-    /// A grant was written.
-    GrantIssued {
-        /// Which.
-        grant: GrantRef,
-        /// What for.
-        kind: GrantKind,
-        /// The worker it is for.
-        worker: String,
-        /// The worker's process it is for.
-        instance: String,
-        /// The lane in it.
-        lane: String,
-        /// The last millisecond at which it is valid.
-        expires_at_ms: i64,
-    },
-    /// A grant was taken, by a call that made a lease of it.
-    GrantConsumed {
-        /// Which.
-        grant: GrantRef,
-    },
-    /// A grant's time was up before anyone took it; seen when the server removed it.
-    GrantExpired {
-        /// Which.
-        grant: GrantRef,
-    },
-    /// A grant was deleted before its time, and no lease came of it.
-    GrantDropped {
-        /// Which.
-        grant: GrantRef,
-    },
-    /// A lease began.
-    LeaseCreated {
-        /// Of what.
-        execution: Exec,
-        /// Its id.
-        lease_id: String,
-        /// Its epoch.
-        epoch: u64,
-        /// The attempt it is for.
-        attempt_id: String,
-        /// Whose.
-        worker: String,
-        /// The process.
-        instance: String,
-        /// The first millisecond at which it is no longer valid.
-        expires_at_ms: i64,
-        /// The grant that lay there when the call began, or that the call itself issued.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        grant: Option<GrantRef>,
-    },
-    /// A lease was prolonged.
-    LeaseRenewed {
-        /// Of what.
-        execution: Exec,
-        /// The first millisecond at which it is no longer valid.
-        expires_at_ms: i64,
-    },
-    /// A lease's record is gone: its execution ended, went to wait, or was taken over.
-    LeaseEnded {
-        /// Of what.
-        execution: Exec,
-        /// Its epoch.
-        epoch: u64,
-    },
-    /// An execution's state changed.
-    StateChanged {
-        /// Which.
-        execution: Exec,
-        /// `lifecycle_phase`.
-        phase: String,
-        /// `ownership_state`.
-        ownership: String,
-        /// `eligibility_state`.
-        eligibility: String,
-        /// `public_state`.
-        public: String,
-    },
-    /// `core` says that the execution is on this lane.
-    LaneWritten {
-        /// Which.
-        execution: Exec,
-        /// `lane_id` or `current_lane`.
-        field: String,
-        /// The lane.
-        lane: String,
-    },
-    /// `core` says that this is the epoch.
-    EpochWritten {
-        /// Which.
-        execution: Exec,
-        /// The epoch.
-        epoch: u64,
-    },
-    /// An execution entered an index.
-    Indexed {
-        /// Which.
-        execution: Exec,
-        /// The index.
-        index: IndexName,
-    },
-    /// An execution left an index.
-    Unindexed {
-        /// Which.
-        execution: Exec,
-        /// The index.
-        index: IndexName,
-    },
+    /// A function ran, a plain command wrote, or the server removed what had expired.
+    Executed(Executed),
 }
 
-/// A function call, as the server saw it.
+/// A command as the server executed it: enough to judge a run again by its trace alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Called {
-    /// The function.
-    pub function: String,
-    /// Who called.
-    pub caller: Node,
-    /// What the caller presented.
-    #[serde(flatten)]
-    pub presented: Presented,
+pub struct Executed {
+    /// Whose connection it came by; none for the server's own expiry cycle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Node>,
     /// The server's clock.
-    pub now_ms: i64,
-    /// What it answered: `OK`, `DUPLICATE`, the refusal's code, or the error's.
-    pub answer: String,
+    pub now_ms: TimestampMs,
+    /// The command and its arguments; empty for the expiry cycle.
+    #[serde(with = "wire::words", default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<Vec<u8>>,
+    /// What it answered.
+    #[serde(with = "wire::reply")]
+    pub reply: Reply,
+    /// What it wrote.
+    #[serde(with = "wire::effects")]
+    pub effects: Effects,
 }
 
 impl Summary {
     /// The execution that the message is about.
-    pub fn execution(&self) -> Option<Exec> {
+    pub fn execution(&self) -> Option<&ExecutionName> {
         match self {
-            Summary::Ask { .. } | Summary::NoGrant => None,
+            Summary::Ask { .. } => None,
             Summary::ClaimGrant { execution, .. } | Summary::ReclaimGrant { execution, .. } => {
-                Some(*execution)
+                Some(execution)
             }
         }
     }
-}
 
-impl fmt::Display for Exec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "e{}", self.0)
+    /// Whether it is about a grant: only these are told when they arrive, and only these does a fault of messages hit.
+    pub fn is_about_a_grant(&self) -> bool {
+        self.execution().is_some()
     }
 }
 
-impl fmt::Display for IndexName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.lane {
-            Some(lane) => write!(f, "{} of lane {lane}", self.name),
-            None => f.write_str(&self.name),
+impl What {
+    /// Whether it is something that broke, and not what clients or the server did.
+    pub fn is_fault(&self) -> bool {
+        matches!(
+            self,
+            What::Crashed
+                | What::Restarted
+                | What::Paused
+                | What::Resumed
+                | What::PartitionBegan { .. }
+                | What::PartitionHealed { .. }
+                | What::ClockSet { .. }
+                | What::CallFault { .. }
+                | What::MessageFault { .. }
+        )
+    }
+
+    /// The class of the fault that begins here, if one does.
+    pub fn fault_class(&self) -> Option<FaultClass> {
+        match self {
+            What::Crashed => Some(FaultClass::Crash),
+            What::Paused => Some(FaultClass::Pause),
+            What::PartitionBegan { .. } => Some(FaultClass::Partition),
+            What::ClockSet { .. } => Some(FaultClass::Clock),
+            What::CallFault { class, .. } => Some(*class),
+            What::MessageFault { .. } => Some(FaultClass::GrantMessage),
+            _ => None,
         }
+    }
+}
+
+impl From<&LaneId> for LaneName {
+    fn from(lane: &LaneId) -> Self {
+        Self(lane.as_str().to_owned())
     }
 }

@@ -4,10 +4,13 @@ use std::io::{self, BufRead, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ended, Event, Trace};
+use valkey_sim::engine::Dialect;
+
+use super::{Ended, Event, FaultFate, Names, Trace};
+use crate::{library::LibraryRef, types::digest::sha256_hex};
 
 /// The version of the trace's shape that this build writes and reads.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// The first line: what was run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +23,10 @@ pub struct Header {
     /// The library under test.
     pub library: LibraryRef,
     /// The server's dialect.
-    pub dialect: String,
+    #[serde(with = "dialect")]
+    pub dialect: Dialect,
+    /// What the plan calls the executions, by id.
+    pub executions: Names,
 }
 
 /// What every version's header has: the rest of a header is read once it is known to be of this one.
@@ -29,22 +35,25 @@ struct Version {
     schema: u32,
 }
 
-/// Which library it was, exactly.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LibraryRef {
-    /// `flowfabric`, a file's library name, or `flowfabric+drop-grant-del` for a mutant.
-    pub name: String,
-    /// Its version, where it has one.
-    pub version: String,
-    /// The SHA-256 of its text, in hex.
-    pub sha256: String,
-}
-
 /// The last line: how it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Footer {
     ended: Ended,
-    simulated_us: u64,
+    faults: Vec<FaultFate>,
+}
+
+/// A dialect as its name.
+mod dialect {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use valkey_sim::engine::Dialect;
+
+    pub fn serialize<S: Serializer>(dialect: &Dialect, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(dialect.name())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dialect, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
 }
 
 /// A trace file that cannot be read.
@@ -84,7 +93,7 @@ impl Trace {
         for event in &self.events {
             line(serde_json::to_string(event)?)?;
         }
-        line(serde_json::to_string(&Footer { ended: self.ended, simulated_us: self.simulated_us })?)
+        line(serde_json::to_string(&Footer { ended: self.ended, faults: self.faults.clone() })?)
     }
 
     /// Reads what [`write`](Self::write) wrote.
@@ -100,18 +109,18 @@ impl Trace {
             return Err(ReadError::Schema(schema));
         }
         let header = serde_json::from_str(first).map_err(parse_error(1, "header"))?;
-        let Footer { ended, simulated_us } = serde_json::from_str(last).map_err(|_| ReadError::CutShort)?;
+        let Footer { ended, faults } = serde_json::from_str(last).map_err(|_| ReadError::CutShort)?;
         let event = |(i, line): (usize, &String)| -> Result<Event, ReadError> {
             serde_json::from_str(line).map_err(parse_error(i + 2, "event"))
         };
         let events = events.iter().enumerate().map(event).collect::<Result<_, _>>()?;
-        Ok(Self { header, events, ended, simulated_us })
+        Ok(Self { header, events, ended, faults })
     }
 
     /// The trace's SHA-256 in hex: equal iff the runs were, whether their plan came from a token or from a file.
     pub fn digest(&self) -> String {
-        let run = (&self.header.library, &self.header.dialect, &self.events, self.ended, self.simulated_us);
+        let run = (&self.header.library, self.header.dialect.name(), &self.events, self.ended, &self.faults);
         let bytes = serde_json::to_vec(&run).expect("a trace is plain data");
-        crate::digest::sha256_hex(&bytes)
+        sha256_hex(&bytes)
     }
 }

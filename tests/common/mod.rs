@@ -8,7 +8,7 @@ use grantsim::{
     drive::{self, Subject},
     library::Library,
     plan::{Plan, file::PlanFile},
-    property::{self, Violation},
+    property::{self, Verdict, Violation, catalogue},
     report,
     trace::Trace,
 };
@@ -49,7 +49,12 @@ pub fn run(plan: &Plan, subject: &Subject) -> Trace {
 
 /// Judges a run by one property.
 pub fn violation(property: &str, trace: &Trace) -> Option<Violation> {
-    property::judge(&trace.events, &[property::find(property).expect("a property")]).pop()
+    property::judge(trace, [property::find(property).expect("a property")]).violations.into_iter().next()
+}
+
+/// Judges a run by every property.
+pub fn verdict(trace: &Trace) -> Verdict {
+    property::judge(trace, catalogue::all())
 }
 
 /// Fails with the plan and the story unless the property holds.

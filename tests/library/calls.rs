@@ -11,7 +11,7 @@ use ff_core::{
     keys::FlowKeyContext,
     types::*,
 };
-use grantsim::{grant::Millis, protocol::*};
+use grantsim::{protocol::*, types::Millis};
 use uuid::Uuid;
 use valkey_sim::engine::UnixMicros;
 

@@ -51,8 +51,6 @@ pub use path::Latency;
 pub use pipe::Delay;
 pub use post::{Fate, Mailbox, Post};
 pub use sim_clock::SimClock;
-#[doc(hidden)]
-pub use sim_clock::SimClock as World;
 pub use stream::Stream;
 
 /// A host: what has an address, and outlives the processes that run on it.

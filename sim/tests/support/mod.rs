@@ -8,6 +8,7 @@ pub mod commands;
 pub mod compare;
 pub mod differences;
 pub mod dump;
+pub mod floors;
 pub mod fuzzing;
 pub mod real;
 pub mod server;

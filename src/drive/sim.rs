@@ -1,0 +1,598 @@
+//! The driver on madsim: the processes, the server, the network and the clocks of a run in simulated time.
+//!
+//! The only file that knows madsim. Everything that waits, waits on simulated time; a fresh runtime a run leaves nothing
+//! behind.
+
+#[cfg(not(madsim))]
+compile_error!("grantsim simulates time with madsim and needs `--cfg madsim` (see .cargo/config.toml).");
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    future::{Future, poll_fn},
+    io,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Buf, BytesMut};
+use madsim::{
+    Config,
+    runtime::{Handle, NodeHandle, Runtime},
+};
+use send_wrapper::SendWrapper;
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use valkey_sim::{
+    engine::{Effects, Engine, UnixMicros},
+    link::{self, Delay, Direction, HostId, Latency, Mailbox, Network, NodeTime, Post, Stream},
+    resp::{self, ReplyDecoder},
+    server::{Executed, Observer, Server},
+};
+
+use super::{
+    Deployment, Faults, Log, Process, Ran, Recorded, RunError, Subject, Watch, Witness,
+    faults::{Act as Timed, Hold},
+    line::{Act as LineAct, Write},
+    shell::{Act, Envelope, Surroundings},
+    witness::Told,
+};
+use crate::{
+    plan::{Cut, Fate, Plan},
+    protocol::Request,
+    trace::{End, What},
+    types::{Function, Millis, Node, Seq, SimTime},
+};
+
+/// More events than this are more than anybody reads, and more than any sensible plan makes.
+const MAX_EVENTS: Seq = 1_000_000;
+/// How often the world looks whether all is quiet.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What the nodes of a run share.
+struct World<W> {
+    deployment: Deployment,
+    network: Network,
+    post: Post<Envelope>,
+    server: Server,
+    witness: Rc<RefCell<Witness<W>>>,
+    faults: RefCell<Faults>,
+    /// The processes that live, each in its task.
+    processes: RefCell<BTreeMap<Node, Rc<RefCell<Process>>>>,
+    lives: RefCell<BTreeMap<Node, u32>>,
+    /// Open before anybody starts: no first message is lost to the order in which nodes do.
+    mailboxes: RefCell<BTreeMap<Node, Mailbox<Envelope>>>,
+    /// When the last thing that a fault left in the network will have arrived.
+    late_until: Cell<SimTime>,
+}
+
+/// Runs a plan to its end. The function is the one that had to be stopped, if there was one.
+pub(super) fn run<W: Watch + Send + 'static>(
+    plan: &Plan,
+    subject: &Subject,
+    watch: W,
+    keep_commands: bool,
+) -> Result<(Ran, W, Option<Function>, Vec<Recorded>), RunError> {
+    let loaded = subject.load(plan.dialect, plan.random("valkey").next_u64())?;
+    let deployment = Deployment::new(plan, loaded.functions, loaded.claim_function);
+    let executions = deployment.names.clone();
+    let mut witness = Witness::new(watch, executions.clone());
+    if keep_commands {
+        witness.keep_commands();
+    }
+    let witness = Rc::new(RefCell::new(witness));
+    let runtime = Runtime::with_seed_and_config(plan.random("runtime").next_u64(), Config::default());
+    let (how, faults) = runtime.block_on(async {
+        let world = World::new(deployment, loaded.engine, Rc::clone(&witness));
+        let nodes = world.start();
+        let how = world.watch(&nodes).await;
+        world.stop(&nodes).await;
+        let faults = world.faults.borrow().fates();
+        (how, faults)
+    });
+    drop(runtime);
+    let witness =
+        Rc::into_inner(witness).expect("every task of the run is gone with its runtime").into_inner();
+    let endless = witness.endless().cloned();
+    let (watch, ended, recorded) = witness.end(how);
+    Ok((Ran { ended, faults, executions }, watch, endless, recorded))
+}
+
+impl<W: Watch + 'static> World<W> {
+    fn new(deployment: Deployment, engine: Engine, witness: Rc<RefCell<Witness<W>>>) -> Rc<Self> {
+        let plan = &deployment.plan;
+        let latency = Latency {
+            base_us: plan.network.latency_us,
+            jitter_us: plan.network.jitter_us,
+            loss_ppm: plan.network.loss_ppm,
+            ..Latency::default()
+        };
+        let network = Network::new(plan.random("network").next_u64(), latency);
+        let time = NodeTime::new(deployment.clock(Node::Valkey).clone(), network.world().clone());
+        let tap = Tap { time: network.world().clone(), witness: Rc::clone(&witness) };
+        let post = network.post();
+        let mailboxes = plan.nodes().map(|node| (node, post.mailbox(host(node)))).collect();
+        Rc::new(Self {
+            post,
+            mailboxes: RefCell::new(mailboxes),
+            server: Server::new(engine, time, tap),
+            faults: RefCell::new(Faults::new(plan, deployment.claim_function.into())),
+            late_until: Cell::new(deployment.faults_end()),
+            processes: RefCell::default(),
+            lives: RefCell::default(),
+            network,
+            witness,
+            deployment,
+        })
+    }
+
+    fn now(&self) -> SimTime {
+        self.network.now()
+    }
+
+    fn record(&self, node: Node, cause: Option<Seq>, what: What) -> Seq {
+        self.witness.borrow_mut().at(self.now()).record(node, cause, what)
+    }
+
+    /// Notes that a fault keeps something in the network until then.
+    fn expect_until(&self, instant: SimTime) {
+        self.late_until.set(self.late_until.get().max(instant));
+    }
+
+    fn start(self: &Rc<Self>) -> BTreeMap<Node, NodeHandle> {
+        let handle = Handle::current();
+        let start = |node: Node| {
+            // The world never leaves its thread; madsim's builder asks for a guarantee that it cannot know.
+            let world = SendWrapper::new(Rc::downgrade(self));
+            let init = move || {
+                let world = world.upgrade();
+                async move {
+                    if let Some(world) = world {
+                        world.live(node).await;
+                    }
+                }
+            };
+            (node, handle.create_node().name(node.to_string()).init(init).build())
+        };
+        self.deployment.plan.nodes().map(start).collect()
+    }
+
+    /// A node, from its first instant: what runs when it starts or restarts.
+    async fn live(self: Rc<Self>, node: Node) {
+        let life = {
+            let mut lives = self.lives.borrow_mut();
+            let life = lives.entry(node).or_default();
+            *life += 1;
+            *life
+        };
+        if life > 1 {
+            self.record(node, None, What::Restarted);
+        }
+        match self.deployment.process(node, life) {
+            None => self.serve().await,
+            Some(process) => Task::new(self, node, process).run().await,
+        }
+    }
+
+    /// Accepts connections for as long as the server's node lives.
+    async fn serve(self: Rc<Self>) {
+        let listener = self.network.listen(host(Node::Valkey));
+        let server = self.server.clone();
+        madsim::task::spawn_local(async move { server.housekeeping().await });
+        loop {
+            let stream = listener.accept().await;
+            let (caller, connection) = (self.node_at(stream.peer()), stream.connection_id());
+            let serving = self.server.connection(stream);
+            self.witness.borrow_mut().opened(serving.id(), caller, connection);
+            madsim::task::spawn_local(async move {
+                // A connection that breaks is the client's concern, which sees it break.
+                let _ = serving.await;
+            });
+        }
+    }
+
+    fn node_at(&self, id: HostId) -> Node {
+        let at = self.deployment.plan.nodes().find(|node| host(*node) == id);
+        at.expect("every host of the network is a node of the plan")
+    }
+
+    /// Waits until all is quiet or the time is up, while the faults happen that have a time.
+    async fn watch(self: &Rc<Self>, nodes: &BTreeMap<Node, NodeHandle>) -> End {
+        let direct = Rc::clone(self).inject(nodes.clone());
+        let injector = madsim::task::spawn_local(direct);
+        let end = SimTime::from_millis(self.deployment.plan.run_for_ms);
+        // Whether all was done after so many steps.
+        let mut done = (0, false);
+        let how = loop {
+            madsim::time::sleep(LOOK_EVERY).await;
+            let now = self.now();
+            let mut witness = self.witness.borrow_mut();
+            witness.at(now);
+            if witness.endless().is_some() {
+                break End::Endless;
+            } else if witness.events() > MAX_EVENTS {
+                break End::TooManyEvents;
+            } else if now >= end {
+                break End::OutOfTime;
+            } else if now > self.late_until.get() && self.is_idle() {
+                if done.0 != witness.steps() {
+                    done = (witness.steps(), self.deployment.is_done(witness.view()));
+                }
+                if done.1 {
+                    break End::Quiet;
+                }
+            }
+        };
+        injector.abort();
+        how
+    }
+
+    /// Whether no process waits for what comes of a call.
+    fn is_idle(&self) -> bool {
+        !self.processes.borrow().values().any(|process| process.borrow().is_calling())
+    }
+
+    /// Kills every node and lets their tasks go: what is not dropped in here is never freed.
+    async fn stop(&self, nodes: &BTreeMap<Node, NodeHandle>) {
+        for (node, handle) in nodes {
+            self.network.kill(host(*node));
+            Handle::current().kill(handle.id());
+        }
+        self.processes.borrow_mut().clear();
+        madsim::time::sleep(Duration::from_millis(1)).await;
+    }
+
+    /// Injects the timed faults.
+    async fn inject(self: Rc<Self>, nodes: BTreeMap<Node, NodeHandle>) {
+        for timed in Faults::timed(&self.deployment.plan) {
+            let now = self.now();
+            if timed.at > now {
+                madsim::time::sleep(Duration::from_micros(timed.at.0 - now.0)).await;
+            }
+            if self.faults.borrow_mut().admit(&timed) {
+                self.perform(&nodes, timed.act);
+            }
+        }
+    }
+
+    fn perform(&self, nodes: &BTreeMap<Node, NodeHandle>, act: Timed) {
+        let runtime = Handle::current();
+        let id = |node: &Node| nodes[node].id();
+        match act {
+            Timed::Crash(node) => {
+                self.record(node, None, What::Crashed);
+                self.network.kill(host(node));
+                runtime.kill(id(&node));
+                self.processes.borrow_mut().remove(&node);
+            }
+            Timed::Restart(node) => runtime.restart(id(&node)),
+            Timed::Pause(node) => {
+                self.record(node, None, What::Paused);
+                runtime.pause(id(&node));
+            }
+            Timed::Resume(node) => {
+                self.record(node, None, What::Resumed);
+                runtime.resume(id(&node));
+            }
+            Timed::Cut(a, b, cut) => {
+                self.record(a, None, What::PartitionBegan { a, b, cut });
+                match cut {
+                    Cut::Both => self.network.partition(host(a), host(b), Direction::Both),
+                    Cut::AToB => self.network.partition(host(a), host(b), Direction::OneWay),
+                    Cut::BToA => self.network.partition(host(b), host(a), Direction::OneWay),
+                }
+            }
+            Timed::Heal(a, b) => {
+                self.record(a, None, What::PartitionHealed { a, b });
+                self.network.heal(host(a), host(b));
+            }
+            Timed::SetClock(node, by_ms) => {
+                self.record(node, None, What::ClockSet { by_ms });
+            }
+        }
+    }
+
+    /// Sends the same bytes once more, later, on a connection of their own.
+    async fn repeat(self: Rc<Self>, node: Node, request: Request, sent: Option<Seq>, after: Millis) {
+        let at = self.now().after(after.0.saturating_mul(1_000));
+        self.network.world().sleep_until(at).await;
+        let Ok(mut stream) = self.network.connect(host(node), host(Node::Valkey)).await else { return };
+        if let Some(sent) = sent {
+            self.witness.borrow_mut().written((stream.connection_id(), 1), sent);
+        }
+        let mut reply = BytesMut::new();
+        if stream.write_all(&encoded(&request)).await.is_ok() {
+            // Nobody waits for the reply; the connection stays open until it is there.
+            let _ = stream.read_buf(&mut reply).await;
+        }
+    }
+}
+
+/// A node's host: by its name, so that a deployment without another node gives it the same paths.
+fn host(node: Node) -> HostId {
+    HostId(match node {
+        Node::Valkey => 0,
+        Node::Submitter => 1,
+        Node::Scanner => 2,
+        Node::Scheduler(number) => 0x4000 | number,
+        Node::Worker(number) => 0x8000 | number,
+    })
+}
+
+fn encoded(request: &Request) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    resp::encode_request(request.args.iter().map(Vec::as_slice), &mut bytes);
+    bytes
+}
+
+/// Tells the witness what the server does.
+struct Tap<W> {
+    time: link::SimClock,
+    witness: Rc<RefCell<Witness<W>>>,
+}
+
+impl<W: Watch> Observer for Tap<W> {
+    fn executed(&mut self, executed: &Executed<'_>) {
+        self.witness.borrow_mut().at(self.time.now()).executed(&Told {
+            session: executed.session,
+            nth: executed.nth,
+            args: executed.args,
+            now: executed.now,
+            reply: executed.reply,
+            effects: executed.effects,
+            keyspace: executed.engine.keyspace(),
+        });
+    }
+
+    fn reaped(&mut self, now: UnixMicros, effects: &Effects, engine: &Engine) {
+        self.witness.borrow_mut().at(self.time.now()).reaped(now, effects, engine.keyspace());
+    }
+}
+
+/// A process's task: its connection, its mailbox and its timers.
+struct Task<W> {
+    world: Rc<World<W>>,
+    node: Node,
+    process: Rc<RefCell<Process>>,
+    mailbox: Mailbox<Envelope>,
+    connection: Connection,
+    /// When the task will be woken; madsim's timers cannot be taken back, so none is set twice.
+    armed: Option<SimTime>,
+}
+
+enum Connection {
+    Down,
+    Connecting(Pin<Box<dyn Future<Output = io::Result<Stream>>>>),
+    Up(Box<Wire>),
+}
+
+/// An open connection as its client has it.
+struct Wire {
+    stream: Stream,
+    /// Requests written so far, and replies read.
+    requests: u64,
+    replies: u64,
+    outgoing: BytesMut,
+    incoming: BytesMut,
+    decoder: ReplyDecoder,
+}
+
+impl<W: Watch + 'static> Task<W> {
+    fn new(world: Rc<World<W>>, node: Node, process: Process) -> Self {
+        let process = Rc::new(RefCell::new(process));
+        world.processes.borrow_mut().insert(node, Rc::clone(&process));
+        let first = world.mailboxes.borrow_mut().remove(&node);
+        let mailbox = first.unwrap_or_else(|| world.post.mailbox(host(node)));
+        Self { world, node, process, mailbox, connection: Connection::Down, armed: None }
+    }
+
+    async fn run(mut self) {
+        self.with(Process::start);
+        poll_fn(|cx| self.poll(cx)).await;
+    }
+
+    /// Lets the process do something.
+    fn with<T>(&self, act: impl FnOnce(&mut Process, &mut Surroundings<'_>) -> T) -> T {
+        let world = &self.world;
+        let mut witness = world.witness.borrow_mut();
+        witness.at(world.now());
+        let mut around = Surroundings {
+            now: world.now(),
+            clock: world.deployment.clock(self.node),
+            request_timeout: world.deployment.request_timeout(),
+            names: &world.deployment.names,
+            faults: &mut world.faults.borrow_mut(),
+            log: &mut *witness,
+        };
+        act(&mut self.process.borrow_mut(), &mut around)
+    }
+
+    /// What came of requests before messages, messages before timers.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            while self.advance(cx) {}
+            if self.with(Process::complete) {
+                continue;
+            }
+            if let Poll::Ready(envelope) = pin!(self.mailbox.receive()).poll(cx) {
+                self.with(|process, around| process.receive(envelope, around));
+            } else if !self.with(Process::tick) {
+                break;
+            }
+        }
+        self.arm(cx);
+        Poll::Pending
+    }
+
+    /// One step of the connection, or a message on its way; whether there may be another.
+    fn advance(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Connection::Up(wire) = &mut self.connection {
+            if wire.flush(cx).is_err() {
+                self.connection = Connection::Down;
+                self.with(Process::reset);
+                return true;
+            }
+            if !wire.outgoing.is_empty() {
+                let post = self.process.borrow_mut().next_post();
+                return post.map(|post| self.send(post)).is_some() || self.read(cx);
+            }
+        }
+        if let Some(act) = self.with(Process::next) {
+            self.perform(act);
+            return true;
+        }
+        match &mut self.connection {
+            Connection::Down => false,
+            Connection::Connecting(connecting) => match connecting.as_mut().poll(cx) {
+                Poll::Pending => false,
+                Poll::Ready(Ok(stream)) => {
+                    self.connection = Connection::Up(Box::new(Wire::new(stream)));
+                    self.process.borrow_mut().connected();
+                    true
+                }
+                Poll::Ready(Err(_)) => {
+                    self.connection = Connection::Down;
+                    self.with(Process::refused);
+                    true
+                }
+            },
+            Connection::Up(_) => self.read(cx),
+        }
+    }
+
+    fn perform(&mut self, act: Act) {
+        match act {
+            Act::Post(post) => self.send(post),
+            Act::Line(LineAct::Connect) => {
+                let connect = self.world.network.connect(host(self.node), host(Node::Valkey));
+                self.connection = Connection::Connecting(Box::pin(connect));
+            }
+            Act::Line(LineAct::Write(write)) => self.write(write),
+            Act::Line(LineAct::Cut) => {
+                if let Connection::Up(wire) = &mut self.connection {
+                    wire.stream.cut();
+                }
+                self.connection = Connection::Down;
+            }
+            // Dropping a stream closes it, and what is in the network still arrives.
+            Act::Line(LineAct::Close) => self.connection = Connection::Down,
+        }
+    }
+
+    fn write(&mut self, write: Write) {
+        let world = &self.world;
+        for after in write.repeats {
+            world.expect_until(world.now().after(after.0.saturating_mul(2_000)));
+            madsim::task::spawn_local(Rc::clone(world).repeat(
+                self.node,
+                write.request.clone(),
+                write.sent,
+                after,
+            ));
+        }
+        let Connection::Up(wire) = &mut self.connection else { return };
+        match write.hold {
+            Some(Hold::By(millis)) => {
+                world.expect_until(world.now().after(millis.0.saturating_mul(2_000)));
+                wire.stream.delay_next_write(Delay::By(Duration::from_millis(millis.0)));
+            }
+            Some(hold) => {
+                let execution = write.request.execution_id().map(|id| world.deployment.names.of_text(id));
+                let witness = world.witness.borrow();
+                let until =
+                    world.deployment.held_until(hold, execution.as_ref(), world.now(), witness.view());
+                if let Some(instant) = until {
+                    world.expect_until(instant.after(1_000_000));
+                    wire.stream.delay_next_write(Delay::Until(instant));
+                }
+            }
+            None => {}
+        }
+        wire.requests += 1;
+        if let Some(sent) = write.sent {
+            world.witness.borrow_mut().written((wire.stream.connection_id(), wire.requests), sent);
+        }
+        wire.outgoing.extend_from_slice(&encoded(&write.request));
+    }
+
+    /// Reads what there is and takes a reply from it; whether anything moved.
+    fn read(&mut self, cx: &mut Context<'_>) -> bool {
+        let Connection::Up(wire) = &mut self.connection else { return false };
+        match wire.decoder.next(&mut wire.incoming) {
+            Ok(Some(reply)) => {
+                wire.replies += 1;
+                let executed =
+                    self.world.witness.borrow_mut().read((wire.stream.connection_id(), wire.replies));
+                self.with(|process, around| process.replied(reply, executed, around));
+                return true;
+            }
+            Ok(None) => {
+                let read = pin!(wire.stream.read_buf(&mut wire.incoming)).poll(cx);
+                match read {
+                    Poll::Pending => return false,
+                    Poll::Ready(Ok(count)) if count > 0 => return true,
+                    Poll::Ready(_) => {}
+                }
+            }
+            Err(_) => {}
+        }
+        self.connection = Connection::Down;
+        self.with(Process::reset);
+        true
+    }
+
+    fn send(&self, post: super::shell::Post) {
+        let world = &self.world;
+        let late = |ms: u64| {
+            world.expect_until(world.now().after(ms.saturating_mul(2_000)));
+            ms.saturating_mul(1_000)
+        };
+        let fate = match post.fate {
+            None => link::Fate::Deliver,
+            Some(Fate::Drop) => link::Fate::Drop,
+            Some(Fate::Delay(by_ms)) => link::Fate::Delay { by_us: late(by_ms) },
+            Some(Fate::Twice(after_ms)) => link::Fate::Duplicate { after_us: late(after_ms) },
+        };
+        world.post.send(host(self.node), host(post.to), post.envelope, fate);
+    }
+
+    /// Sees to it that the task is woken for the next timer.
+    fn arm(&mut self, cx: &mut Context<'_>) {
+        let Some(due) = self.process.borrow().wake_at() else { return };
+        let now = self.world.now();
+        if self.armed.is_some_and(|armed| now < armed && armed <= due) {
+            return;
+        }
+        // Polled once, the sleep leaves a timer behind that wakes this task.
+        let sleep = self.world.network.world().sleep_until(due);
+        if pin!(sleep).poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        self.armed = Some(due);
+    }
+}
+
+impl Wire {
+    fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            requests: 0,
+            replies: 0,
+            outgoing: BytesMut::new(),
+            incoming: BytesMut::new(),
+            decoder: ReplyDecoder::default(),
+        }
+    }
+
+    /// Writes what the stream takes.
+    fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while !self.outgoing.is_empty() {
+            match Pin::new(&mut self.stream).poll_write(cx, &self.outgoing)? {
+                Poll::Pending => break,
+                Poll::Ready(count) => self.outgoing.advance(count),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,230 @@
+//! Faults and clocks: they name what the plan has, and ask for nothing that cannot happen.
+
+use std::collections::BTreeSet;
+
+use super::{InvalidPlan, demand};
+use crate::{
+    plan::{CallRef, Fault, Plan},
+    types::{ExecutionName, Node},
+};
+
+pub(super) fn check(plan: &Plan) -> Result<(), InvalidPlan> {
+    let nodes: BTreeSet<Node> = plan.nodes().collect();
+    let executions: BTreeSet<&ExecutionName> =
+        plan.executions.iter().map(|execution| &execution.name).collect();
+    for node in plan.clocks.keys() {
+        demand(nodes.contains(node), || format!("clocks names {node}, {}", has(&nodes)))?;
+    }
+    for (place, fault) in plan.faults.iter().enumerate() {
+        for node in fault.nodes() {
+            demand(nodes.contains(&node), || format!("faults[{place}] names {node}, {}", has(&nodes)))?;
+        }
+        if let Some(name) = fault.execution() {
+            demand(executions.contains(name), || {
+                format!("faults[{place}] names execution {name}, which the plan does not have")
+            })?;
+        }
+        possible(fault).map_err(|why| InvalidPlan(format!("faults[{place}]: {why}")))?;
+    }
+    Ok(())
+}
+
+/// Lists the nodes that can be named; of a large plan, those that every plan has.
+fn has(nodes: &BTreeSet<Node>) -> String {
+    const MOST: usize = 20;
+    let names: Vec<String> = nodes.iter().take(MOST).map(Node::to_string).collect();
+    let more = if nodes.len() > MOST { " …" } else { "" };
+    format!("which the plan does not have: it has {}{more}", names.join(", "))
+}
+
+/// Whether a fault can happen at all, whatever the plan.
+fn possible(fault: &Fault) -> Result<(), InvalidPlan> {
+    match fault {
+        Fault::Crash { node, .. } => demand(*node != Node::Valkey, || {
+            "crash names valkey: the server's restarts and lost data are not simulated yet; pause it or cut it off \
+             instead"
+                .to_owned()
+        }),
+        Fault::Partition { a, b, .. } => {
+            demand(a != b, || format!("partition cuts {a} off from itself: name two nodes"))
+        }
+        Fault::GrantMessage { from, execution, nth, .. } => {
+            demand(from.is_some() || execution.is_some(), || {
+                "the grant message is anybody's: say who it is from, or which execution's grant it is"
+                    .to_owned()
+            })?;
+            let sends = |node: &Node| matches!(node, Node::Scheduler(_) | Node::Scanner);
+            demand(from.as_ref().is_none_or(sends), || {
+                "only schedulers and the scanner send grants: name one of them".to_owned()
+            })?;
+            counted(*nth)
+        }
+        Fault::ClaimAtExpiry { call, .. } => {
+            demand(call.function.consumes_grants(), || {
+                format!(
+                    "{} is no claim: a fault of this kind waits for claim, ff_claim_execution, ff_acquire_lease, \
+                     ff_claim_resumed_execution or ff_reclaim_execution",
+                    call.function
+                )
+            })?;
+            callable(call)
+        }
+        Fault::LoseRequest { call }
+        | Fault::LoseReply { call }
+        | Fault::DelayRequest { call, .. }
+        | Fault::RepeatRequest { call, .. } => callable(call),
+        Fault::Pause { .. } => Ok(()),
+    }
+}
+
+fn callable(call: &CallRef) -> Result<(), InvalidPlan> {
+    demand(call.node.is_some() || call.execution.is_some(), || {
+        "the call is anybody's: say whose it is (node), or what it is about (execution)".to_owned()
+    })?;
+    demand(call.node != Some(Node::Valkey), || "valkey calls nothing: name the client".to_owned())?;
+    demand(!call.function.as_str().is_empty(), || "the call's function has no name".to_owned())?;
+    counted(call.nth)
+}
+
+fn counted(nth: u32) -> Result<(), InvalidPlan> {
+    demand(nth > 0, || "nth is 0, and the first is 1".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::tests::{said, sound};
+    use crate::plan::Plan;
+
+    fn said_of(fault: Value) -> String {
+        let mut plan = sound();
+        plan["faults"] = json!([fault]);
+        let plan: Plan = serde_json::from_value(plan).unwrap();
+        plan.check().map_or_else(|why| why.to_string(), |()| "sound".to_owned())
+    }
+
+    fn lost(call: Value) -> Value {
+        json!({ "fault": "lose_reply", "call": call })
+    }
+
+    const NODES: &str = "it has valkey, submitter, scheduler-1, scheduler-2, worker-1, worker-2, scanner";
+
+    #[test]
+    fn what_is_named_is_there() {
+        for (fault, named) in [
+            (json!({ "fault": "crash", "node": "worker-3", "at_ms": 0 }), "worker-3"),
+            (json!({ "fault": "pause", "node": "scheduler-3", "at_ms": 0, "for_ms": 1 }), "scheduler-3"),
+            (
+                json!({ "fault": "partition", "a": "worker-3", "b": "valkey", "at_ms": 0, "for_ms": 1 }),
+                "worker-3",
+            ),
+            (
+                json!({ "fault": "partition", "a": "valkey", "b": "worker-3", "at_ms": 0, "for_ms": 1 }),
+                "worker-3",
+            ),
+            (lost(json!({ "node": "worker-3", "function": "claim", "nth": 1 })), "worker-3"),
+            (
+                json!({ "fault": "grant_message", "from": "scheduler-3", "nth": 1, "fate": "drop" }),
+                "scheduler-3",
+            ),
+        ] {
+            let message = format!("faults[0] names {named}, which the plan does not have: {NODES}");
+            assert_eq!(said_of(fault), message);
+        }
+        let message = format!("clocks names worker-3, which the plan does not have: {NODES}");
+        assert_eq!(said("/clocks", json!({ "worker-3": {} })), message);
+        for fault in [
+            lost(json!({ "execution": "e3", "function": "claim", "nth": 1 })),
+            json!({ "fault": "grant_message", "execution": "e3", "nth": 1, "fate": "drop" }),
+        ] {
+            assert_eq!(said_of(fault), "faults[0] names execution e3, which the plan does not have");
+        }
+    }
+
+    #[test]
+    fn what_cannot_happen_is_refused() {
+        for (fault, message) in [
+            (
+                json!({ "fault": "crash", "node": "valkey", "at_ms": 0 }),
+                "crash names valkey: the server's restarts and lost data are not simulated yet; pause it or cut it \
+                 off instead",
+            ),
+            (
+                json!({ "fault": "partition", "a": "scanner", "b": "scanner", "at_ms": 0, "for_ms": 1 }),
+                "partition cuts scanner off from itself: name two nodes",
+            ),
+            (
+                lost(json!({ "function": "claim", "nth": 1 })),
+                "the call is anybody's: say whose it is (node), or what it is about (execution)",
+            ),
+            (
+                lost(json!({ "node": "valkey", "function": "claim", "nth": 1 })),
+                "valkey calls nothing: name the client",
+            ),
+            (
+                lost(json!({ "node": "worker-1", "function": "", "nth": 1 })),
+                "the call's function has no name",
+            ),
+            (
+                lost(json!({ "node": "worker-1", "function": "claim", "nth": 0 })),
+                "nth is 0, and the first is 1",
+            ),
+            (
+                json!({ "fault": "grant_message", "from": "scanner", "nth": 0, "fate": "drop" }),
+                "nth is 0, and the first is 1",
+            ),
+            (
+                json!({ "fault": "grant_message", "nth": 1, "fate": "drop" }),
+                "the grant message is anybody's: say who it is from, or which execution's grant it is",
+            ),
+            (
+                json!({ "fault": "grant_message", "from": "worker-1", "nth": 1, "fate": "drop" }),
+                "only schedulers and the scanner send grants: name one of them",
+            ),
+        ] {
+            assert_eq!(said_of(fault), format!("faults[0]: {message}"));
+        }
+    }
+
+    #[test]
+    fn only_a_claim_waits_for_its_grants_expiry() {
+        let at_expiry = |function: &str| {
+            let call = json!({ "node": "worker-1", "function": function, "nth": 1 });
+            said_of(json!({ "fault": "claim_at_expiry", "call": call, "offset_ms": 0 }))
+        };
+        for function in [
+            "claim",
+            "ff_claim_execution",
+            "ff_acquire_lease",
+            "ff_claim_resumed_execution",
+            "ff_reclaim_execution",
+        ] {
+            assert_eq!(at_expiry(function), "sound");
+        }
+        let message = "faults[0]: ff_renew_lease is no claim: a fault of this kind waits for claim, \
+                       ff_claim_execution, ff_acquire_lease, ff_claim_resumed_execution or ff_reclaim_execution";
+        assert_eq!(at_expiry("ff_renew_lease"), message);
+    }
+
+    #[test]
+    fn the_server_may_be_paused_and_cut_off() {
+        for fault in [
+            json!({ "fault": "pause", "node": "valkey", "at_ms": 0, "for_ms": 1 }),
+            json!({ "fault": "partition", "a": "valkey", "b": "scanner", "at_ms": 0, "for_ms": 1 }),
+        ] {
+            assert_eq!(said_of(fault), "sound");
+        }
+    }
+
+    #[test]
+    fn a_call_is_named_by_its_node_its_execution_or_both() {
+        for call in [
+            json!({ "node": "worker-1", "function": "claim", "nth": 1 }),
+            json!({ "execution": "e1", "function": "claim", "nth": 1 }),
+            json!({ "node": "worker-1", "execution": "e1", "function": "claim", "nth": 1 }),
+        ] {
+            assert_eq!(said_of(lost(call)), "sound");
+        }
+    }
+}

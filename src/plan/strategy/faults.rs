@@ -1,0 +1,161 @@
+//! Faults of a plan: what hits whom, and when.
+
+use proptest::{collection::vec, option, prelude::*, sample::select, strategy::Union};
+
+use super::{Cast, FAULTS_WITHIN_MS, Shape};
+use crate::{
+    plan::{CallRef, Called, Cut, Fate, Fault},
+    types::{ExecutionName, FaultClass, Function, Node},
+};
+
+/// The calls of a worker whose loss matters. The claim stands for two: most of what can go wrong goes wrong there.
+const OF_A_WORKER: [Called; 9] = [
+    Called::Claim,
+    Called::Claim,
+    Called::Function(Function::RenewLease),
+    Called::Function(Function::CompleteExecution),
+    Called::Function(Function::FailExecution),
+    Called::Function(Function::DelayExecution),
+    Called::Function(Function::CancelExecution),
+    Called::Function(Function::ClaimResumedExecution),
+    Called::Function(Function::ReclaimExecution),
+];
+const OF_A_SCHEDULER: [Called; 1] = [Called::Function(Function::IssueClaimGrant)];
+const OF_THE_SCANNER: [Called; 2] =
+    [Called::Function(Function::IssueReclaimGrant), Called::Function(Function::MarkLeaseExpiredIfDue)];
+
+pub(super) fn faults(cast: &Cast, shape: &Shape) -> BoxedStrategy<Vec<Fault>> {
+    let weighted = shape.weights.drawn().map(|(class, weight)| {
+        (weight, of_class(class, cast).expect("only classes of listed faults have a weight"))
+    });
+    let weighted: Vec<_> = weighted.collect();
+    if weighted.is_empty() {
+        return Just(Vec::new()).boxed();
+    }
+    vec(Union::new_weighted(weighted), shape.faults.clone()).boxed()
+}
+
+/// Faults of one class; `None` for clocks, which no list of faults holds.
+fn of_class(class: FaultClass, cast: &Cast) -> Option<BoxedStrategy<Fault>> {
+    Some(match class {
+        FaultClass::Crash => crash(cast).boxed(),
+        FaultClass::Pause => pause(cast).boxed(),
+        FaultClass::Partition => partition(cast).boxed(),
+        FaultClass::LostRequest => call(cast).prop_map(|call| Fault::LoseRequest { call }).boxed(),
+        FaultClass::LostReply => call(cast).prop_map(|call| Fault::LoseReply { call }).boxed(),
+        FaultClass::LateRequest => {
+            (call(cast), 1..=6_000u64).prop_map(|(call, by_ms)| Fault::DelayRequest { call, by_ms }).boxed()
+        }
+        FaultClass::RepeatedRequest => (call(cast), 1..=6_000u64)
+            .prop_map(|(call, after_ms)| Fault::RepeatRequest { call, after_ms })
+            .boxed(),
+        FaultClass::ClaimAtExpiry => claim_at_expiry(cast).boxed(),
+        FaultClass::GrantMessage => grant_message(cast).boxed(),
+        FaultClass::Clock => return None,
+    })
+}
+
+fn crash(cast: &Cast) -> impl Strategy<Value = Fault> + use<> {
+    (select(cast.fallible()), 0..=FAULTS_WITHIN_MS, option::weighted(0.8, 1..=4_000u64))
+        .prop_map(|(node, at_ms, down_ms)| Fault::Crash { node, at_ms, down_ms: down_ms.or(Some(8_000)) })
+}
+
+fn pause(cast: &Cast) -> impl Strategy<Value = Fault> + use<> {
+    (select(cast.fallible()), 0..=FAULTS_WITHIN_MS, 1..=8_000u64)
+        .prop_map(|(node, at_ms, for_ms)| Fault::Pause { node, at_ms, for_ms })
+}
+
+fn partition(cast: &Cast) -> impl Strategy<Value = Fault> + use<> {
+    let cut = prop_oneof![Just(Cut::Both), Just(Cut::AToB), Just(Cut::BToA)];
+    let ends = (select(cast.fallible()), select(cast.fallible()), prop::bool::weighted(0.8));
+    (ends, 0..=FAULTS_WITHIN_MS, 1..=5_000u64, cut).prop_map(|((a, b, from_server), at_ms, for_ms, cut)| {
+        let b = if from_server || a == b { Node::Valkey } else { b };
+        Fault::Partition { a, b, at_ms, for_ms, cut }
+    })
+}
+
+fn claim_at_expiry(cast: &Cast) -> impl Strategy<Value = Fault> + use<> {
+    (nth(cast, cast.workers(), 8), -1..=1i64)
+        .prop_map(|(nth, offset_ms)| Fault::ClaimAtExpiry { call: nth.call(Called::Claim), offset_ms })
+}
+
+fn grant_message(cast: &Cast) -> impl Strategy<Value = Fault> + use<> {
+    let fate = prop_oneof![
+        Just(Fate::Drop),
+        (1..=5_000u64).prop_map(Fate::Delay),
+        (0..=3_000u64).prop_map(Fate::Twice)
+    ];
+    let senders = cast.schedulers.iter().copied().chain([Node::Scanner]).collect();
+    (nth(cast, senders, 12), fate).prop_map(|(Nth { node, execution, nth }, fate)| Fault::GrantMessage {
+        from: node,
+        execution,
+        nth,
+        fate,
+    })
+}
+
+/// A call that a fault may hit: one of those whose loss matters.
+fn call(cast: &Cast) -> impl Strategy<Value = CallRef> + use<> {
+    let worker = (nth(cast, cast.workers(), 6), select(&OF_A_WORKER[..]));
+    let scheduler = (nth(cast, cast.schedulers.clone(), 10), select(&OF_A_SCHEDULER[..]));
+    let scanner = (nth(cast, vec![Node::Scanner], 4), select(&OF_THE_SCANNER[..]));
+    prop_oneof![6 => worker, 2 => scheduler, 1 => scanner].prop_map(|(nth, function)| nth.call(function))
+}
+
+/// The n-th time: of a node, or about an execution.
+#[derive(Clone, Debug)]
+struct Nth {
+    node: Option<Node>,
+    execution: Option<ExecutionName>,
+    nth: u32,
+}
+
+impl Nth {
+    fn call(self, function: Called) -> CallRef {
+        CallRef { node: self.node, function, execution: self.execution, nth: self.nth }
+    }
+}
+
+/// Half are the first few times of a node, up to `most`; the other half one of the first three times about an
+/// execution, whichever node that is: the third claim of one execution is rarely any node's third.
+fn nth(cast: &Cast, nodes: Vec<Node>, most: u32) -> impl Strategy<Value = Nth> + use<> {
+    let of_a_node =
+        (select(nodes), 1..=most).prop_map(|(node, nth)| Nth { node: Some(node), execution: None, nth });
+    let about_an_execution = (select(cast.executions.clone()), 1..=3u32).prop_map(|(name, nth)| Nth {
+        node: None,
+        execution: Some(name),
+        nth,
+    });
+    prop_oneof![of_a_node, about_an_execution]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{strategy::ValueTree, test_runner::TestRunner};
+
+    use super::{super::weights, *};
+    use crate::plan::Worker;
+
+    /// A new class of faults must be drawn, and drawn as what it is.
+    #[test]
+    fn every_class_that_can_have_a_weight_has_faults_of_that_class() {
+        let worker = Worker {
+            name: Node::Worker(1),
+            worker_id: "w1".to_owned(),
+            lanes: vec!["gold".to_owned()],
+            capabilities: Vec::new(),
+            slots: 1,
+        };
+        let cast = Cast {
+            schedulers: vec![Node::Scheduler(1)],
+            workers: vec![worker],
+            executions: vec![ExecutionName::nth(1)],
+        };
+        let mut runner = TestRunner::deterministic();
+        for class in weights::classes() {
+            let faults = of_class(class, &cast).expect("a class that can have a weight");
+            assert_eq!(faults.new_tree(&mut runner).unwrap().current().class(), class);
+        }
+        assert!(of_class(FaultClass::Clock, &cast).is_none());
+    }
+}

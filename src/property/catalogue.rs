@@ -1,0 +1,104 @@
+//! The catalogue: every property, and every state to be reached. Static, so that a fingerprint can be checked against it.
+
+use super::{
+    Entry, Expect,
+    history::{at_most_once, expiry, fence, lane, one_lease},
+    nearest::nearest,
+    reach,
+    state::{eligible, quota},
+};
+
+/// What must hold, in the order in which reports name it.
+static PROMISES: &[&Entry] = &[
+    &at_most_once::ENTRY,
+    &expiry::ENTRY,
+    &lane::ENTRY,
+    &one_lease::ENTRY,
+    &fence::ENTRY,
+    &eligible::ENTRY,
+    &quota::ENTRY,
+];
+
+/// No property has this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no property is called {name:?}; did you mean {nearest:?}? `grantsim properties` lists them all")]
+pub struct UnknownProperty {
+    /// What was asked for.
+    pub name: String,
+    /// The most similar one.
+    pub nearest: &'static str,
+}
+
+/// Every entry.
+pub fn all() -> impl Iterator<Item = &'static Entry> {
+    PROMISES.iter().copied().chain(reach::ENTRIES)
+}
+
+/// What must hold at every moment.
+pub fn always() -> impl Iterator<Item = &'static Entry> {
+    all().filter(|entry| entry.expect == Expect::Always)
+}
+
+/// What some run must reach.
+pub fn sometimes() -> impl Iterator<Item = &'static Entry> {
+    all().filter(|entry| matches!(entry.expect, Expect::Sometimes { .. }))
+}
+
+/// What must hold some time after the last fault.
+pub fn eventually() -> impl Iterator<Item = &'static Entry> {
+    all().filter(|entry| matches!(entry.expect, Expect::Eventually { .. }))
+}
+
+/// Finds an entry by its name.
+///
+/// # Errors
+/// [`UnknownProperty`], with the nearest name.
+///
+/// ```
+/// use grantsim::property;
+/// assert_eq!(property::find("lane")?.numbers, [25]);
+/// assert_eq!(property::find("lanes").unwrap_err().nearest, "lane");
+/// # Ok::<(), property::UnknownProperty>(())
+/// ```
+pub fn find(name: &str) -> Result<&'static Entry, UnknownProperty> {
+    all().find(|entry| entry.name == name).ok_or_else(|| UnknownProperty {
+        name: name.to_owned(),
+        nearest: nearest(name, all().map(|entry| entry.name)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn is_word(name: &str) -> bool {
+        name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    }
+
+    #[test]
+    fn names_are_words_and_no_two_entries_share_one() {
+        let names: BTreeSet<_> = all().map(|entry| entry.name).collect();
+        assert_eq!(names.len(), all().count());
+        assert!(names.iter().all(|name| is_word(name)), "{names:?}");
+    }
+
+    #[test]
+    fn a_promise_has_kinds_and_numbers_and_a_state_to_be_reached_has_none() {
+        for entry in all() {
+            let kinds: BTreeSet<_> = entry.kinds.iter().map(|kind| kind.name).collect();
+            assert_eq!(kinds.len(), entry.kinds.len(), "{}", entry.name);
+            assert!(kinds.iter().all(|name| is_word(name)), "{kinds:?}");
+            let is_promise = !matches!(entry.expect, Expect::Sometimes { .. });
+            assert_eq!(is_promise, !kinds.is_empty(), "{}", entry.name);
+            assert_eq!(is_promise, !entry.numbers.is_empty(), "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn everything_is_of_one_sort() {
+        assert_eq!(always().count() + sometimes().count() + eventually().count(), all().count());
+        assert_eq!((always().count(), sometimes().count()), (7, 14));
+    }
+}

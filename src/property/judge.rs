@@ -1,0 +1,235 @@
+//! Judges a run: shows each moment to every property, and keeps what they find.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Counts, Entry, Expect, Fingerprint, Kind, Property, PropertyName};
+use crate::{
+    trace::{Call, Moment, Trace},
+    types::{ExecutionName, Seq},
+};
+
+/// A property was violated: in one run, the first violation with its fingerprint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// Which property.
+    pub property: PropertyName,
+    /// What kind of violation it is.
+    pub fingerprint: Fingerprint,
+    /// What happened, for people.
+    pub message: String,
+    /// The event at which it showed.
+    pub at: Seq,
+    /// The execution it is about, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<ExecutionName>,
+    /// How often the run showed it.
+    pub times: u64,
+}
+
+/// What is to be said of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Verdict {
+    /// One a fingerprint, in the order in which they first showed.
+    pub violations: Vec<Violation>,
+    /// How often it reached what the [reach](super::reach) entries describe; what it never reached is absent.
+    pub reached: BTreeMap<&'static str, u64>,
+    /// What happened, counted.
+    pub counts: Counts,
+}
+
+/// Judges a recorded run.
+///
+/// ```no_run
+/// use grantsim::{property::{self, catalogue}, trace::Trace};
+///
+/// let file = std::io::BufReader::new(std::fs::File::open("run.trace")?);
+/// for violation in property::judge(&Trace::read(file)?, catalogue::always()).violations {
+///     println!("{}: {}", violation.fingerprint, violation.message);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn judge(trace: &Trace, entries: impl IntoIterator<Item = &'static Entry>) -> Verdict {
+    let mut judge = Judge::new(entries);
+    trace.replay(|moment| judge.observe(moment));
+    judge.finish()
+}
+
+/// Judges one run, moment by moment.
+pub struct Judge {
+    watches: Vec<Watch>,
+    counts: Counts,
+    /// The latest event.
+    at: Seq,
+}
+
+/// One entry, its monitor, and what it has found so far.
+struct Watch {
+    entry: &'static Entry,
+    monitor: Box<dyn Property>,
+    violations: BTreeMap<Fingerprint, Violation>,
+    reached: u64,
+}
+
+impl Judge {
+    /// A judge of a fresh run, by these entries of the catalogue.
+    pub fn new(entries: impl IntoIterator<Item = &'static Entry>) -> Self {
+        let watch = |entry: &'static Entry| Watch {
+            entry,
+            monitor: (entry.monitor)(),
+            violations: BTreeMap::new(),
+            reached: 0,
+        };
+        Self { watches: entries.into_iter().map(watch).collect(), counts: Counts::default(), at: 0 }
+    }
+
+    /// Looks at the next moment.
+    pub fn observe(&mut self, moment: &Moment<'_>) {
+        self.at = match moment {
+            Moment::Step(step) => step.head.seq,
+            Moment::Client(event) | Moment::Fault(event) => event.head.seq,
+            Moment::Rewound { .. } | Moment::End(_) => self.at,
+        };
+        let call = match moment {
+            Moment::Step(step) => step.call.as_ref(),
+            _ => None,
+        };
+        self.counts.observe(moment);
+        for watch in &mut self.watches {
+            let Watch { entry, monitor, violations, reached } = watch;
+            monitor.observe(moment, &mut Found { entry, at: self.at, call, violations, reached });
+        }
+    }
+
+    /// What is to be said of the run.
+    pub fn finish(self) -> Verdict {
+        let mut verdict = Verdict { counts: self.counts, ..Verdict::default() };
+        for watch in self.watches {
+            verdict.violations.extend(watch.violations.into_values());
+            if watch.reached > 0 {
+                verdict.reached.insert(watch.entry.name, watch.reached);
+            }
+        }
+        verdict.violations.sort_by(|one, two| (one.at, &one.fingerprint).cmp(&(two.at, &two.fingerprint)));
+        verdict
+    }
+}
+
+/// Where a property reports what it finds at one moment.
+pub struct Found<'a> {
+    entry: &'static Entry,
+    at: Seq,
+    call: Option<&'a Call<'a>>,
+    violations: &'a mut BTreeMap<Fingerprint, Violation>,
+    reached: &'a mut u64,
+}
+
+impl Found<'_> {
+    /// The property does not hold here.
+    ///
+    /// # Panics
+    /// If the entry lists no such kind, or is a state to be reached: the property is written wrong.
+    pub fn violation(&mut self, kind: Kind, execution: Option<&ExecutionName>, message: impl Into<String>) {
+        assert!(
+            !matches!(self.entry.expect, Expect::Sometimes { .. }),
+            "{}: a state to be reached is no promise",
+            self.entry.name
+        );
+        let fingerprint = Fingerprint::new(self.entry, kind, self.call);
+        let first = || Violation {
+            property: fingerprint.property(),
+            fingerprint: fingerprint.clone(),
+            message: message.into(),
+            at: self.at,
+            execution: execution.cloned(),
+            times: 0,
+        };
+        self.violations.entry(fingerprint.clone()).or_insert_with(first).times += 1;
+    }
+
+    /// The state was reached.
+    ///
+    /// # Panics
+    /// If the entry is no state to be reached: the property is written wrong.
+    pub fn reached(&mut self) {
+        assert!(
+            matches!(self.entry.expect, Expect::Sometimes { .. }),
+            "{}: a promise is not reached",
+            self.entry.name
+        );
+        *self.reached += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::property::{catalogue, testing::Story};
+
+    /// A lease of an earlier epoch, and then what another lease did.
+    fn story() -> Story {
+        let claimed = Story::new().created(0).granted(10, 50).claimed(20, 2, 100).delayed(30, 2);
+        claimed.granted(40, 90).claimed(50, 1, 200).renewed(60, 7, 300).renewed(70, 7, 400)
+    }
+
+    #[test]
+    fn violations_come_in_the_order_of_the_run_one_a_fingerprint() {
+        let violations = story().verdict().violations;
+        let told: Vec<_> = violations.iter().map(|v| (v.fingerprint.to_string(), v.at, v.times)).collect();
+        assert_eq!(
+            told,
+            [
+                ("one-lease/ff_claim_execution/OK/epoch".to_owned(), 5, 1),
+                ("fence/ff_renew_lease/OK/stale-lease".to_owned(), 6, 2),
+            ]
+        );
+    }
+
+    #[test]
+    fn only_the_entries_that_were_asked_for_are_judged() {
+        let trace = story().trace().expect("no power loss");
+        let verdict = judge(&trace, [catalogue::find("fence").unwrap()]);
+        assert_eq!(verdict.violations.len(), 1);
+        assert!(verdict.reached.is_empty());
+        assert_eq!(verdict.counts, story().verdict().counts, "counts are always kept");
+    }
+
+    #[test]
+    fn a_violation_survives_json_and_names_its_property_and_execution() {
+        for violation in story().verdict().violations {
+            let json = serde_json::to_value(&violation).unwrap();
+            assert_eq!(
+                (&json["property"], &json["execution"]),
+                (&violation.property.as_str().into(), &"e1".into())
+            );
+            assert_eq!(serde_json::from_value::<Violation>(json).unwrap(), violation);
+        }
+    }
+
+    #[test]
+    fn a_promise_about_the_end_is_judged_at_the_end() {
+        struct Never;
+        const LATE: Kind = Kind { name: "late", about: "it has not happened" };
+        static ENTRY: Entry = Entry {
+            name: "eligible",
+            numbers: &[42],
+            claim: "It happens.",
+            expect: Expect::Eventually { within_ms: 1 },
+            kinds: &[LATE],
+            monitor: || Box::new(Never),
+        };
+        impl Property for Never {
+            fn observe(&mut self, moment: &Moment<'_>, found: &mut Found<'_>) {
+                if let Moment::End(_) = moment {
+                    found.violation(LATE, None, "it has not happened");
+                }
+            }
+        }
+        let verdict = judge(&story().trace().expect("no power loss"), [&ENTRY]);
+        assert_eq!(
+            (verdict.violations[0].fingerprint.to_string(), verdict.violations[0].at),
+            ("eligible/-/-/late".into(), 7)
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! What the tests of the properties share: [stories](Story), the [usual steps](life) of one, and [cases](Case) that pair a
+//! story with one that comes near it.
+
+mod life;
+mod story;
+
+use super::{catalogue, judge};
+use crate::trace::Trace;
+pub use life::{grant, lease};
+pub use story::{EPOCH_MS, Story, Style};
+
+/// A story that shows one kind of violation, and one that comes near and shows none.
+pub struct Case {
+    /// All that the first story shows of its property.
+    pub fingerprint: &'static str,
+    /// The first story.
+    pub shows: fn() -> Story,
+    /// The second.
+    pub near: fn() -> Story,
+}
+
+/// Makes a test of each case, and lists them all as `CASES`.
+macro_rules! cases {
+    ($($name:ident: $fingerprint:literal, $shows:expr, near $near:expr;)*) => {
+        pub const CASES: &[$crate::property::testing::Case] = &[$($crate::property::testing::Case {
+            fingerprint: $fingerprint,
+            shows: || $shows,
+            near: || $near,
+        }),*];
+
+        $(
+            #[test]
+            fn $name() {
+                let case = $crate::property::testing::Case { fingerprint: $fingerprint, shows: || $shows, near: || $near };
+                $crate::property::testing::check(&case);
+            }
+        )*
+    };
+}
+pub(super) use cases;
+
+/// Checks a case: its first story shows this one violation of the property, the second none of any.
+pub fn check(case: &Case) {
+    let (property, _) = case.fingerprint.split_once('/').expect("a fingerprint has parts");
+    let mut shown = (case.shows)().fingerprints();
+    shown.retain(|fingerprint| fingerprint.split('/').next() == Some(property));
+    assert_eq!(shown, [case.fingerprint]);
+    assert_eq!((case.near)().fingerprints(), Vec::<String>::new(), "the near miss of {}", case.fingerprint);
+}
+
+mod tests {
+    use super::*;
+    use crate::property::{history, state};
+
+    fn all_cases() -> impl Iterator<Item = &'static Case> {
+        let cases = [
+            history::at_most_once::tests::CASES,
+            history::expiry::tests::CASES,
+            history::fence::tests::CASES,
+            history::lane::tests::CASES,
+            history::one_lease::tests::CASES,
+            state::eligible::tests::CASES,
+            state::quota::tests::CASES,
+        ];
+        cases.into_iter().flatten()
+    }
+
+    #[test]
+    fn every_kind_of_every_promise_is_shown_by_a_story() {
+        let shown: Vec<_> = all_cases()
+            .map(|case| {
+                case.fingerprint
+                    .parse::<crate::property::Fingerprint>()
+                    .expect("a fingerprint of the catalogue")
+            })
+            .collect();
+        for entry in catalogue::always().chain(catalogue::eventually()) {
+            for kind in entry.kinds {
+                let is_this =
+                    |f: &crate::property::Fingerprint| f.property() == entry.name && f.kind() == kind.name;
+                assert!(shown.iter().any(is_this), "nothing shows {}/…/{}", entry.name, kind.name);
+            }
+        }
+    }
+
+    #[test]
+    fn it_does_not_matter_by_which_commands_a_story_is_written() {
+        for style in Style::ALL {
+            Style::set(style);
+            all_cases().for_each(check);
+        }
+    }
+
+    #[test]
+    fn a_recorded_story_is_judged_as_it_was_live_and_so_is_its_file() {
+        let stories: Vec<Story> = all_cases().flat_map(|case| [(case.shows)(), (case.near)()]).collect();
+        for (story, trace) in stories.iter().filter_map(|story| Some((story, story.trace()?))) {
+            let live = story.verdict();
+            assert_eq!(judge(&trace, catalogue::all()), live);
+            let mut file = Vec::new();
+            trace.write(&mut file).expect("a vector takes all");
+            let read = Trace::read(file.as_slice()).expect("what was written can be read");
+            assert_eq!(judge(&read, catalogue::all()), live);
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! Runs written by hand, for the tests of the properties: what was called, and what it wrote. No library is involved.
+//!
+//! ```text
+//! Story::new().created(0).granted(10, 100).step(101, "ff_claim_execution e1 w w-1 gold", "OK", "DEL :grant; HSET :lease …")
+//! ```
+//!
+//! All is about one execution, `e1`, and one quota. Times are milliseconds since [`EPOCH_MS`]. In the text of a step `e1` is
+//! the execution's id, `-` the empty string, `@7` the time 7, and a word with a colon in front a key: `:core`, `:grant`,
+//! `:lease`, `:quota…`, else an index of the partition, `:lane:gold:eligible`.
+
+use valkey_sim::{
+    engine::{Dialect, Effects, Engine, Reply, Session, UnixMicros},
+    lua::Interpreter,
+};
+
+use crate::{
+    library::Library,
+    property::{Judge, Verdict, catalogue},
+    protocol,
+    trace::{
+        Command, End, Ended, Event, Executed, Head, LaneName, Moment, Names, Stepper, Summary, Trace, What,
+        file, show_plain,
+    },
+    types::{ExecutionId, ExecutionName, Function, Lost, Node, Seq, SimTime, TimestampMs},
+    view::View,
+};
+
+/// When the stories begin.
+pub const EPOCH_MS: i64 = 1_735_689_600_000;
+const ID: &str = "{fp:7}:6ba7b810-9dad-41d1-80b4-00c04fd430c8";
+
+/// By which commands a story writes what it writes. No property may see a difference.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Style {
+    /// As the story says.
+    #[default]
+    Plain,
+    /// `HMSET` for `HSET`.
+    Hmset,
+    /// A command for every field.
+    FieldByField,
+    /// A string in the place of what is to be deleted.
+    SetOver,
+    /// Away with it under another name, instead of deleting it.
+    Rename,
+}
+
+impl Style {
+    pub const ALL: [Self; 5] = [Self::Plain, Self::Hmset, Self::FieldByField, Self::SetOver, Self::Rename];
+
+    /// The stories that this thread begins from now on are written so.
+    pub fn set(style: Self) {
+        STYLE.set(style);
+    }
+
+    /// A command in this style.
+    fn restyled(self, words: &[Vec<u8>]) -> Vec<Vec<Vec<u8>>> {
+        let with = |name: &str, rest: &[Vec<u8>]| [&[name.as_bytes().to_vec()], rest].concat();
+        match (self, words[0].as_slice()) {
+            (Style::Hmset, b"HSET") => vec![with("HMSET", &words[1..])],
+            (Style::FieldByField, b"HSET") => {
+                let field = |pair: &[Vec<u8>]| with("HSET", &[&words[1..2], pair].concat());
+                words[2..].chunks(2).map(field).collect()
+            }
+            (Style::SetOver, b"DEL") => vec![with("SET", &[words[1].clone(), b"gone".to_vec()])],
+            // What was set over must be gone before it can be a hash again.
+            (Style::SetOver, b"HSET") => vec![with("GETDEL", &words[1..2]), words.to_vec()],
+            (Style::Rename, b"DEL") => vec![with("RENAME", &[words[1].clone(), b"attic".to_vec()])],
+            _ => vec![words.to_vec()],
+        }
+    }
+}
+
+/// A run, written by hand.
+pub struct Story {
+    style: Style,
+    server: Server,
+    kept: Option<Server>,
+    acts: Vec<Act>,
+    request: Option<Seq>,
+}
+
+#[derive(Clone)]
+struct Server {
+    engine: Engine,
+    session: Session,
+}
+
+enum Act {
+    Event(Event, View),
+    Rewind(View),
+}
+
+thread_local! {
+    /// The style of the stories that this thread begins.
+    static STYLE: std::cell::Cell<Style> = const { std::cell::Cell::new(Style::Plain) };
+}
+
+impl Story {
+    pub fn new() -> Self {
+        let mut engine = Engine::new(Dialect::Valkey8, Interpreter::default());
+        let session = engine.connect();
+        let server = Server { engine, session };
+        Self { style: STYLE.get(), server, kept: None, acts: Vec::new(), request: None }
+    }
+
+    /// A story in which calls are not told but sent: to this library.
+    pub fn of(library: &Library) -> Self {
+        let mut story = Self::new();
+        let Server { engine, session } = &mut story.server;
+        let load = [b"FUNCTION".as_slice(), b"LOAD", library.source().as_bytes()];
+        let loaded = engine.execute(session, &load, instant(0), &mut Effects::default());
+        assert_eq!(loaded.error(), None, "the library loads");
+        story
+    }
+
+    /// A call was sent.
+    pub fn sends(mut self, at: i64, call: &impl protocol::Command) -> Self {
+        let request = call.request();
+        let args: Vec<&[u8]> = request.args.iter().map(Vec::as_slice).collect();
+        let (Server { engine, session }, mut effects) = (&mut self.server, Effects::default());
+        let reply = engine.execute(session, &args, instant(at), &mut effects);
+        self.push_executed(at, Some(Node::Worker(1)), request.args.to_vec(), reply, effects)
+    }
+
+    /// A function was called, answered in this word, and wrote by these commands.
+    pub fn step(self, at: i64, call: &str, answer: &str, commands: &str) -> Self {
+        let call: Vec<&str> = call.split_whitespace().collect();
+        let mut args = vec![b"FCALL".to_vec(), call[0].as_bytes().to_vec(), b"0".to_vec()];
+        args.extend(call[1..].iter().map(|text| word(text)));
+        self.executed(at, Some(Node::Worker(1)), args, reply(answer), commands)
+    }
+
+    /// A plain command wrote.
+    pub fn plain(self, at: i64, command: &str) -> Self {
+        let args = command.split_whitespace().map(word).collect();
+        self.executed(at, Some(Node::Scanner), args, Reply::Int(1), command)
+    }
+
+    /// The server's expiry cycle removed what had expired.
+    pub fn reaped(mut self, at: i64) -> Self {
+        let mut effects = Effects::default();
+        self.server.engine.reap(instant(at), 100, &mut effects);
+        self.push_executed(at, None, Vec::new(), Reply::Nothing, effects)
+    }
+
+    /// Something else happened.
+    pub fn event(mut self, node: Node, cause: Option<Seq>, what: What) -> Self {
+        let event = Event { head: self.head(node, cause), what };
+        let view = self.view();
+        self.acts.push(Act::Event(event, view));
+        self
+    }
+
+    /// A worker sent a request: the cause of the steps that follow.
+    pub fn sent(self, function: &str) -> Self {
+        let (function, seq) = (Function::from(function), self.acts.len() as Seq);
+        let story =
+            self.event(Node::Worker(1), None, What::RequestSent { function, execution: Some(name()) });
+        Self { request: Some(seq), ..story }
+    }
+
+    /// The worker will never read the reply to its request.
+    pub fn reply_lost(self, function: &str) -> Self {
+        let what = What::ReplyLost {
+            function: Function::from(function),
+            execution: Some(name()),
+            lost: Lost::TimedOut,
+        };
+        let cause = self.request;
+        self.event(Node::Worker(1), cause, what)
+    }
+
+    /// The reclaimer sent a ReclaimGrant that carries this lane.
+    pub fn reclaim_grant(self, lane: &str) -> Self {
+        let (execution, lane) = (name(), LaneName(lane.to_owned()));
+        let message = Summary::ReclaimGrant { execution, lane, expires_at_ms: TimestampMs(EPOCH_MS) };
+        self.event(Node::Scanner, None, What::MessageSent { to: Node::Worker(1), message })
+    }
+
+    /// What the server holds now is what a power loss will leave.
+    pub fn kept(mut self) -> Self {
+        self.kept = Some(self.server.clone());
+        self
+    }
+
+    /// A power loss: the server holds what was kept.
+    pub fn rewound(mut self) -> Self {
+        self.server = self.kept.clone().expect("something was kept");
+        let view = self.view();
+        self.acts.push(Act::Rewind(view));
+        self
+    }
+
+    fn executed(
+        mut self,
+        at: i64,
+        caller: Option<Node>,
+        args: Vec<Vec<u8>>,
+        reply: Reply,
+        commands: &str,
+    ) -> Self {
+        let mut effects = Effects::default();
+        for command in commands.split(';').filter(|command| !command.trim().is_empty()) {
+            let words: Vec<Vec<u8>> = command.split_whitespace().map(word).collect();
+            for words in self.style.restyled(&words) {
+                let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+                let Server { engine, session } = &mut self.server;
+                let said = engine.execute(session, &words, instant(at), &mut effects);
+                let is_fine = said.error().is_none() || words[0] == b"RENAME" || words[0] == b"GETDEL";
+                assert!(is_fine, "{command}: {said:?}");
+            }
+        }
+        self.push_executed(at, caller, args, reply, effects)
+    }
+
+    fn push_executed(
+        mut self,
+        at: i64,
+        caller: Option<Node>,
+        args: Vec<Vec<u8>>,
+        reply: Reply,
+        effects: Effects,
+    ) -> Self {
+        let executed = Executed { caller, now_ms: TimestampMs(EPOCH_MS + at), args, reply, effects };
+        let event = Event { head: self.head(Node::Valkey, self.request), what: What::Executed(executed) };
+        let view = self.view();
+        self.acts.push(Act::Event(event, view));
+        self
+    }
+
+    fn head(&self, node: Node, cause: Option<Seq>) -> Head {
+        let seq = self.acts.len() as Seq;
+        Head { seq, at: SimTime::from_millis(u64::from(seq)), node, cause }
+    }
+
+    fn view(&self) -> View {
+        View::new(self.server.engine.keyspace().clone())
+    }
+}
+
+impl Story {
+    /// What the whole catalogue has to say, live.
+    pub fn verdict(&self) -> Verdict {
+        let mut judge = Judge::new(catalogue::all());
+        let (mut stepper, names) = (Stepper::default(), names());
+        let mut show = |moment: &Moment<'_>| judge.observe(moment);
+        for act in &self.acts {
+            match act {
+                Act::Rewind(to) => stepper.rewind(Node::Valkey, to.clone(), &mut show),
+                Act::Event(event, after) => match &event.what {
+                    What::Executed(executed) => {
+                        let args: Vec<&[u8]> = executed.args.iter().map(Vec::as_slice).collect();
+                        let Executed { caller, now_ms: now, reply, effects, .. } = executed;
+                        let command = Command { caller: *caller, now: *now, args: &args, reply, effects };
+                        stepper.step(event.head, &command, after.clone(), &names, &mut show);
+                    }
+                    _ => show_plain(event, &mut show),
+                },
+            }
+        }
+        show(&Moment::End(ended_quietly()));
+        judge.finish()
+    }
+
+    /// The trace; none for a story with a power loss, which no trace tells yet.
+    pub fn trace(&self) -> Option<Trace> {
+        let event = |act: &Act| match act {
+            Act::Event(event, _) => Some(event.clone()),
+            Act::Rewind(_) => None,
+        };
+        let header = file::Header {
+            schema: file::SCHEMA,
+            token: None,
+            library: Library::published().reference(),
+            dialect: Dialect::Valkey8,
+            executions: names(),
+        };
+        let events = self.acts.iter().map(event).collect::<Option<_>>()?;
+        Some(Trace { header, events, ended: ended_quietly(), faults: Vec::new() })
+    }
+
+    /// The fingerprints of all violations, in order.
+    pub fn fingerprints(&self) -> Vec<String> {
+        self.verdict().violations.iter().map(|violation| violation.fingerprint.to_string()).collect()
+    }
+}
+
+fn names() -> Names {
+    [(ExecutionId::parse(ID).expect("an id"), name())].into_iter().collect()
+}
+
+fn name() -> ExecutionName {
+    ExecutionName::nth(1)
+}
+
+fn ended_quietly() -> Ended {
+    Ended { how: End::Quiet, at_us: SimTime::from_millis(1_500) }
+}
+
+fn instant(at: i64) -> UnixMicros {
+    UnixMicros::from_millis((EPOCH_MS + at).unsigned_abs())
+}
+
+/// A word of a story, for the wire.
+fn word(text: &str) -> Vec<u8> {
+    let bytes = match text.as_bytes() {
+        b"-" => String::new(),
+        b"e1" => ID.to_owned(),
+        [b'@', ..] => (EPOCH_MS + text[1..].parse::<i64>().expect("a time")).to_string(),
+        [b':', ..] => key(&text[1..]),
+        _ => text.to_owned(),
+    };
+    bytes.into_bytes()
+}
+
+fn key(text: &str) -> String {
+    let execution = format!("ff:exec:{{fp:7}}:{ID}:");
+    match text {
+        "core" => execution + "core",
+        "grant" => execution + "claim_grant",
+        "lease" => execution + "lease:current",
+        _ => match text.strip_prefix("quota") {
+            Some(rest) => format!("ff:quota:{{q:3}}:q1{rest}"),
+            None => format!("ff:idx:{{fp:7}}:{text}"),
+        },
+    }
+}
+
+fn reply(answer: &str) -> Reply {
+    let is_consent = answer.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    match answer {
+        "reply" => Reply::Array(vec![Reply::bulk("ADMITTED")]),
+        _ => Reply::Array(vec![Reply::Int(i64::from(is_consent)), Reply::bulk(answer)]),
+    }
+}

@@ -1,0 +1,148 @@
+//! Shows a recorded run once more: the keyspace is rebuilt from the effects, step by step.
+
+use std::cell::OnceCell;
+
+use valkey_sim::{
+    engine::{Dialect, Effects, Engine, Reply, Session, UnixMicros},
+    lua::Interpreter,
+};
+
+use super::{Call, Event, Executed, Head, Moment, Names, Step, Trace, What};
+use crate::{
+    protocol::Presented,
+    types::{Function, Node, TimestampMs},
+    view::{self, View},
+};
+
+/// Makes steps of executed commands: remembers the keyspace as the last one left it, and nothing else.
+#[derive(Clone, Default)]
+pub struct Stepper {
+    view: View,
+}
+
+/// A command that was executed, borrowed from wherever it is.
+#[derive(Clone, Copy)]
+pub struct Command<'a> {
+    /// Whose connection it came by; none for the server's own expiry cycle.
+    pub caller: Option<Node>,
+    /// The server's clock.
+    pub now: TimestampMs,
+    /// The command and its arguments.
+    pub args: &'a [&'a [u8]],
+    /// What it answered.
+    pub reply: &'a Reply,
+    /// What it wrote.
+    pub effects: &'a Effects,
+}
+
+impl Stepper {
+    /// Shows one executed command, after which the keyspace is `after`.
+    pub fn step(
+        &mut self,
+        head: Head,
+        command: &Command<'_>,
+        after: View,
+        names: &Names,
+        show: &mut dyn FnMut(&Moment<'_>),
+    ) {
+        let touched = view::touched(command.effects, &self.view, &after);
+        let step = Step {
+            head,
+            now: command.now,
+            command: *command,
+            call: command.call(),
+            effects: command.effects,
+            touched: &touched,
+            before: &self.view,
+            after: &after,
+            names,
+            changes: OnceCell::new(),
+        };
+        show(&Moment::Step(&step));
+        drop(step);
+        self.view = after;
+    }
+
+    /// The keyspace is an earlier one again.
+    pub fn rewind(&mut self, server: Node, to: View, show: &mut dyn FnMut(&Moment<'_>)) {
+        show(&Moment::Rewound { server, to: &to });
+        self.view = to;
+    }
+
+    /// The keyspace as the last step left it.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+}
+
+impl<'a> Command<'a> {
+    /// The function call that it is, if it is one: `FCALL name numkeys keys… argv…`.
+    pub fn call(&self) -> Option<Call<'a>> {
+        let function = Self::function(self.args)?;
+        let count: usize = std::str::from_utf8(self.args.get(2)?).ok()?.parse().ok()?;
+        let keys_and_argv = self.args.get(3..)?;
+        let (keys, argv) = keys_and_argv.split_at(count.min(keys_and_argv.len()));
+        let presented = Presented::of(&function, argv);
+        let (reply, answer) = (self.reply, crate::protocol::reply::answer(self.reply));
+        Some(Call { function, caller: self.caller?, keys, argv, presented, reply, answer })
+    }
+
+    /// The function that a command calls; none for other commands.
+    pub fn function(args: &[&[u8]]) -> Option<Function> {
+        let [command, function, ..] = args else { return None };
+        let is_call = command.eq_ignore_ascii_case(b"FCALL") || command.eq_ignore_ascii_case(b"FCALL_RO");
+        is_call.then(|| std::str::from_utf8(function).ok().map(Function::from)).flatten()
+    }
+}
+
+impl Trace {
+    /// Shows the run, moment by moment, as it was shown live.
+    pub fn replay(&self, mut show: impl FnMut(&Moment<'_>)) {
+        let mut mirror = Mirror::new(self.header.dialect);
+        let mut stepper = Stepper::default();
+        for event in &self.events {
+            match &event.what {
+                What::Executed(executed) => {
+                    let args: Vec<&[u8]> = executed.args.iter().map(Vec::as_slice).collect();
+                    let Executed { caller, now_ms: now, reply, effects, .. } = executed;
+                    let after = mirror.apply(effects, *now);
+                    let command = Command { caller: *caller, now: *now, args: &args, reply, effects };
+                    stepper.step(event.head, &command, after, &self.header.executions, &mut show);
+                }
+                _ => show_plain(event, &mut show),
+            }
+        }
+        show(&Moment::End(self.ended));
+    }
+}
+
+/// Shows an event that is no step of the server's.
+pub fn show_plain(event: &Event, show: &mut dyn FnMut(&Moment<'_>)) {
+    debug_assert!(!matches!(event.what, What::Executed(_)), "a step is shown with its keyspaces");
+    show(&if event.what.is_fault() { Moment::Fault(event) } else { Moment::Client(event) });
+}
+
+/// An engine that only takes effects in, as a replica does.
+struct Mirror {
+    engine: Engine,
+    session: Session,
+    own: Effects,
+}
+
+impl Mirror {
+    fn new(dialect: Dialect) -> Self {
+        let mut engine = Engine::new(dialect, Interpreter::default());
+        let session = engine.connect();
+        Self { engine, session, own: Effects::default() }
+    }
+
+    fn apply(&mut self, effects: &Effects, now: TimestampMs) -> View {
+        let now = UnixMicros::from_millis(now.0.max(0) as u64);
+        for effect in effects.iter() {
+            let args: Vec<&[u8]> = effect.args().collect();
+            self.engine.execute(&mut self.session, &args, now, &mut self.own);
+            self.own.clear();
+        }
+        View::new(self.engine.keyspace().clone())
+    }
+}

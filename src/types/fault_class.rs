@@ -1,0 +1,29 @@
+//! The classes of faults: what the contract, the summary and `--json` count by.
+
+use super::word::words;
+
+words! {
+    /// A class of faults. A plan's fault has exactly one.
+    pub enum FaultClass {
+        /// A process is killed.
+        Crash = "crash",
+        /// A process stands still.
+        Pause = "pause",
+        /// Two nodes cannot reach each other.
+        Partition = "partition",
+        /// A request is lost before it leaves.
+        LostRequest = "lost-request",
+        /// A request is executed and its reply is lost.
+        LostReply = "lost-reply",
+        /// A request stays in the network.
+        LateRequest = "late-request",
+        /// A request is executed twice.
+        RepeatedRequest = "repeated-request",
+        /// A claim is held back until its grant expires.
+        ClaimAtExpiry = "claim-at-expiry",
+        /// A message about a grant is lost, late or doubled.
+        GrantMessage = "grant-message",
+        /// A clock that is wrong, drifts, or is set.
+        Clock = "clock",
+    }
+}

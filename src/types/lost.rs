@@ -1,0 +1,15 @@
+//! Why a client never sees a reply.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a client never sees a reply. Only [`Refused`](Lost::Refused) says that nothing was executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lost {
+    /// It could not connect: the request was never sent.
+    Refused,
+    /// The connection broke: the request may have been executed.
+    Reset,
+    /// It gave up waiting: the request may have been executed, or may yet be.
+    TimedOut,
+}
