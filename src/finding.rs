@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     drive::{self, RunError, Subject},
+    library::LibraryRef,
     plan::{Plan, file::PlanFile},
     property::{Fingerprint, Judge, catalogue},
 };
@@ -80,13 +81,29 @@ impl Finding {
     /// Those that concern a library: it is the published one, or its name and the version it says it has are those of the
     /// published one that it descends from. A mutant descends from what it changes.
     pub fn of(subject: &Subject) -> Vec<Finding> {
-        let library = &subject.library;
-        let versions = [Some(library.version()), subject.says_version.as_deref()];
-        let concerns = |finding: &Finding| {
-            finding.library == library.name()
+        let versions = [Some(subject.library.version()), subject.says_version.as_deref()];
+        let mut all = Self::all();
+        all.retain(|finding| {
+            finding.library == subject.library.name()
                 && finding.versions.iter().any(|version| versions.contains(&Some(version)))
-        };
-        Self::all().into_iter().filter(concerns).collect()
+        });
+        all
+    }
+
+    /// Those that concern the library of a trace. What an edited library said of its version is not in the trace: its name
+    /// decides.
+    pub fn of_recorded(library: &LibraryRef) -> Vec<Finding> {
+        let edited = format!("{}@", library.name);
+        let mut all = Self::all();
+        all.retain(|finding| {
+            let is_of = |version: &String| {
+                let mutant = library.version.strip_prefix(version.as_str());
+                library.version.starts_with(&edited)
+                    || mutant.is_some_and(|rest| rest.is_empty() || rest.starts_with('+'))
+            };
+            finding.library == library.name && finding.versions.iter().any(is_of)
+        });
+        all
     }
 
     /// The plan that shows one of its kinds.
@@ -120,5 +137,45 @@ impl Finding {
             }
         }
         Ok(fixed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::library::{Library, Mutant};
+
+    #[test]
+    fn a_recorded_library_is_known_by_its_name_and_version_as_the_library_itself_is() {
+        let published = Library::published().reference();
+        assert_eq!(Finding::of_recorded(&published), Finding::all());
+        let recorded = |name: &str, version: &str| {
+            let library = LibraryRef { name: name.into(), version: version.into(), sha256: String::new() };
+            !Finding::of_recorded(&library).is_empty()
+        };
+        assert!(recorded("flowfabric", "34+keep-grant") && recorded("flowfabric", "flowfabric@0123456789ab"));
+        for (name, version) in [
+            ("flowfabric", "35"),
+            ("flowfabric", "341"),
+            ("minimal", "minimal@0123456789ab"),
+            ("other", "34"),
+        ] {
+            assert!(!recorded(name, version), "{name} {version}");
+        }
+    }
+
+    #[test]
+    fn a_library_that_descends_from_the_published_one_has_its_findings() {
+        let of = |library: Library| Finding::of(&Subject::new(library).unwrap());
+        let published = Library::published();
+        let edit = |from: &str, to: &str| {
+            assert!(published.source().contains(from), "the published library has changed: {from}");
+            Library::from_source("a test", &published.source().replacen(from, to, 1)).unwrap()
+        };
+        assert_eq!(of(published.clone()), Finding::all());
+        assert_eq!(of(edit("\nlocal ", "\n-- ours\nlocal ")), Finding::all());
+        assert_eq!(of(published.mutant(&Mutant::all()[0])), Finding::all());
+        assert_eq!(of(edit("return '34'", "return '35'")), []);
+        assert_eq!(of(edit("#!lua name=flowfabric", "#!lua name=ours")), []);
     }
 }

@@ -1,7 +1,14 @@
 //! The hunt: many seeds, in parallel, each judged; and what came of all of them.
 
+mod again;
+mod exit;
+mod gather;
+mod report;
+#[cfg(test)]
+pub(crate) mod testing;
+mod verdict;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
     num::NonZero,
     sync::{
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,19 +18,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Serialize;
 use valkey_sim::engine::Dialect;
+
+pub use again::{NotTheSame, same};
+pub use exit::Exit;
+pub use report::{Found, Report};
+pub use verdict::{Conclusion, Unseen, verdict};
 
 use crate::{
     drive::{self, RunError, Subject},
     finding::Finding,
-    library::LibraryRef,
     plan::{Plan, token::Token},
-    property::{Counts, Entry, Fingerprint, Judge, Verdict, Violation, catalogue},
+    property::{self, Entry, Judge, Verdict, catalogue},
+    trace::Trace,
 };
-
-/// A hunt of so many seeds of the default profile must reach all that is required.
-pub const REQUIRED_FROM_SEEDS: u64 = 200;
+use gather::{Gather, Outcome};
 
 /// What to hunt through.
 pub struct Hunt {
@@ -56,82 +65,60 @@ pub enum Until {
     Elapsed(Duration),
 }
 
-/// What came of one seed.
-struct Outcome {
-    seed: u64,
-    result: Result<Verdict, RunError>,
-}
-
-/// A violation, and the token that shows it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Found {
-    /// The violation.
-    #[serde(flatten)]
-    pub violation: Violation,
-    /// Its token.
-    pub token: String,
-    /// How many seeds showed the same.
-    pub seeds: u64,
-}
-
-/// What came of a hunt. Its JSON is a promise: see the README.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
-    /// Seeds that were run.
-    pub seeds: u64,
-    /// Those without a new violation.
-    pub passed: u64,
-    /// Known findings that were met again, by slug: in how many seeds.
-    pub known: BTreeMap<String, u64>,
-    /// Kinds of known findings that this library does not show any more, by slug; of libraries that descend from a
-    /// published one.
-    pub fixed: BTreeMap<String, Vec<Fingerprint>>,
-    /// What the baseline breaks in the same way, one a fingerprint.
-    pub in_baseline: Vec<Found>,
-    /// The first token of its share.
-    pub first_token: String,
-    /// The last token that was run.
-    pub last_token: String,
-    /// New violations, one a fingerprint, the lowest seed first.
-    pub violations: Vec<Found>,
-    /// States reached, by name.
-    pub reach: BTreeMap<String, u64>,
-    /// States of the catalogue that no run reached.
-    pub not_reached: Vec<&'static str>,
-    /// What happened, counted.
-    #[serde(flatten)]
-    pub counts: Counts,
-    /// Real time, seconds.
-    pub wall_seconds: f64,
-    /// The library.
-    pub library: LibraryRef,
-    /// Whether it was stopped before its end.
-    pub interrupted: bool,
-}
-
 /// How far a hunt is.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
+pub struct Progress<'a> {
+    gather: &'a Gather<'a>,
+    elapsed: Duration,
+}
+
+impl Progress<'_> {
     /// Seeds done.
-    pub seeds: u64,
-    /// New violations so far.
-    pub violations: usize,
+    pub fn seeds(&self) -> u64 {
+        self.gather.seeds
+    }
+
+    /// New violations so far, one a fingerprint.
+    pub fn violations(&self) -> usize {
+        self.gather.violations()
+    }
+
+    /// The report of a hunt that is interrupted here. What is in the baseline, too, is told apart at the end only.
+    pub fn report(&self) -> Report {
+        self.gather.report(self.elapsed, true)
+    }
+}
+
+/// A violation cannot be shown again.
+#[derive(Debug, thiserror::Error)]
+pub enum ShowError {
+    /// Its run does not come to an end.
+    #[error("{0}")]
+    Run(#[from] RunError),
+    /// Its run goes differently.
+    #[error("{token} did not do again what it did")]
+    NotTheSame {
+        /// The token.
+        token: String,
+        /// From which event on.
+        source: NotTheSame,
+    },
 }
 
 impl Hunt {
-    /// Hunts until the end, or until `stop` is set, and tells how far it is after each seed.
+    /// Hunts until the end, or until `stop` is set, and tells how far it is before the first seed and after each.
     ///
     /// # Errors
     /// [`RunError`] of the lowest seed that had one, with its token.
     pub fn run(
         &self,
         stop: &AtomicBool,
-        mut progress: impl FnMut(Progress),
+        mut progress: impl FnMut(Progress<'_>),
     ) -> Result<Report, (Token, RunError)> {
         let started = Instant::now();
         let next = AtomicU64::new(0);
         let (sender, receiver) = mpsc::sync_channel(1_024);
         let mut gather = Gather::new(self);
+        progress(Progress { gather: &gather, elapsed: started.elapsed() });
         thread::scope(|scope| {
             for _ in 0..self.jobs.get() {
                 let (sender, next) = (sender.clone(), &next);
@@ -152,10 +139,32 @@ impl Hunt {
                     stop.store(true, Ordering::Relaxed);
                 }
                 gather.add(outcome);
-                progress(Progress { seeds: gather.seeds, violations: gather.found.len() });
+                progress(Progress { gather: &gather, elapsed: started.elapsed() });
             }
         });
-        gather.finish(started.elapsed())
+        let elapsed = started.elapsed();
+        let is_interrupted = match self.seeds() {
+            Some(seeds) => gather.seeds < seeds,
+            None => stop.load(Ordering::Relaxed),
+        };
+        gather.settle()?;
+        Ok(gather.report(elapsed, is_interrupted))
+    }
+
+    /// Runs the token of a violation once more, to show what led there.
+    ///
+    /// # Errors
+    /// [`ShowError`]: above all, where the run does not show the violation again.
+    pub fn show(&self, found: &Found) -> Result<Trace, ShowError> {
+        let token = &found.token;
+        let seed = token.parse::<Token>().expect("a hunt's tokens are of this build").seed();
+        let trace = drive::run(&self.plan(seed), &self.subject)?;
+        let verdict = property::judge(&trace, self.properties.iter().copied());
+        if verdict.violations.contains(&found.violation) {
+            return Ok(trace);
+        }
+        let at = trace.events.len().min(found.violation.at as usize);
+        Err(ShowError::NotTheSame { token: token.clone(), source: NotTheSame { at } })
     }
 
     /// The next seed of this hunt's share.
@@ -171,7 +180,7 @@ impl Hunt {
     /// Where the n-th seed of this hunt's share stands among all seeds, counted from 0.
     fn place(&self, nth: u64) -> u64 {
         let (share, shares) = self.shard;
-        nth * shares + (share - 1)
+        nth.saturating_mul(shares).saturating_add(share - 1)
     }
 
     fn seed(&self, place: u64) -> u64 {
@@ -202,7 +211,7 @@ impl Hunt {
     }
 
     /// The findings that this hunt knows: those of the library, and of the one it descends from.
-    pub fn known(&self) -> Vec<Finding> {
+    fn known(&self) -> Vec<Finding> {
         if self.strict {
             return Vec::new();
         }
@@ -212,129 +221,4 @@ impl Hunt {
         known.extend(more);
         known
     }
-
-    /// Whether the library is a changed one: not the published text itself.
-    fn is_edited(&self) -> bool {
-        !self.subject.library.is_published()
-    }
-}
-
-/// Puts outcomes together, in whatever order they come, to the same report.
-struct Gather<'a> {
-    hunt: &'a Hunt,
-    known: Vec<Finding>,
-    seeds: u64,
-    last_seed: u64,
-    /// By fingerprint: the lowest seed, its violation, and all seeds.
-    found: BTreeMap<Fingerprint, (u64, Violation, BTreeSet<u64>)>,
-    known_met: BTreeMap<String, BTreeSet<u64>>,
-    reach: BTreeMap<String, u64>,
-    counts: Counts,
-    error: Option<(u64, RunError)>,
-}
-
-impl<'a> Gather<'a> {
-    fn new(hunt: &'a Hunt) -> Self {
-        Self {
-            known: hunt.known(),
-            hunt,
-            seeds: 0,
-            last_seed: hunt.seed(hunt.place(0)),
-            found: BTreeMap::new(),
-            known_met: BTreeMap::new(),
-            reach: BTreeMap::new(),
-            counts: Counts::default(),
-            error: None,
-        }
-    }
-
-    fn add(&mut self, outcome: Outcome) {
-        let Outcome { seed, result } = outcome;
-        let verdict = match result {
-            Ok(verdict) => verdict,
-            Err(error) => {
-                if self.error.as_ref().is_none_or(|(first, _)| seed < *first) {
-                    self.error = Some((seed, error));
-                }
-                return;
-            }
-        };
-        self.seeds += 1;
-        self.last_seed = self.last_seed.max(seed);
-        self.counts.add(&verdict.counts);
-        for (name, count) in verdict.reached {
-            *self.reach.entry(name.to_owned()).or_default() += count;
-        }
-        for violation in verdict.violations {
-            self.violated(seed, violation);
-        }
-    }
-
-    fn violated(&mut self, seed: u64, violation: Violation) {
-        if let Some(finding) = self.known.iter().find(|finding| finding.covers(&violation.fingerprint)) {
-            self.known_met.entry(finding.slug.clone()).or_default().insert(seed);
-            return;
-        }
-        let fingerprint = violation.fingerprint.clone();
-        let (first, kept, seeds) =
-            self.found.entry(fingerprint).or_insert_with(|| (seed, violation.clone(), BTreeSet::new()));
-        seeds.insert(seed);
-        if seed < *first {
-            (*first, *kept) = (seed, violation);
-        }
-    }
-
-    fn finish(self, elapsed: Duration) -> Result<Report, (Token, RunError)> {
-        let hunt = self.hunt;
-        let token = |seed| hunt.first.with_seed(seed);
-        if let Some((seed, error)) = self.error {
-            return Err((token(seed), error));
-        }
-        let mut fixed = BTreeMap::new();
-        let known = if hunt.is_edited() { &self.known[..] } else { &[] };
-        for finding in known {
-            let gone = finding.fixed_on(&hunt.subject).map_err(|error| (hunt.first.clone(), error))?;
-            if !gone.is_empty() {
-                let gone = gone.into_iter().map(|shown| shown.fingerprint.clone()).collect();
-                fixed.insert(finding.slug.clone(), gone);
-            }
-        }
-        let mut found: Vec<_> = self.found.into_values().collect();
-        found.sort_by_key(|(seed, ..)| *seed);
-        let (mut violations, mut in_baseline, mut failed) = (Vec::new(), Vec::new(), BTreeSet::new());
-        for (seed, violation, seeds) in found {
-            let is_inherited = inherits(hunt, seed, &violation).map_err(|error| (token(seed), error))?;
-            let entry = Found { violation, token: token(seed).to_string(), seeds: seeds.len() as u64 };
-            if is_inherited {
-                in_baseline.push(entry);
-            } else {
-                failed.extend(seeds);
-                violations.push(entry);
-            }
-        }
-        let missed = catalogue::sometimes().filter(|entry| !self.reach.contains_key(entry.name));
-        Ok(Report {
-            seeds: self.seeds,
-            passed: self.seeds - failed.len() as u64,
-            known: self.known_met.into_iter().map(|(slug, seeds)| (slug, seeds.len() as u64)).collect(),
-            fixed,
-            in_baseline,
-            first_token: token(hunt.seed(hunt.place(0))).to_string(),
-            last_token: token(self.last_seed).to_string(),
-            violations,
-            not_reached: missed.map(|entry| entry.name).collect(),
-            reach: self.reach,
-            counts: self.counts,
-            wall_seconds: elapsed.as_secs_f64(),
-            library: hunt.subject.reference(),
-            interrupted: hunt.seeds().is_some_and(|seeds| self.seeds < seeds),
-        })
-    }
-}
-
-/// Whether the baseline breaks in the same way, by the same plan.
-fn inherits(hunt: &Hunt, seed: u64, violation: &Violation) -> Result<bool, RunError> {
-    let Some(baseline) = &hunt.baseline else { return Ok(false) };
-    let verdict = hunt.judge(&hunt.plan(seed), baseline)?;
-    Ok(verdict.violations.iter().any(|theirs| theirs.fingerprint == violation.fingerprint))
 }

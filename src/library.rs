@@ -94,11 +94,15 @@ impl Library {
         Self::from_source(&format!("the file {}", path.display()), &text)
     }
 
-    /// A library from its text; `origin` says in a message where the text comes from.
+    /// A library from its text; `origin` says in a message where the text comes from. The text of the published library is
+    /// the published library, wherever it comes from.
     ///
     /// # Errors
     /// The text does not begin with `#!lua name=…`.
     pub fn from_source(origin: &str, source: &str) -> Result<Self, LibraryError> {
+        if source == ff_script::LIBRARY_SOURCE {
+            return Ok(Self::published());
+        }
         let name = name_in_shebang(source).ok_or_else(|| LibraryError::NoShebang {
             origin: origin.to_owned(),
             found: source.lines().next().unwrap_or_default().chars().take(60).collect(),
@@ -178,6 +182,16 @@ mod tests {
         assert_eq!(name_in_shebang(library.source()), Some(library.name()));
         assert_eq!(library.sha256().len(), 64);
         assert!(library.source().contains(&format!("return '{}'", library.version())));
+    }
+
+    #[test]
+    fn the_published_text_is_the_published_library_and_one_more_letter_makes_another() {
+        let published = Library::published();
+        let copy = Library::from_source("a copy", published.source()).unwrap();
+        assert!(copy == published && copy.is_published());
+        let edited = Library::from_source("an edit", &format!("{}\n", published.source())).unwrap();
+        assert!(!edited.is_published() && edited.version().starts_with("flowfabric@"), "{edited:?}");
+        assert!(!published.mutant(&Mutant::all()[0]).is_published());
     }
 
     #[test]

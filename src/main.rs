@@ -1,6 +1,7 @@
 //! The command line, and nothing else: arguments in, a report out, an exit code that says which.
 
 use std::{
+    cell::Cell,
     fmt::Display,
     fs::File,
     io::{self, BufWriter, IsTerminal, Write},
@@ -18,19 +19,14 @@ use std::{
 use anyhow::Context;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use grantsim::{
-    drive::{self, RunError, Subject},
+    drive::{self, Subject},
     finding::Finding,
-    hunt::{self, Hunt, Progress, Report, Until},
+    hunt::{self, Exit, Hunt, Progress, Report, Until},
     library::{Library, Mutant},
-    plan::{
-        Plan,
-        file::{PlanFile, PlanFileError},
-        profile,
-        token::{Token, TokenError},
-    },
-    property::{self, Entry, Verdict, catalogue, reach},
-    report::{self, Detail},
-    trace::{Trace, file::ReadError},
+    plan::{Plan, file::PlanFile, profile, token::Token},
+    property::{self, Entry, Expect, catalogue},
+    report::{self, Detail, ReportFile, Run},
+    trace::Trace,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use valkey_sim::engine::Dialect;
@@ -38,18 +34,6 @@ use valkey_sim::engine::Dialect;
 /// A run is many small allocations on a thread of its own; glibc's allocator took a sixth of the time of a hunt.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// What the process says with its exit code. The README lists them.
-#[derive(Clone, Copy)]
-enum Exit {
-    AllHeld = 0,
-    BadInput = 2,
-    Broken = 10,
-    NotDeterministic = 12,
-    NotReached = 13,
-    Stale = 14,
-    Harness = 15,
-}
 
 /// Deterministic simulation and property testing of claim grants and leases kept in Valkey.
 #[derive(Parser)]
@@ -63,7 +47,7 @@ struct Cli {
 enum Command {
     /// Run many seeds and check every property on each.
     Hunt(HuntArgs),
-    /// Run one token or plan again and show what happened.
+    /// Run one token or plan again, or judge a trace, and show what happened.
     Replay(ReplayArgs),
     /// List the properties.
     Properties,
@@ -112,7 +96,7 @@ struct HuntArgs {
     /// Count known findings as violations.
     #[arg(long, conflicts_with = "baseline")]
     strict: bool,
-    /// A library that this one descends from: what it breaks in the same way is told apart from what is new.
+    /// The library as it was before an edit: what it breaks in the same way is told apart from what is new.
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
     /// Write the report as JSON.
@@ -122,7 +106,8 @@ struct HuntArgs {
 
 #[derive(Args)]
 struct ReplayArgs {
-    /// A token, a plan file, or a trace that `--trace` wrote: that is judged and told as it is, and nothing is run.
+    /// A token, a plan file, or a trace file that `--trace` wrote (its name ends in .jsonl). Of a trace nothing is run
+    /// again: it is judged as it is.
     #[arg(value_name = "TOKEN|PLAN.json|TRACE.jsonl")]
     what: String,
     #[command(flatten)]
@@ -147,14 +132,14 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Hunt(args) => hunt(&args),
         Command::Replay(args) => replay(&args),
-        Command::Properties => print(&properties()),
-        Command::Profiles => print(&profiles()),
+        Command::Properties => print(&properties()).map(|()| Exit::AllHeld),
+        Command::Profiles => print(&profiles()).map(|()| Exit::AllHeld),
     };
     let exit = result.unwrap_or_else(|error| {
-        eprintln!("error: {}", describe(&error));
-        exit_of(&error)
+        say(&format!("error: {}", describe(&error)));
+        Exit::of_error(error.chain())
     });
-    ExitCode::from(exit as u8)
+    ExitCode::from(exit.code())
 }
 
 /// An error and its causes in a line. Most errors name their cause themselves, before they say what to do about it: what
@@ -167,112 +152,59 @@ fn describe(error: &anyhow::Error) -> String {
     })
 }
 
-/// Which kind of wrong an error is.
-fn exit_of(error: &anyhow::Error) -> Exit {
-    let stale_token = matches!(error.downcast_ref(), Some(TokenError::Stale { .. }));
-    let stale_plan = matches!(error.downcast_ref(), Some(PlanFileError::Schema { .. }))
-        || matches!(error.downcast_ref(), Some(ReadError::Schema(_)));
-    let harness = matches!(error.downcast_ref(), Some(RunError::Harness(_)));
-    match (stale_token || stale_plan, harness) {
-        (true, _) => Exit::Stale,
-        (_, true) => Exit::Harness,
-        _ => Exit::BadInput,
-    }
-}
-
 fn hunt(args: &HuntArgs) -> anyhow::Result<Exit> {
-    let hunt = Hunt {
-        subject: Subject::new(args.library.library()?)?,
-        first: Token::new(&args.profile, args.start)?,
-        until: args.r#for.map_or(Until::Seeds(args.seeds), Until::Elapsed),
-        jobs: args.jobs.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)),
-        shard: args.shard,
-        properties: args.library.properties()?,
-        dialect: args.library.dialect,
-        strict: args.strict,
-        baseline: args.baseline.as_deref().map(baseline).transpose()?,
-    };
-    // Opened before the hunt: a path that cannot be written is better known now than in an hour.
-    let json = args.json.as_deref().map(create).transpose()?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let on_interrupt = Arc::clone(&stop);
-    ctrlc::set_handler(move || on_interrupt.store(true, Ordering::Relaxed))
-        .context("cannot listen for Ctrl-C")?;
-    let bar = Bar::new(&hunt);
-    let report = hunt.run(&stop, |progress| bar.show(progress));
-    bar.done();
-    let report = report.map_err(|(token, error)| {
-        anyhow::Error::new(error)
-            .context(format!("token {token} (replay: {})", args.library.replay_line(&token)))
-    })?;
+    let hunt = args.hunt()?;
+    let mut file = args.json.as_deref().map(ReportFile::new);
+    let report = run(&hunt, args, file.as_mut())?;
     anyhow::ensure!(
         report.seeds > 0,
         "the hunt ran no seed: give it more time (--for), more --seeds, or another --shard"
     );
-    if let Some(mut file) = json {
-        serde_json::to_writer_pretty(&mut file, &report)?;
-        file.write_all(b"\n").and_then(|()| file.flush()).context("cannot write the report")?;
+    if let Some(file) = file {
+        file.finish(&report).with_context(|| args.cannot_write())?;
     }
-    show_report(&hunt, &report, args)
+    conclude(&hunt, &report, args)
 }
 
-fn baseline(path: &Path) -> anyhow::Result<Subject> {
-    Ok(Subject::new(Library::from_file(path)?)?)
-}
-
-fn show_report(hunt: &Hunt, report: &Report, args: &HuntArgs) -> anyhow::Result<Exit> {
-    for found in &report.violations {
-        let token: Token = found.token.parse()?;
-        let trace = drive::run(&hunt.plan(token.seed()), &hunt.subject)?;
-        if !judge(&trace, &hunt.properties).violations.contains(&found.violation) {
-            eprintln!("error: {token} did not do again what it did; please report this with the library");
-            return Ok(Exit::NotDeterministic);
+/// Hunts until the end or Ctrl-C; shows how far it is, and keeps the report's file up to date.
+fn run(hunt: &Hunt, args: &HuntArgs, mut file: Option<&mut ReportFile>) -> anyhow::Result<Report> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let on_interrupt = Arc::clone(&stop);
+    ctrlc::set_handler(move || on_interrupt.store(true, Ordering::Relaxed))
+        .context("cannot listen for Ctrl-C")?;
+    let bar = Bar::new(hunt);
+    let mut unwritten = None;
+    let report = hunt.run(&stop, |progress| {
+        bar.show(&progress);
+        let written = file.as_mut().map_or(Ok(()), |file| file.update(|| progress.report()));
+        if let Err(error) = written {
+            stop.store(true, Ordering::Relaxed);
+            unwritten.get_or_insert(error);
         }
-        print(&format!(
-            "{}\n",
-            report::failure(&found.violation, &trace, &args.library.replay_line(&token))
-        ))?;
+    });
+    bar.done();
+    if let Some(error) = unwritten {
+        return Err(error).with_context(|| args.cannot_write());
+    }
+    report.map_err(|(token, error)| {
+        let replay = args.library.replay_line(&token);
+        anyhow::Error::new(error).context(format!("token {token} (replay: {replay})"))
+    })
+}
+
+/// Prints what came of a hunt: each new violation with its story, the numbers, and what was never seen.
+fn conclude(hunt: &Hunt, report: &Report, args: &HuntArgs) -> anyhow::Result<Exit> {
+    for found in &report.violations {
+        let trace = hunt.show(found)?;
+        let replay = args.library.replay_line(&found.token);
+        print(&format!("{}\n", report::failure(&found.violation, &trace, &replay)))?;
     }
     print(&report::summary(report))?;
-    if !report.violations.is_empty() {
-        return Ok(Exit::Broken);
+    let conclusion = hunt::verdict(report, &args.profile);
+    for unseen in conclusion.unseen {
+        say(&format!("error: {}", report::unseen(unseen, report)));
     }
-    let unseen = unseen(hunt, report, args);
-    unseen.iter().for_each(|sentence| eprintln!("error: {sentence}"));
-    Ok(if unseen.is_empty() { Exit::AllHeld } else { Exit::NotReached })
-}
-
-/// What keeps a hunt without a violation from counting as passed: nothing, or a sentence each.
-fn unseen(hunt: &Hunt, report: &Report, args: &HuntArgs) -> Vec<String> {
-    let library = hunt.subject.library.name();
-    let looked_for = |what: &str, keys: &str, functions: &str| {
-        format!(
-            "not one {what} was seen in {} seeds of library {library}, so nothing was shown: grantsim looks for {keys}, written \
-             by {functions}; see fixtures/libraries/minimal.lua for keys and fields",
-            report.seeds
-        )
-    };
-    let mut unseen = Vec::new();
-    if report.counts.grants == 0 {
-        let keys =
-            "the hash ff:exec:{fp:N}:<execution>:claim_grant with worker_id, created_at and grant_expires_at";
-        unseen.push(looked_for("grant", keys, "ff_issue_claim_grant"));
-    } else if report.counts.claims == 0 {
-        let keys =
-            "the hash ff:exec:{fp:N}:<execution>:lease:current with lease_id, lease_epoch and expires_at";
-        unseen.push(looked_for("claim", keys, "ff_claim_execution or ff_acquire_lease"));
-    }
-    let is_long = report.seeds >= hunt::REQUIRED_FROM_SEEDS && !report.interrupted;
-    if unseen.is_empty() && is_long && args.profile == profile::DEFAULT {
-        unseen.extend(reach::missing(&report.reach).iter().map(|entry| {
-            format!("no run reached {} ({}): the hunt proves less than it claims", entry.name, entry.claim)
-        }));
-    }
-    unseen
-}
-
-fn judge(trace: &Trace, properties: &[&'static Entry]) -> Verdict {
-    property::judge(trace, properties.iter().copied())
+    Ok(conclusion.exit)
 }
 
 fn replay(args: &ReplayArgs) -> anyhow::Result<Exit> {
@@ -288,14 +220,14 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<Exit> {
     let properties = args.library.properties()?;
     if let Some(recorded) = file.library.replace(subject.reference()).filter(|it| *it != subject.reference())
     {
-        eprintln!(
+        say(&format!(
             "note: {} was recorded with library {} {}, and this is {} {}",
             args.what,
             recorded.name,
             recorded.version,
             subject.library.name(),
             subject.library.version()
-        );
+        ));
     }
     if let Some(path) = &args.plan {
         file.write(path)?;
@@ -306,89 +238,55 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<Exit> {
     let (again, _) = tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || {
         drive::story(&plan, &subject)
     })?;
-    if let Some(at) = first_difference(&trace, &again) {
-        eprintln!(
-            "error: two runs differ from event {at} on; please report this with the token and the library"
-        );
-        return Ok(Exit::NotDeterministic);
+    if let Err(differ) = hunt::same(&trace, &again) {
+        print(&report::difference(&trace, &again, &differ))?;
+        return Err(differ.into());
     }
     trace.header.token = token.as_ref().map(Token::to_string);
     if let Some(path) = &args.trace {
         let mut file = create(path)?;
-        trace.write(&mut file).and_then(|()| file.flush()).with_context(|| format!("{}", path.display()))?;
+        trace
+            .write(&mut file)
+            .and_then(|()| file.flush())
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let mut out = String::new();
-    if let Some(detail) = args.timeline {
-        out += &report::timeline(&trace, detail);
-    }
-    out += &report::faults(&plan, &trace.faults);
-    if let Some(error) = stopped {
-        print(&out)?;
-        return Err(error.into());
-    }
-    tell(&trace, &properties, &Finding::of(&subject), &args.library.replay_line(&args.what), out)
+    let run = Run {
+        trace: &trace,
+        plan: Some(&plan),
+        properties: &properties,
+        known: &Finding::of(&subject),
+        replay: &args.library.replay_line(&args.what),
+    };
+    let (out, exit) = run.tell(args.timeline);
+    print(&out)?;
+    stopped.map_or(Ok(exit), |error| Err(error.into()))
 }
 
 /// Judges a trace file and tells it.
 fn retell(args: &ReplayArgs) -> anyhow::Result<Exit> {
-    let path = Path::new(&args.what);
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let trace = Trace::read(io::BufReader::new(file)).map_err(|error| {
-        let what = format!("{}", path.display());
-        anyhow::Error::new(error).context(what)
-    })?;
+    let LibraryArgs { library, mutant, dialect, .. } = &args.library;
+    anyhow::ensure!(
+        library.is_none() && mutant.is_none() && dialect.is_none(),
+        "a trace is what one library did, and nothing is run: --library, --mutant and --dialect go with the token or plan that \
+         it came from"
+    );
     anyhow::ensure!(
         args.plan.is_none() && args.trace.is_none(),
-        "a trace is judged as it is, and has no plan: replay the token or plan that it came from to write one"
+        "a trace is judged as it is, and has no plan: --plan and --trace go with the token or plan that it came from"
     );
-    let known: Vec<_> =
-        Finding::all().into_iter().filter(|finding| finding.library == trace.header.library.name).collect();
-    let out = args.timeline.map(|detail| report::timeline(&trace, detail)).unwrap_or_default();
-    let replay = format!("cargo run --release -- replay {} --timeline", quoted(&args.what));
-    tell(&trace, &args.library.properties()?, &known, &replay, out)
-}
-
-/// Says what is to be said of a run, after what has been said already.
-fn tell(
-    trace: &Trace,
-    properties: &[&'static Entry],
-    known: &[Finding],
-    replay: &str,
-    mut out: String,
-) -> anyhow::Result<Exit> {
-    let verdict = judge(trace, properties);
-    let mut exit = Exit::AllHeld;
-    for violation in &verdict.violations {
-        match known.iter().find(|finding| finding.covers(&violation.fingerprint)) {
-            Some(finding) => out += &format!("known finding {}: {}\n", finding.slug, violation.message),
-            None => {
-                out += &report::failure(violation, trace, replay);
-                exit = Exit::Broken;
-            }
-        }
-    }
-    out += &counts_line(trace, &verdict);
+    let path = Path::new(&args.what);
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let trace = Trace::read(io::BufReader::new(file)).with_context(|| path.display().to_string())?;
+    let run = Run {
+        trace: &trace,
+        plan: None,
+        properties: &args.library.properties()?,
+        known: &Finding::of_recorded(&trace.header.library),
+        replay: &format!("cargo run --release -- replay {} --timeline", quoted(&args.what)),
+    };
+    let (out, exit) = run.tell(args.timeline);
     print(&out)?;
     Ok(exit)
-}
-
-fn counts_line(trace: &Trace, verdict: &Verdict) -> String {
-    let counts = &verdict.counts;
-    format!(
-        "{} events, {} grants, {} claims, {} grants expired, {:.3} s simulated, ended {}, trace {:.16}\n",
-        counts.events,
-        counts.grants,
-        counts.claims,
-        counts.expiries,
-        counts.sim_us as f64 / 1e6,
-        serde_json::to_string(&trace.ended.how).unwrap_or_default().trim_matches('"'),
-        trace.digest()
-    )
-}
-
-fn first_difference(one: &Trace, other: &Trace) -> Option<usize> {
-    let differs = one.events.iter().zip(&other.events).position(|(a, b)| a != b);
-    differs.or_else(|| (one != other).then_some(one.events.len().min(other.events.len())))
 }
 
 /// The plan that a token or a file names.
@@ -399,6 +297,33 @@ fn read_plan(what: &str) -> anyhow::Result<(PlanFile, Option<Token>)> {
     }
     let token: Token = what.parse()?;
     Ok((PlanFile { about: String::new(), library: None, plan: token.plan() }, Some(token)))
+}
+
+impl HuntArgs {
+    fn hunt(&self) -> anyhow::Result<Hunt> {
+        Ok(Hunt {
+            subject: Subject::new(self.library.library()?)?,
+            first: Token::new(&self.profile, self.start)?,
+            until: self.r#for.map_or(Until::Seeds(self.seeds), Until::Elapsed),
+            jobs: self
+                .jobs
+                .unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)),
+            shard: self.shard,
+            properties: self.library.properties()?,
+            dialect: self.library.dialect,
+            strict: self.strict,
+            baseline: self.baseline.as_deref().map(baseline).transpose()?,
+        })
+    }
+
+    fn cannot_write(&self) -> String {
+        let path = self.json.as_deref().unwrap_or(Path::new("")).display();
+        format!("cannot write the report {path}")
+    }
+}
+
+fn baseline(path: &Path) -> anyhow::Result<Subject> {
+    Ok(Subject::new(Library::from_file(path)?)?)
 }
 
 impl LibraryArgs {
@@ -417,11 +342,20 @@ impl LibraryArgs {
         }
     }
 
+    /// The properties to judge by, each once.
     fn properties(&self) -> anyhow::Result<Vec<&'static Entry>> {
-        if self.properties.is_empty() {
-            return Ok(catalogue::always().collect());
+        let mut chosen: Vec<&'static Entry> = Vec::new();
+        for name in &self.properties {
+            let entry = property::find(name)?;
+            anyhow::ensure!(
+                !matches!(entry.expect, Expect::Sometimes { .. }),
+                "{name} is a state that hunts reach, not a property that can break: `grantsim properties` lists those"
+            );
+            if chosen.iter().all(|other| other.name != entry.name) {
+                chosen.push(entry);
+            }
         }
-        Ok(self.properties.iter().map(|name| property::find(name)).collect::<Result<_, _>>()?)
+        Ok(if chosen.is_empty() { catalogue::always().collect() } else { chosen })
     }
 
     fn adjust(&self, plan: &mut Plan) {
@@ -454,7 +388,7 @@ fn quoted(word: &impl Display) -> String {
 struct Bar {
     bar: Option<ProgressBar>,
     started: Instant,
-    said: std::cell::Cell<u64>,
+    said: Cell<u64>,
 }
 
 impl Bar {
@@ -468,19 +402,23 @@ impl Bar {
             ),
             None => ProgressBar::new_spinner(),
         });
-        Self { bar, started: Instant::now(), said: std::cell::Cell::new(0) }
+        Self { bar, started: Instant::now(), said: Cell::new(0) }
     }
 
-    fn show(&self, progress: Progress) {
-        let violations = format!("{} new violations", progress.violations);
+    fn show(&self, progress: &Progress<'_>) {
+        let violations = match progress.violations() {
+            0 => "no new violation".to_owned(),
+            1 => "1 new violation".to_owned(),
+            n => format!("{n} new violations"),
+        };
         if let Some(bar) = &self.bar {
-            bar.set_position(progress.seeds);
+            bar.set_position(progress.seeds());
             bar.set_message(violations);
             return;
         }
         let due = self.started.elapsed().as_secs() / Self::SAY_EVERY.as_secs();
         if due > self.said.replace(due) {
-            eprintln!("{} seeds, {violations}", progress.seeds);
+            say(&format!("{} seeds, {violations}", progress.seeds()));
         }
     }
 
@@ -500,13 +438,19 @@ fn profiles() -> String {
 }
 
 /// Prints to standard output; that nobody reads it (`| head`) is no failure.
-fn print(text: &str) -> anyhow::Result<Exit> {
-    match io::stdout().write_all(text.as_bytes()) {
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write the report")
+            Err(error).context("cannot write to standard output")
         }
-        _ => Ok(Exit::AllHeld),
+        _ => Ok(()),
     }
+}
+
+/// Says something on standard error. Where that cannot be, there is nobody left to tell.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 fn create(path: &Path) -> anyhow::Result<BufWriter<File>> {
@@ -517,7 +461,9 @@ fn show_tracing(verbose: u8) {
     use tracing_subscriber::{filter::Targets, fmt, prelude::*};
     let level = if verbose > 1 { tracing::Level::TRACE } else { tracing::Level::DEBUG };
     let targets = Targets::new().with_target("grantsim", level).with_target("valkey_sim", level);
-    let lines = fmt::layer().without_time().with_writer(io::stderr).with_ansi(false).with_filter(targets);
+    let lines = fmt::layer().without_time().with_writer(io::stderr).with_ansi(false);
+    // That a line cannot be written is not worth another one, which cannot be written either.
+    let lines = lines.log_internal_errors(false).with_filter(targets);
     tracing_subscriber::registry().with(lines).init();
 }
 

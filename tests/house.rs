@@ -10,7 +10,8 @@ use floors::House;
 /// The floors, as in the documentation of `lib.rs`.
 const HOUSE: House = House {
     floors: &[
-        "types", "library", "protocol", "plan", "view", "trace", "property", "actor", "drive", "finding", "hunt", "report",
+        "types", "library", "protocol", "plan", "view", "trace", "property", "actor", "drive", "finding",
+        "hunt", "report",
     ],
     apart: &[("library", "protocol"), ("plan", "view"), ("property", "actor")],
 };
@@ -47,7 +48,10 @@ fn madsim_is_in_one_file() {
     for file in floors::files(&sources) {
         let text = std::fs::read_to_string(&file).expect("a source file");
         let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-        if code.filter(|line| !line.contains("cfg(")).any(|line| line.contains("madsim::") || line.contains("link::")) {
+        if code
+            .filter(|line| !line.contains("cfg("))
+            .any(|line| line.contains("madsim::") || line.contains("link::"))
+        {
             users.push(file.strip_prefix(&sources).expect("it is below").display().to_string());
         }
     }

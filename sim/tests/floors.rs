@@ -10,18 +10,18 @@ use floors::House;
 /// The floors, as in the documentation of `lib.rs`.
 const HOUSE: House = House {
     floors: &[
-    "base",
-    "random",
-    "clock",
-    "resp",
-    "lua",
-    "engine::value",
-    "engine",
-    "engine::commands",
-    "server",
-    "link",
-    "tcp",
-],
+        "base",
+        "random",
+        "clock",
+        "resp",
+        "lua",
+        "engine::value",
+        "engine",
+        "engine::commands",
+        "server",
+        "link",
+        "tcp",
+    ],
     apart: &[("link", "tcp"), ("resp", "lua")],
 };
 
@@ -53,7 +53,10 @@ fn an_import_that_points_up_is_found_however_it_is_written() {
         ("lua/mod.rs", "use crate::resp::encode;"),
     ] {
         let imports = HOUSE.imports_of(file, text);
-        assert!(imports.iter().any(|import| HOUSE.complaint(import).is_some()), "{file}: {text}: {imports:?}");
+        assert!(
+            imports.iter().any(|import| HOUSE.complaint(import).is_some()),
+            "{file}: {text}: {imports:?}"
+        );
     }
     for (file, text) in [
         ("server.rs", "use crate::{base::Reply, engine::{Engine, commands}};"),
@@ -61,6 +64,9 @@ fn an_import_that_points_up_is_found_however_it_is_written() {
         ("engine/commands/sorted_sets/pops.rs", "use super::super::scan;"),
     ] {
         let imports = HOUSE.imports_of(file, text);
-        assert!(imports.iter().all(|import| HOUSE.complaint(import).is_none()), "{file}: {text}: {imports:?}");
+        assert!(
+            imports.iter().all(|import| HOUSE.complaint(import).is_none()),
+            "{file}: {text}: {imports:?}"
+        );
     }
 }

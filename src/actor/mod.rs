@@ -8,6 +8,8 @@ mod message;
 mod scanner;
 mod scheduler;
 mod submitter;
+#[cfg(test)]
+mod support;
 mod worker;
 
 use std::fmt::Debug;

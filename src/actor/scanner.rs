@@ -217,3 +217,253 @@ impl Actor for Scanner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use valkey_sim::engine::Reply;
+
+    use super::{
+        super::support::{Outputs, Stage, argv, id, list, ok, refusal, words},
+        *,
+    };
+    use crate::types::{WorkerId, WorkerInstanceId, grant::ReclaimGrant};
+
+    const RECLAIMS: [Function; 2] = [Function::IssueReclaimGrant, Function::ReclaimExecution];
+    const SCANS: [Scan; 4] = [Scan::LeaseExpiry, Scan::Delayed, Scan::Unblock, Scan::Reclaim];
+
+    fn settings() -> Settings {
+        Settings {
+            partitions: 3,
+            grant_ttl_ms: 500,
+            lease_scan_ms: 11,
+            delayed_scan_ms: 12,
+            unblock_scan_ms: 13,
+            reclaim_scan_ms: 14,
+            ..Settings::default()
+        }
+    }
+
+    fn scanner() -> Stage<Scanner> {
+        scanner_of(RECLAIMS, settings())
+    }
+
+    fn scanner_of(functions: impl IntoIterator<Item = Function>, settings: Settings) -> Stage<Scanner> {
+        let lanes = vec![LaneId::new("bronze"), LaneId::new("gold")];
+        Stage::new(Scanner::new(lanes, settings, &Registered::from_iter(functions)))
+    }
+
+    fn alive(lanes: &[&str], capabilities: &[&str], instance: &str) -> Message {
+        Message::Alive(Alive {
+            worker_id: WorkerId::new("w"),
+            worker_instance_id: WorkerInstanceId::new(instance),
+            lanes: lanes.iter().map(|lane| LaneId::new(*lane)).collect(),
+            capabilities: capabilities.iter().map(|&word| word.to_owned()).collect(),
+        })
+    }
+
+    /// A worker that serves gold, and is able to do nothing special, says that it lives.
+    fn lives(scanner: &mut Stage<Scanner>, number: u16) {
+        scanner.receive(Node::Worker(number), alive(&["gold"], &[], &format!("w-{number}.1")));
+    }
+
+    /// What the reclaimer does about an execution of lane gold that reads so.
+    fn reclaims(scanner: &mut Stage<Scanner>, ownership: &str, required: Reply) -> Outputs<Continuation> {
+        let look = scanner.due(Continuation::Walk(Scan::Reclaim)).call().1;
+        let found = scanner.answer(look, list(&[&id(0, 1).to_string()])).calls();
+        let (request, continuation) = &found[0];
+        assert_eq!(words(request)[2..], RECLAIM_FIELDS);
+        let fields = Reply::Array(vec![Reply::bulk("gold"), Reply::bulk(ownership), required]);
+        scanner.answer(continuation.clone(), fields)
+    }
+
+    /// Which process gets the reclaim grant for such an execution, if any does.
+    fn granted(scanner: &mut Stage<Scanner>, required: &str) -> Option<String> {
+        let calls = reclaims(scanner, "lease_expired_reclaimable", Reply::bulk(required)).calls();
+        calls.first().map(|(request, _)| argv(request)[2].clone())
+    }
+
+    #[test]
+    fn each_scanner_walks_at_its_own_interval() {
+        let wakes = |functions: &[Function]| -> Vec<_> {
+            let started = scanner_of(functions.iter().cloned(), settings()).start();
+            let each = started.wakes().into_iter().map(|(after_ms, continuation)| match continuation {
+                Continuation::Walk(scan) => (after_ms, scan),
+                other => panic!("{other:?} in place of a walk"),
+            });
+            each.collect()
+        };
+        let all = [11, 12, 13, 14].into_iter().zip(SCANS).collect::<Vec<_>>();
+        assert_eq!(wakes(&RECLAIMS), all);
+        // Half of it is not enough to reclaim with.
+        for functions in [&[][..], &RECLAIMS[..1], &RECLAIMS[1..]] {
+            assert_eq!(wakes(functions), all[..3], "{functions:?}");
+        }
+    }
+
+    #[test]
+    fn every_partition_is_walked_and_of_each_every_lane_that_matters() {
+        let of_partitions =
+            |index: &str| (0..3).map(|p| format!("ff:idx:{{fp:{p}}}:{index}")).collect::<Vec<_>>();
+        let of_lanes = |index: &str| {
+            let lanes = |p| ["bronze", "gold"].map(|lane| format!("ff:idx:{{fp:{p}}}:lane:{lane}:{index}"));
+            (0..3).flat_map(lanes).collect::<Vec<_>>()
+        };
+        for (scan, keys, after_ms) in [
+            (Scan::LeaseExpiry, of_partitions("lease_expiry"), 11),
+            (Scan::Delayed, of_lanes("delayed"), 12),
+            (Scan::Unblock, of_lanes("blocked:route"), 13),
+            (Scan::Reclaim, of_partitions("lease_expiry"), 14),
+        ] {
+            let mut scanner = scanner();
+            let mut step = scanner.due(Continuation::Walk(scan));
+            let mut walked = Vec::new();
+            while step.wakes().is_empty() {
+                let (request, continuation) = step.call_of("ZRANGEBYSCORE");
+                walked.push(words(&request)[1].clone());
+                step = scanner.answer(continuation, list(&[]));
+            }
+            assert_eq!(walked, keys);
+            assert!(
+                matches!(step.wakes()[..], [(ms, Continuation::Walk(again))] if ms == after_ms && again == scan)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_due_is_due_by_the_scanners_clock_and_no_more_than_a_batch() {
+        let look = |scan| words(&scanner().due(Continuation::Walk(scan)).call().0)[3..].to_vec();
+        for scan in [Scan::LeaseExpiry, Scan::Delayed, Scan::Reclaim] {
+            assert_eq!(look(scan), ["1000000", "LIMIT", "0", "50"], "{scan:?}");
+        }
+        assert_eq!(look(Scan::Unblock), ["+inf", "LIMIT", "0", "100"]);
+    }
+
+    #[test]
+    fn each_scanner_has_its_own_call_for_what_it_finds() {
+        let (one, two) = (id(0, 1).to_string(), id(0, 2).to_string());
+        for (scan, name, rest) in [
+            (Scan::LeaseExpiry, "ff_mark_lease_expired_if_due", &[][..]),
+            (Scan::Delayed, "ff_promote_delayed", &["1000000"]),
+            (Scan::Unblock, "ff_unblock_execution", &["1000000", "waiting_for_capable_worker"]),
+        ] {
+            let mut scanner = scanner();
+            let look = scanner.due(Continuation::Walk(scan)).call().1;
+            let calls = scanner.answer(look, list(&[&one, &two])).calls();
+            let (requests, further): (Vec<_>, Vec<_>) = calls
+                .into_iter()
+                .map(|(request, _)| request)
+                .partition(|request| request.function().is_some());
+            assert_eq!(further.len(), 1, "{scan:?}: the walk goes on beside them");
+            for (request, id) in requests.iter().zip([&one, &two]) {
+                assert_eq!(String::from_utf8_lossy(request.name()), name);
+                let argv = argv(request);
+                assert_eq!(argv[0], **id, "{scan:?}");
+                assert_eq!(argv[1..], *rest, "{scan:?}");
+            }
+            assert_eq!(requests.len(), 2, "{scan:?}");
+        }
+    }
+
+    #[test]
+    fn a_call_is_made_on_the_lane_that_is_walked() {
+        let mut scanner = scanner();
+        let bronze = scanner.due(Continuation::Walk(Scan::Delayed)).call().1;
+        let gold = scanner.answer(bronze, list(&[])).call().1;
+        let (request, _) = scanner.answer(gold, list(&[&id(0, 1).to_string()])).calls().remove(0);
+        assert!(words(&request).contains(&"ff:idx:{fp:0}:lane:gold:eligible".to_owned()), "{request:?}");
+    }
+
+    #[test]
+    fn a_scanner_that_loses_its_connection_begins_a_new_walk_at_its_next_time() {
+        let mut scanner = scanner();
+        let look = scanner.due(Continuation::Walk(Scan::LeaseExpiry)).call().1;
+        let second = scanner.answer(look, list(&[])).call().1;
+        let lost = scanner.lose(second);
+        assert!(lost.calls().is_empty());
+        assert!(matches!(lost.wakes()[..], [(11, Continuation::Walk(Scan::LeaseExpiry))]));
+    }
+
+    #[test]
+    fn an_expired_lease_is_followed_by_a_reclaim_grant_for_a_worker_and_its_message() {
+        for ownership in ["lease_expired_reclaimable", "lease_revoked"] {
+            let mut scanner = scanner();
+            lives(&mut scanner, 1);
+            let (request, continuation) =
+                reclaims(&mut scanner, ownership, Reply::Null).call_of("ff_issue_reclaim_grant");
+            let argv = argv(&request);
+            assert_eq!(argv[..4], [id(0, 1).to_string(), "w".into(), "w-1.1".into(), "gold".into()]);
+            assert_eq!(argv[5], "500");
+            let told = scanner.answer(continuation, ok(&[&id(0, 1).to_string(), "1000777", "x"])).sent();
+            let grant = ReclaimGrant::new(id(0, 1), LaneId::new("gold"), TimestampMs(1_000_777));
+            assert_eq!(told, [(Node::Worker(1), Message::Reclaim(grant))]);
+        }
+    }
+
+    #[test]
+    fn a_reclaim_grant_that_is_refused_is_sent_to_nobody() {
+        let mut scanner = scanner();
+        lives(&mut scanner, 1);
+        let (_, continuation) = reclaims(&mut scanner, "lease_revoked", Reply::Null).call();
+        assert!(scanner.answer(continuation.clone(), refusal("grant_already_exists")).is_empty());
+        assert!(scanner.lose(continuation).is_empty());
+    }
+
+    #[test]
+    fn a_lease_that_is_not_over_for_the_server_is_left_alone() {
+        let mut scanner = scanner();
+        lives(&mut scanner, 1);
+        for ownership in ["leased", "unowned"] {
+            assert!(reclaims(&mut scanner, ownership, Reply::Null).is_empty(), "{ownership}");
+        }
+    }
+
+    #[test]
+    fn only_a_worker_that_was_heard_of_lately_gets_a_reclaim_grant() {
+        let mut scanner = scanner();
+        assert_eq!(granted(&mut scanner, ""), None, "nobody is known");
+        lives(&mut scanner, 1);
+        scanner.now.0 += ALIVE_FOR_MS;
+        assert_eq!(granted(&mut scanner, "").as_deref(), Some("w-1.1"));
+        scanner.now.0 += 1;
+        assert_eq!(granted(&mut scanner, ""), None, "not heard of for 3 s");
+        lives(&mut scanner, 1);
+        assert_eq!(granted(&mut scanner, "").as_deref(), Some("w-1.1"), "it is back");
+    }
+
+    #[test]
+    fn a_restarted_worker_gets_it_under_its_new_instance() {
+        let mut scanner = scanner();
+        lives(&mut scanner, 1);
+        scanner.receive(Node::Worker(1), alive(&["gold"], &[], "w-1.2"));
+        assert_eq!(granted(&mut scanner, "").as_deref(), Some("w-1.2"));
+        assert_eq!(granted(&mut scanner, "").as_deref(), Some("w-1.2"), "and never under the old one");
+    }
+
+    #[test]
+    fn only_a_worker_that_serves_the_lane_and_is_able_gets_a_reclaim_grant() {
+        let mut scanner = scanner();
+        scanner.receive(Node::Worker(1), alive(&["bronze"], &["gpu"], "bronze"));
+        scanner.receive(Node::Worker(2), alive(&["gold"], &[], "unable"));
+        assert_eq!(granted(&mut scanner, "gpu"), None);
+        scanner.receive(Node::Worker(3), alive(&["bronze", "gold"], &["gpu", "eu"], "able"));
+        assert_eq!(granted(&mut scanner, "gpu").as_deref(), Some("able"));
+        assert_eq!(granted(&mut scanner, "eu,gpu").as_deref(), Some("able"));
+        assert_eq!(granted(&mut scanner, "eu,tpu"), None);
+    }
+
+    #[test]
+    fn those_that_are_able_get_reclaim_grants_in_turn() {
+        let mut scanner = scanner();
+        (1..=3).for_each(|number| lives(&mut scanner, number));
+        let turns: Vec<_> = (0..4).filter_map(|_| granted(&mut scanner, "")).collect();
+        assert_eq!(turns, ["w-1.1", "w-2.1", "w-3.1", "w-1.1"]);
+    }
+
+    #[test]
+    fn a_reclaim_grant_always_has_a_duration() {
+        let mut scanner = scanner_of(RECLAIMS, Settings { grant_ttl_ms: 0, ..settings() });
+        lives(&mut scanner, 1);
+        let (request, _) = reclaims(&mut scanner, "lease_revoked", Reply::Null).call();
+        assert_eq!(argv(&request)[5], "1");
+    }
+}

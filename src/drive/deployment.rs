@@ -91,18 +91,17 @@ impl Deployment {
                 let scanner = Scanner::new(lanes, plan.settings.clone(), &self.functions);
                 Process::Scanner(Shell::new(node, scanner))
             }
-            Node::Worker(_) => {
-                let worker = plan.workers.iter().find(|worker| worker.name == node)?;
-                Process::Worker(Shell::new(node, Worker::new(self.worker_config(worker, life))))
-            }
+            Node::Worker(_) => Process::Worker(Shell::new(node, Worker::new(self.worker(node, life)?))),
         })
     }
 
-    fn worker_config(&self, worker: &plan::Worker, life: u32) -> WorkerConfig {
-        let node = worker.name;
+    /// What a worker is told when it starts for the `life`-th time, counted from 1; none for a node that is no worker of
+    /// the plan.
+    pub fn worker(&self, node: Node, life: u32) -> Option<WorkerConfig> {
+        let worker = self.plan.workers.iter().find(|worker| worker.name == node)?;
         let number = node.to_string();
         let number = number.rsplit('-').next().unwrap_or_default();
-        WorkerConfig {
+        Some(WorkerConfig {
             worker_id: WorkerId::new(&worker.worker_id),
             instance: WorkerInstanceId::new(format!("{}-{number}.{life}", worker.worker_id)),
             lanes: worker.lanes.iter().map(LaneId::new).collect(),
@@ -113,7 +112,7 @@ impl Deployment {
             functions: Arc::clone(&self.functions),
             claim_function: self.claim_function,
             seed: self.plan.random(&format!("{node} life {life}")).next_u64(),
-        }
+        })
     }
 
     /// When the last of the faults that have a time is over.
@@ -171,4 +170,198 @@ fn id(plan: &Plan, execution: &plan::Execution) -> ExecutionId {
     let bits = (u128::from(random.next_u64()) << 64) | u128::from(random.next_u64());
     let uuid = uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid();
     ExecutionId::deterministic_solo(&LaneId::new(&execution.lane), &config, uuid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::support::{WORKER, ms, plan, view},
+        *,
+    };
+    use crate::{
+        plan::{CallRef, Called, ClockStep, Cut, WrongClock},
+        protocol::ExecutionKeys,
+        types::Function,
+    };
+
+    fn deployment(plan: &Plan) -> Deployment {
+        Deployment::new(plan, Registered::default(), ClaimFunction::default())
+    }
+
+    fn e(n: usize) -> ExecutionName {
+        ExecutionName::nth(n)
+    }
+
+    /// A plan with as many executions.
+    fn with_executions(count: usize) -> Plan {
+        let mut plan = plan([]);
+        let one = plan.executions[0].clone();
+        plan.executions = (1..=count).map(|n| plan::Execution { name: e(n), ..one.clone() }).collect();
+        plan
+    }
+
+    #[test]
+    fn an_executions_id_follows_from_its_name_and_the_seed() {
+        let three = deployment(&with_executions(3));
+        let mut without_the_second = with_executions(3);
+        without_the_second.executions.remove(1);
+        let two = deployment(&without_the_second);
+        assert_eq!((three.id(&e(1)), three.id(&e(3))), (two.id(&e(1)), two.id(&e(3))));
+        assert_ne!(three.id(&e(1)), three.id(&e(3)));
+        let reseeded = deployment(&Plan { seed: 8, ..with_executions(3) });
+        assert_ne!(three.id(&e(1)), reseeded.id(&e(1)));
+        assert_eq!(three.names.of(three.id(&e(3))), e(3));
+    }
+
+    #[test]
+    fn executions_lie_in_partitions_that_are_walked() {
+        let plan = with_executions(20);
+        let deployment = deployment(&plan);
+        let all: std::collections::BTreeSet<u16> =
+            (1..=20).map(|n| deployment.id(&e(n)).partition()).collect();
+        // FlowFabric gives a lane one partition: among those that schedulers and scanners walk.
+        assert!(all.iter().all(|partition| *partition < plan.settings.partitions), "{all:?}");
+    }
+
+    #[test]
+    fn a_clock_is_true_unless_the_plan_says_how_it_is_wrong() {
+        let mut plan = plan([]);
+        let steps = vec![ClockStep { at_ms: 1_000, by_ms: -70 }];
+        plan.clocks.insert(WORKER, WrongClock { offset_ms: 5, drift_ppm: 1_000, steps });
+        plan.clocks.insert(Node::Scanner, WrongClock { offset_ms: -5, ..WrongClock::default() });
+        let deployment = deployment(&plan);
+        let reads = |node, at| deployment.clock(node).now(at).millis().0 - plan.epoch_ms as i64;
+        assert_eq!((reads(Node::Valkey, ms(0)), reads(Node::Valkey, ms(1_000))), (0, 1_000));
+        assert_eq!((reads(WORKER, ms(0)), reads(WORKER, ms(500)), reads(WORKER, ms(1_000))), (5, 505, 936));
+        assert_eq!(reads(Node::Scanner, ms(0)), -5);
+    }
+
+    #[test]
+    fn a_worker_is_another_instance_with_other_dice_in_each_life() {
+        let plan = plan([]);
+        let deployment = deployment(&plan);
+        let [first, again, second] =
+            [(1, 1), (1, 1), (1, 2)].map(|(n, life)| deployment.worker(Node::Worker(n), life).unwrap());
+        assert_eq!((first.instance.as_str(), second.instance.as_str()), ("w1-1.1", "w1-1.2"));
+        assert_eq!(first.seed, again.seed);
+        assert_ne!(first.seed, second.seed);
+        assert_eq!(deployment.worker(Node::Worker(3), 1).map(|worker| worker.seed), None);
+    }
+
+    #[test]
+    fn two_processes_of_one_worker_are_two_instances() {
+        let mut plan = plan([]);
+        plan.workers[1].worker_id = "w1".to_owned();
+        let deployment = deployment(&plan);
+        let instance = |n| deployment.worker(Node::Worker(n), 1).unwrap().instance;
+        assert_eq!((instance(1).as_str(), instance(2).as_str()), ("w1-1.1", "w1-2.1"));
+    }
+
+    #[test]
+    fn a_worker_is_told_what_the_plan_says_of_it() {
+        let plan = plan([]);
+        let worker = deployment(&plan).worker(Node::Worker(2), 1).unwrap();
+        let lanes: Vec<_> = worker.lanes.iter().map(LaneId::as_str).collect();
+        assert_eq!((worker.worker_id.as_str(), lanes), ("w2", vec!["gold", "silver"]));
+        assert_eq!((worker.schedulers, worker.slots, worker.settings), (plan.schedulers, 1, plan.settings));
+    }
+
+    #[test]
+    fn every_node_but_the_servers_has_a_process_of_its_kind() {
+        let plan = plan([]);
+        let deployment = deployment(&plan);
+        let kinds = plan.nodes().map(|node| match deployment.process(node, 1) {
+            None => "none",
+            Some(Process::Submitter(_)) => "submitter",
+            Some(Process::Scheduler(_)) => "scheduler",
+            Some(Process::Worker(_)) => "worker",
+            Some(Process::Scanner(_)) => "scanner",
+        });
+        assert_eq!(
+            kinds.collect::<Vec<_>>(),
+            ["none", "submitter", "scanner", "scheduler", "worker", "worker"]
+        );
+        assert!(deployment.process(Node::Worker(9), 1).is_none());
+    }
+
+    #[test]
+    fn the_faults_are_over_when_the_last_that_has_a_time_is() {
+        let lost = Fault::LoseReply {
+            call: CallRef { node: Some(WORKER), function: Called::Claim, execution: None, nth: 1 },
+        };
+        let crash = |down_ms| Fault::Crash { node: WORKER, at_ms: 50, down_ms };
+        let pause = Fault::Pause { node: WORKER, at_ms: 60, for_ms: 20 };
+        let partition =
+            Fault::Partition { a: WORKER, b: Node::Valkey, at_ms: 10, for_ms: 90, cut: Cut::Both };
+        for (faults, end) in [
+            (vec![lost], 0),
+            (vec![crash(None)], 50),
+            (vec![crash(Some(40)), pause.clone()], 90),
+            (vec![pause.clone(), crash(None)], 80),
+            (vec![partition, pause], 100),
+        ] {
+            assert_eq!(deployment(&plan(faults)).faults_end(), ms(end));
+        }
+    }
+
+    #[test]
+    fn a_late_request_is_held_for_its_time_whatever_it_is_about() {
+        let deployment = deployment(&plan([]));
+        assert_eq!(
+            deployment.held_until(Hold::By(Millis(70)), None, ms(30), &View::default()),
+            Some(ms(100))
+        );
+    }
+
+    #[test]
+    fn a_claim_at_expiry_is_held_until_the_servers_clock_reads_the_stored_expiry_and_the_offset() {
+        let mut plan = plan([]);
+        plan.clocks.insert(Node::Valkey, WrongClock { offset_ms: 200, ..WrongClock::default() });
+        let deployment = deployment(&plan);
+        let grant_key = ExecutionKeys::of(deployment.id(&e(1))).exec.claim_grant();
+        let expires_at = (plan.epoch_ms + 500).to_string();
+        let view = view(&[&["HSET", &grant_key, "grant_expires_at", &expires_at, "created_at", "1"]]);
+        let until = |offset_ms, now| {
+            let hold = Hold::UntilGrantExpiry(offset_ms);
+            deployment.held_until(hold, Some(&e(1)), now, &view)
+        };
+        // The server's clock is 200 ms ahead: it reads +500 when 300 ms are over.
+        assert_eq!([-1, 0, 1].map(|offset| until(offset, ms(10))), [299, 300, 301].map(|at| Some(ms(at))));
+        assert_eq!(until(0, ms(400)), Some(ms(400)), "what is past holds nothing");
+    }
+
+    #[test]
+    fn where_there_is_no_grant_a_claim_at_expiry_waits_for_nothing() {
+        let deployment = deployment(&plan([]));
+        let until = |execution: Option<&ExecutionName>| {
+            deployment.held_until(Hold::UntilGrantExpiry(0), execution, ms(10), &View::default())
+        };
+        assert_eq!([until(Some(&e(1))), until(Some(&e(9))), until(None)], [None; 3]);
+    }
+
+    #[test]
+    fn all_is_done_when_every_execution_exists_and_is_terminal() {
+        let deployment = deployment(&with_executions(2));
+        let core = |n| ExecutionKeys::of(deployment.id(&e(n))).exec.core();
+        let (one, two) = (core(1), core(2));
+        let phase = |key, phase| ["HSET", key, "lifecycle_phase", phase];
+        let (over, goes_on) = (phase(&one, "terminal"), phase(&two, "active"));
+        assert!(!deployment.is_done(&View::default()));
+        assert!(!deployment.is_done(&view(&[&over])), "the other does not exist yet");
+        assert!(!deployment.is_done(&view(&[&over, &goes_on])));
+        assert!(deployment.is_done(&view(&[&over, &goes_on, &phase(&two, "terminal")])));
+    }
+
+    #[test]
+    fn a_library_decides_which_function_claims() {
+        let plan = plan([]);
+        let deployment = Deployment::new(
+            &plan,
+            Registered::from_iter([Function::AcquireLease]),
+            ClaimFunction::AcquireLease,
+        );
+        let worker = deployment.worker(WORKER, 1).unwrap();
+        assert_eq!(worker.claim_function, ClaimFunction::AcquireLease);
+        assert!(worker.functions.has(&Function::AcquireLease));
+    }
 }

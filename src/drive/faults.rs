@@ -8,8 +8,8 @@
 //! 4. *lost-reply* takes the reply in the end, once.
 //!
 //! Of messages the first fault of the plan counts. A crash of a process that is down, a pause of one that is down or stands
-//! still, and a partition of two nodes that are parted that way already are hidden by the fault that came before; a path is
-//! free again when the last partition over it is over. A fault that never had its turn is *never*: [`Faults::fates`] tells.
+//! still, and a partition of two nodes that are parted that way already are hidden by the fault that came before; each way of
+//! a path is free again when the last partition over it is over. A fault that never had its turn is *never*: [`Faults::fates`] tells.
 
 use std::collections::BTreeMap;
 
@@ -88,8 +88,8 @@ pub enum Act {
     Resume(Node),
     /// Parts two nodes.
     Cut(Node, Node, Cut),
-    /// Joins them again.
-    Heal(Node, Node),
+    /// Joins them again, but for the way that another partition still cuts.
+    Heal(Node, Node, Option<Cut>),
     /// A node's clock is set by so many milliseconds: it does so by itself, and only has to be told.
     SetClock(Node, i64),
 }
@@ -227,7 +227,7 @@ impl Faults {
                 }
                 Fault::Partition { a, b, at_ms, for_ms, cut } => {
                     add(at_ms, Act::Cut(a, b, cut));
-                    add(at_ms.saturating_add(for_ms), Act::Heal(a, b));
+                    add(at_ms.saturating_add(for_ms), Act::Heal(a, b, None));
                 }
                 _ => {}
             }
@@ -243,29 +243,19 @@ impl Faults {
         all
     }
 
-    /// Whether something that is due is to be done, or was overtaken by another fault.
-    pub fn admit(&mut self, timed: &Timed) -> bool {
-        let Some(place) = timed.rule else { return true };
+    /// What is to be done of something that is due; nothing where another fault overtook it.
+    pub fn admit(&mut self, timed: &Timed) -> Option<Act> {
+        let Some(place) = timed.rule else { return Some(timed.act) };
         let hidden_by = match timed.act {
             Act::Crash(node) => self.down.get(&node).copied(),
             Act::Pause(node) => self.down.get(&node).or(self.still.get(&node)).copied(),
             Act::Cut(a, b, cut) => self.parted_by(a, b, cut),
-            Act::Restart(node) => {
-                return self.end(place, |faults| {
-                    (faults.down.get(&node) == Some(&place)).then(|| faults.down.remove(&node)).is_some()
-                });
-            }
-            Act::Resume(node) => {
-                return self.end(place, |faults| {
-                    (faults.still.get(&node) == Some(&place)).then(|| faults.still.remove(&node)).is_some()
-                });
-            }
-            Act::Heal(a, b) => return self.end(place, |faults| faults.heal(place, a, b)),
-            Act::SetClock(..) => return true,
+            Act::Restart(_) | Act::Resume(_) | Act::Heal(..) => return self.end(place, timed.act),
+            Act::SetClock(..) => return Some(timed.act),
         };
         if let Some(by) = hidden_by {
             self.rules[place].fate = FaultFate::HiddenBy(by);
-            return false;
+            return None;
         }
         self.rules[place].fate = FaultFate::Happened;
         match timed.act {
@@ -278,37 +268,71 @@ impl Faults {
             }
             _ => self.parted.push(place),
         }
-        true
+        Some(timed.act)
     }
 
-    /// The end of a fault that happened; one that was hidden has none.
-    fn end(&mut self, place: usize, end: impl FnOnce(&mut Self) -> bool) -> bool {
-        self.rules[place].fate == FaultFate::Happened && end(self)
+    /// The end of a fault that happened; one that was hidden has none, nor has one that another cut short.
+    fn end(&mut self, place: usize, act: Act) -> Option<Act> {
+        let ended = match act {
+            Act::Restart(node) => remove_if(&mut self.down, node, place),
+            Act::Resume(node) => remove_if(&mut self.still, node, place),
+            Act::Heal(a, b, _) => return self.heal(place, a, b),
+            _ => false,
+        };
+        ended.then_some(act)
     }
 
-    /// Whether the two can see each other again, now that one of their partitions is over.
-    fn heal(&mut self, place: usize, a: Node, b: Node) -> bool {
+    /// Ends a partition: two nodes see each other again, in the ways that no other partition cuts.
+    fn heal(&mut self, place: usize, a: Node, b: Node) -> Option<Act> {
+        let before = self.parted.len();
         self.parted.retain(|parted| *parted != place);
-        !self.parted.iter().any(|parted| joins(&self.rules[*parted].fault, a, b))
+        if self.parted.len() == before {
+            return None;
+        }
+        let (was, stays) = (cuts(&self.rules[place].fault, a, b), self.cut_between(a, b));
+        let is_freed = (was.0 && !stays.0) || (was.1 && !stays.1);
+        let stays = match stays {
+            (true, false) => Some(Cut::AToB),
+            (false, true) => Some(Cut::BToA),
+            _ => None,
+        };
+        is_freed.then_some(Act::Heal(a, b, stays))
+    }
+
+    /// Whether any partition cuts the way from `a` to `b`, and the way back.
+    fn cut_between(&self, a: Node, b: Node) -> (bool, bool) {
+        let each = self.parted.iter().map(|place| cuts(&self.rules[*place].fault, a, b));
+        each.fold((false, false), |all, one| (all.0 || one.0, all.1 || one.1))
     }
 
     /// The rule by which nothing passes between the two in this way already.
     fn parted_by(&self, a: Node, b: Node, cut: Cut) -> Option<usize> {
-        let covers = |place: &&usize| match self.rules[**place].fault {
-            Fault::Partition { a: one, b: other, cut: held, .. } if (one, other) == (a, b) => {
-                held == Cut::Both || held == cut
-            }
-            Fault::Partition { a: one, b: other, cut: held, .. } if (one, other) == (b, a) => {
-                held == Cut::Both || held.reversed() == cut
-            }
-            _ => false,
+        let (there, back) = ways(cut);
+        let covers = |place: &&usize| {
+            let held = cuts(&self.rules[**place].fault, a, b);
+            (held.0 || !there) && (held.1 || !back)
         };
         self.parted.iter().find(covers).copied()
     }
 }
 
-fn joins(fault: &Fault, a: Node, b: Node) -> bool {
-    matches!(fault, Fault::Partition { a: one, b: other, .. } if (*one, *other) == (a, b) || (*one, *other) == (b, a))
+/// Whether a fault cuts the way from `a` to `b`, and the way back.
+fn cuts(fault: &Fault, a: Node, b: Node) -> (bool, bool) {
+    match *fault {
+        Fault::Partition { a: one, b: other, cut, .. } if (one, other) == (a, b) => ways(cut),
+        Fault::Partition { a: one, b: other, cut, .. } if (one, other) == (b, a) => ways(cut.reversed()),
+        _ => (false, false),
+    }
+}
+
+/// Whether a cut stops what `a` sends, and what `b` sends.
+fn ways(cut: Cut) -> (bool, bool) {
+    (cut != Cut::BToA, cut != Cut::AToB)
+}
+
+/// Forgets a node if it is there by this rule. Says whether it was.
+fn remove_if(nodes: &mut BTreeMap<Node, usize>, node: Node, place: usize) -> bool {
+    nodes.get(&node) == Some(&place) && nodes.remove(&node).is_some()
 }
 
 fn matches(
@@ -321,4 +345,348 @@ fn matches(
     call.node.is_none_or(|of| of == node)
         && call.function.covers(function, claim_function)
         && call.execution.as_ref().is_none_or(|about| Some(about) == execution)
+}
+
+#[cfg(test)]
+mod tests {
+    use FaultFate::{Happened, HiddenBy, Never};
+
+    use super::{
+        super::support::{WORKER, claim, ms, plan},
+        *,
+    };
+    use crate::plan::Called;
+
+    const SCHEDULER: Node = Node::Scheduler(1);
+    const CLAIM: Function = Function::ClaimExecution;
+
+    fn faults(list: impl IntoIterator<Item = Fault>) -> Faults {
+        Faults::new(&plan(list), CLAIM)
+    }
+
+    fn e1() -> ExecutionName {
+        ExecutionName::nth(1)
+    }
+
+    /// One claim of worker-1, about e1.
+    fn claims(faults: &mut Faults) -> CallVerdict {
+        faults.call(WORKER, &CLAIM, Some(&e1()))
+    }
+
+    fn lose_request(nth: u32) -> Fault {
+        Fault::LoseRequest { call: claim(nth) }
+    }
+
+    fn lose_reply(nth: u32) -> Fault {
+        Fault::LoseReply { call: claim(nth) }
+    }
+
+    fn delay(nth: u32, by_ms: u64) -> Fault {
+        Fault::DelayRequest { call: claim(nth), by_ms }
+    }
+
+    fn repeat(nth: u32, after_ms: u64) -> Fault {
+        Fault::RepeatRequest { call: claim(nth), after_ms }
+    }
+
+    fn at_expiry(nth: u32, offset_ms: i64) -> Fault {
+        Fault::ClaimAtExpiry { call: claim(nth), offset_ms }
+    }
+
+    mod of_calls {
+        use super::*;
+
+        #[test]
+        fn each_fault_of_calls_says_what_becomes_of_the_call() {
+            let calm = CallVerdict::default();
+            for (fault, verdict) in [
+                (lose_request(1), CallVerdict { lose_request: true, ..calm.clone() }),
+                (lose_reply(1), CallVerdict { lose_reply: true, ..calm.clone() }),
+                (delay(1, 70), CallVerdict { hold: Some(Hold::By(Millis(70))), ..calm.clone() }),
+                (at_expiry(1, -1), CallVerdict { hold: Some(Hold::UntilGrantExpiry(-1)), ..calm.clone() }),
+                (repeat(1, 70), CallVerdict { repeats: vec![Millis(70)], ..calm.clone() }),
+            ] {
+                let mut faults = faults([fault.clone()]);
+                assert_eq!(faults.fates(), [Never]);
+                assert_eq!(claims(&mut faults), CallVerdict { hits: vec![fault], ..verdict });
+                assert_eq!(faults.fates(), [Happened]);
+                assert_eq!(claims(&mut faults), calm, "a fault happens once");
+            }
+        }
+
+        #[test]
+        fn a_lost_request_hides_everything_else_on_the_call() {
+            let mut faults =
+                faults([repeat(1, 5), lose_reply(1), lose_request(1), delay(1, 5), lose_request(1)]);
+            let verdict =
+                CallVerdict { lose_request: true, hits: vec![lose_request(1)], ..Default::default() };
+            assert_eq!(claims(&mut faults), verdict);
+            assert_eq!(faults.fates(), [HiddenBy(2), HiddenBy(2), Happened, HiddenBy(2), HiddenBy(2)]);
+        }
+
+        #[test]
+        fn claim_at_expiry_hides_a_late_request_wherever_it_stands() {
+            let mut faults = faults([delay(1, 5), at_expiry(1, 1)]);
+            assert_eq!(claims(&mut faults).hold, Some(Hold::UntilGrantExpiry(1)));
+            assert_eq!(faults.fates(), [HiddenBy(1), Happened]);
+        }
+
+        #[test]
+        fn of_two_of_a_kind_the_first_of_the_plan_counts() {
+            let mut late = faults([delay(1, 5), delay(1, 6)]);
+            assert_eq!(claims(&mut late).hold, Some(Hold::By(Millis(5))));
+            assert_eq!(late.fates(), [Happened, HiddenBy(0)]);
+            let mut at_expiry = faults([at_expiry(1, -1), at_expiry(1, 1)]);
+            assert_eq!(claims(&mut at_expiry).hold, Some(Hold::UntilGrantExpiry(-1)));
+            assert_eq!(at_expiry.fates(), [Happened, HiddenBy(0)]);
+            let mut deaf = faults([lose_reply(1), lose_reply(1)]);
+            assert_eq!(claims(&mut deaf).hits, [lose_reply(1)]);
+            assert_eq!(deaf.fates(), [Happened, HiddenBy(0)]);
+        }
+
+        #[test]
+        fn every_repeat_sends_the_request_once_more() {
+            let mut faults = faults([repeat(1, 5), repeat(1, 5), repeat(1, 9)]);
+            assert_eq!(claims(&mut faults).repeats, [Millis(5), Millis(5), Millis(9)]);
+            assert_eq!(faults.fates(), [Happened; 3]);
+        }
+
+        #[test]
+        fn a_late_request_may_be_repeated_and_lose_its_reply_as_well() {
+            let all = [lose_reply(1), repeat(1, 9), delay(1, 5)];
+            let mut faults = faults(all.clone());
+            let verdict = claims(&mut faults);
+            assert!(verdict.lose_reply && !verdict.lose_request);
+            assert_eq!((verdict.hold, &verdict.repeats[..]), (Some(Hold::By(Millis(5))), &[Millis(9)][..]));
+            assert_eq!(verdict.hits, all, "in the order of the plan");
+        }
+
+        #[test]
+        fn a_call_is_counted_from_one_by_each_fault_for_itself() {
+            let mut faults = faults([lose_reply(2), delay(3, 5)]);
+            let hits: Vec<_> = (0..4).map(|_| claims(&mut faults).hits).collect();
+            assert_eq!(hits, [vec![], vec![lose_reply(2)], vec![delay(3, 5)], vec![]]);
+        }
+
+        #[test]
+        fn only_calls_of_the_node_the_function_and_the_execution_are_counted() {
+            let about = |node, execution| CallRef { node, function: Called::Claim, execution, nth: 1 };
+            let hits = |call: CallRef, node, function: &Function, execution: &ExecutionName| {
+                let mut faults = faults([Fault::LoseReply { call }]);
+                faults.call(node, function, Some(execution)).lose_reply
+            };
+            let (e1, e2, other) = (e1(), ExecutionName::nth(2), Node::Worker(2));
+            assert!(hits(about(Some(WORKER), None), WORKER, &CLAIM, &e2), "any execution when absent");
+            assert!(!hits(about(Some(WORKER), None), other, &CLAIM, &e1));
+            assert!(hits(about(None, Some(e1.clone())), other, &CLAIM, &e1), "any node when absent");
+            assert!(!hits(about(None, Some(e1.clone())), WORKER, &CLAIM, &e2));
+            assert!(!hits(about(Some(WORKER), None), WORKER, &Function::RenewLease, &e1));
+            let mut faults = faults([Fault::LoseReply { call: about(None, Some(e1)) }]);
+            assert!(!faults.call(WORKER, &CLAIM, None).lose_reply, "a call about nothing is not about e1");
+        }
+
+        #[test]
+        fn claim_is_the_function_that_claims_in_the_library_under_test() {
+            let mut faults = Faults::new(&plan([lose_reply(1)]), Function::AcquireLease);
+            assert!(!claims(&mut faults).lose_reply);
+            assert!(faults.call(WORKER, &Function::AcquireLease, None).lose_reply);
+        }
+
+        #[test]
+        fn a_restarted_process_goes_on_counting() {
+            let mut faults =
+                faults([Fault::Crash { node: WORKER, at_ms: 1, down_ms: Some(1) }, lose_reply(2)]);
+            claims(&mut faults);
+            for timed in Faults::timed(&plan([faults.rules[0].fault.clone()])) {
+                faults.admit(&timed);
+            }
+            assert!(claims(&mut faults).lose_reply);
+        }
+    }
+
+    mod of_messages {
+        use super::*;
+
+        fn message(from: Option<Node>, execution: Option<ExecutionName>, nth: u32, fate: Fate) -> Fault {
+            Fault::GrantMessage { from, execution, nth, fate }
+        }
+
+        #[test]
+        fn the_first_fault_of_the_plan_counts() {
+            let of = |fate| message(Some(SCHEDULER), None, 1, fate);
+            let mut faults = faults([of(Fate::Delay(5)), of(Fate::Drop)]);
+            assert_eq!(faults.message(SCHEDULER, &e1()), Some(Fate::Delay(5)));
+            assert_eq!(faults.fates(), [Happened, HiddenBy(0)]);
+            assert_eq!(faults.message(SCHEDULER, &e1()), None, "it happens once");
+        }
+
+        #[test]
+        fn only_messages_of_the_sender_and_the_execution_are_counted_from_one() {
+            let e2 = ExecutionName::nth(2);
+            let mut by_sender = faults([message(Some(SCHEDULER), None, 2, Fate::Drop)]);
+            assert_eq!(by_sender.message(SCHEDULER, &e1()), None);
+            assert_eq!(by_sender.message(Node::Scanner, &e1()), None);
+            assert_eq!(by_sender.message(SCHEDULER, &e2), Some(Fate::Drop), "any execution when absent");
+            let mut by_execution = faults([message(None, Some(e1()), 2, Fate::Twice(3))]);
+            assert_eq!(by_execution.message(SCHEDULER, &e1()), None);
+            assert_eq!(by_execution.message(SCHEDULER, &e2), None);
+            assert_eq!(
+                by_execution.message(Node::Scanner, &e1()),
+                Some(Fate::Twice(3)),
+                "any sender when absent"
+            );
+            let mut never = faults([message(Some(Node::Scanner), Some(e1()), 1, Fate::Drop)]);
+            never.message(SCHEDULER, &e1());
+            assert_eq!(never.fates(), [Never]);
+        }
+    }
+
+    mod of_time {
+        use Act::{Crash, Heal, Pause, Restart, Resume, SetClock};
+
+        use super::*;
+
+        fn crash(at_ms: u64, down_ms: Option<u64>) -> Fault {
+            Fault::Crash { node: WORKER, at_ms, down_ms }
+        }
+
+        fn pause(at_ms: u64, for_ms: u64) -> Fault {
+            Fault::Pause { node: WORKER, at_ms, for_ms }
+        }
+
+        fn partition(at_ms: u64, for_ms: u64, cut: Cut) -> Fault {
+            Fault::Partition { a: WORKER, b: Node::Valkey, at_ms, for_ms, cut }
+        }
+
+        /// What is done of these faults, at which millisecond, and what became of each.
+        fn played(list: impl IntoIterator<Item = Fault>) -> (Vec<(u64, Act)>, Vec<FaultFate>) {
+            let plan = plan(list);
+            let mut faults = Faults::new(&plan, CLAIM);
+            let due = Faults::timed(&plan);
+            let done =
+                due.iter().filter_map(|timed| Some((timed.at.0 / 1_000, faults.admit(timed)?))).collect();
+            (done, faults.fates())
+        }
+
+        const PARTED: fn(Cut) -> Act = |cut| Act::Cut(WORKER, Node::Valkey, cut);
+        const HEALED: fn(Option<Cut>) -> Act = |stays| Heal(WORKER, Node::Valkey, stays);
+
+        #[test]
+        fn each_begins_and_ends_at_its_time() {
+            for (fault, acts) in [
+                (crash(5, Some(3)), vec![(5, Crash(WORKER)), (8, Restart(WORKER))]),
+                (crash(5, None), vec![(5, Crash(WORKER))]),
+                (pause(5, 3), vec![(5, Pause(WORKER)), (8, Resume(WORKER))]),
+                (partition(5, 3, Cut::Both), vec![(5, PARTED(Cut::Both)), (8, HEALED(None))]),
+                (partition(5, 3, Cut::AToB), vec![(5, PARTED(Cut::AToB)), (8, HEALED(None))]),
+            ] {
+                assert_eq!(played([fault]), (acts, vec![Happened]));
+            }
+        }
+
+        #[test]
+        fn what_has_a_time_is_done_by_its_time_and_then_in_the_order_of_the_plan() {
+            let other = Fault::Pause { node: SCHEDULER, at_ms: 5, for_ms: 4 };
+            let (acts, _) = played([pause(7, 1), crash(5, None), other]);
+            assert_eq!(acts, [(5, Crash(WORKER)), (5, Pause(SCHEDULER)), (9, Resume(SCHEDULER))]);
+        }
+
+        #[test]
+        fn faults_of_calls_have_no_time_and_a_clock_that_is_set_has_one() {
+            let mut plan = plan([lose_reply(1)]);
+            let steps = vec![crate::plan::ClockStep { at_ms: 9, by_ms: -4 }];
+            plan.clocks.insert(WORKER, crate::plan::WrongClock { steps, ..Default::default() });
+            let [timed] = Faults::timed(&plan).try_into().unwrap();
+            assert_eq!(timed.at, ms(9));
+            assert_eq!(Faults::new(&plan, CLAIM).admit(&timed), Some(SetClock(WORKER, -4)));
+        }
+
+        #[test]
+        fn a_crash_of_a_process_that_is_down_is_hidden_and_does_not_restart_it() {
+            let (acts, fates) = played([crash(5, Some(10)), crash(7, Some(2))]);
+            assert_eq!(acts, [(5, Crash(WORKER)), (15, Restart(WORKER))]);
+            assert_eq!(fates, [Happened, HiddenBy(0)]);
+            let (acts, fates) = played([crash(5, None), crash(7, Some(2))]);
+            assert_eq!((acts, fates), (vec![(5, Crash(WORKER))], vec![Happened, HiddenBy(0)]));
+        }
+
+        #[test]
+        fn a_process_crashes_again_after_its_restart() {
+            let (acts, fates) = played([crash(5, Some(2)), crash(7, Some(2))]);
+            assert_eq!(
+                acts,
+                [(5, Crash(WORKER)), (7, Restart(WORKER)), (7, Crash(WORKER)), (9, Restart(WORKER))]
+            );
+            assert_eq!(fates, [Happened, Happened]);
+        }
+
+        #[test]
+        fn a_pause_of_a_process_that_is_down_is_hidden() {
+            let (acts, fates) = played([crash(5, Some(10)), pause(7, 2)]);
+            assert_eq!(acts, [(5, Crash(WORKER)), (15, Restart(WORKER))]);
+            assert_eq!(fates, [Happened, HiddenBy(0)]);
+        }
+
+        #[test]
+        fn a_pause_of_a_process_that_stands_still_is_hidden_and_does_not_end_the_first() {
+            let (acts, fates) = played([pause(5, 10), pause(7, 2), pause(8, 20)]);
+            assert_eq!(acts, [(5, Pause(WORKER)), (15, Resume(WORKER))]);
+            assert_eq!(fates, [Happened, HiddenBy(0), HiddenBy(0)]);
+        }
+
+        #[test]
+        fn a_paused_process_that_crashes_is_not_resumed() {
+            let (acts, fates) = played([pause(5, 10), crash(7, Some(2))]);
+            assert_eq!(acts, [(5, Pause(WORKER)), (7, Crash(WORKER)), (9, Restart(WORKER))]);
+            assert_eq!(fates, [Happened, Happened]);
+        }
+
+        #[test]
+        fn the_pause_of_an_earlier_life_does_not_end_that_of_a_later_one() {
+            let (acts, _) = played([pause(5, 10), crash(7, Some(2)), pause(10, 10)]);
+            assert_eq!(acts[3..], [(10, Pause(WORKER)), (20, Resume(WORKER))]);
+        }
+
+        #[test]
+        fn a_partition_within_another_is_hidden_and_has_no_end() {
+            let within = partition(7, 2, Cut::Both);
+            let outside = partition(5, 10, Cut::Both);
+            let (acts, fates) = played([outside, within, partition(8, 20, Cut::AToB)]);
+            assert_eq!(acts, [(5, PARTED(Cut::Both)), (15, HEALED(None))]);
+            assert_eq!(fates, [Happened, HiddenBy(0), HiddenBy(0)]);
+        }
+
+        #[test]
+        fn a_one_way_cut_is_hidden_by_the_same_cut_seen_from_the_other_side_and_not_by_its_reverse() {
+            let seen_from_the_server =
+                |cut| Fault::Partition { a: Node::Valkey, b: WORKER, at_ms: 7, for_ms: 2, cut };
+            let first = partition(5, 10, Cut::AToB);
+            let (_, fates) = played([first.clone(), seen_from_the_server(Cut::BToA)]);
+            assert_eq!(fates, [Happened, HiddenBy(0)]);
+            let (_, fates) = played([first, seen_from_the_server(Cut::AToB)]);
+            assert_eq!(fates, [Happened, Happened]);
+        }
+
+        #[test]
+        fn a_partition_of_other_nodes_hides_nothing() {
+            let other =
+                Fault::Partition { a: SCHEDULER, b: Node::Valkey, at_ms: 5, for_ms: 9, cut: Cut::Both };
+            assert_eq!(played([other, partition(6, 1, Cut::Both)]).1, [Happened, Happened]);
+        }
+
+        #[test]
+        fn each_way_is_free_again_when_the_last_partition_over_it_is_over() {
+            let acts = |list: [Fault; 2]| played(list).0.split_off(2);
+            // A shorter one over both ways leaves the way that the longer one cuts.
+            let longer = partition(5, 30, Cut::AToB);
+            let healed = acts([longer.clone(), partition(6, 10, Cut::Both)]);
+            assert_eq!(healed, [(16, HEALED(Some(Cut::AToB))), (35, HEALED(None))]);
+            // Each of two opposite ones frees its own way.
+            let healed = acts([longer.clone(), partition(6, 10, Cut::BToA)]);
+            assert_eq!(healed, [(16, HEALED(Some(Cut::AToB))), (35, HEALED(None))]);
+            // A longer one over both ways: the end of the shorter frees nothing.
+            let healed = acts([partition(5, 3, Cut::BToA), partition(6, 10, Cut::Both)]);
+            assert_eq!(healed, [(16, HEALED(None))]);
+        }
+    }
 }

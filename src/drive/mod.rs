@@ -15,6 +15,8 @@ pub mod process;
 pub mod shell;
 mod sim;
 mod subject;
+#[cfg(test)]
+mod support;
 pub mod witness;
 
 use std::{panic::AssertUnwindSafe, thread};

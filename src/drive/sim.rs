@@ -25,6 +25,7 @@ use madsim::{
 use send_wrapper::SendWrapper;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use valkey_sim::{
+    clock::Clock,
     engine::{Effects, Engine, UnixMicros},
     link::{self, Delay, Direction, HostId, Latency, Mailbox, Network, NodeTime, Post, Stream},
     resp::{self, ReplyDecoder},
@@ -65,6 +66,8 @@ struct World<W> {
     mailboxes: RefCell<BTreeMap<Node, Mailbox<Envelope>>>,
     /// When the last thing that a fault left in the network will have arrived.
     late_until: Cell<SimTime>,
+    /// What a partition held has arrived so much after its end, at the latest.
+    next_try_us: u64,
 }
 
 /// Runs a plan to its end. The function is the one that had to be stopped, if there was one.
@@ -119,6 +122,8 @@ impl<W: Watch + 'static> World<W> {
             server: Server::new(engine, time, tap),
             faults: RefCell::new(Faults::new(plan, deployment.claim_function.into())),
             late_until: Cell::new(deployment.faults_end()),
+            // The sender's next try, which may be lost once more.
+            next_try_us: latency.base_us + latency.jitter_us + 2_000 * u64::from(latency.retransmit_ms),
             processes: RefCell::default(),
             lives: RefCell::default(),
             network,
@@ -250,8 +255,9 @@ impl<W: Watch + 'static> World<W> {
             if timed.at > now {
                 madsim::time::sleep(Duration::from_micros(timed.at.0 - now.0)).await;
             }
-            if self.faults.borrow_mut().admit(&timed) {
-                self.perform(&nodes, timed.act);
+            let admitted = self.faults.borrow_mut().admit(&timed);
+            if let Some(act) = admitted {
+                self.perform(&nodes, act);
             }
         }
     }
@@ -277,19 +283,29 @@ impl<W: Watch + 'static> World<W> {
             }
             Timed::Cut(a, b, cut) => {
                 self.record(a, None, What::PartitionBegan { a, b, cut });
-                match cut {
-                    Cut::Both => self.network.partition(host(a), host(b), Direction::Both),
-                    Cut::AToB => self.network.partition(host(a), host(b), Direction::OneWay),
-                    Cut::BToA => self.network.partition(host(b), host(a), Direction::OneWay),
-                }
+                self.part(a, b, cut);
             }
-            Timed::Heal(a, b) => {
+            Timed::Heal(a, b, stays) => {
                 self.record(a, None, What::PartitionHealed { a, b });
                 self.network.heal(host(a), host(b));
+                self.expect_until(self.now().after(self.next_try_us));
+                // The network knows only of both ways at once. Nothing passes in between.
+                if let Some(cut) = stays {
+                    self.part(a, b, cut);
+                }
             }
             Timed::SetClock(node, by_ms) => {
                 self.record(node, None, What::ClockSet { by_ms });
             }
+        }
+    }
+
+    fn part(&self, a: Node, b: Node, cut: Cut) {
+        let (a, b) = (host(a), host(b));
+        match cut {
+            Cut::Both => self.network.partition(a, b, Direction::Both),
+            Cut::AToB => self.network.partition(a, b, Direction::OneWay),
+            Cut::BToA => self.network.partition(b, a, Direction::OneWay),
         }
     }
 
@@ -355,6 +371,7 @@ struct Task<W> {
     world: Rc<World<W>>,
     node: Node,
     process: Rc<RefCell<Process>>,
+    clock: Clock,
     mailbox: Mailbox<Envelope>,
     connection: Connection,
     /// When the task will be woken; madsim's timers cannot be taken back, so none is set twice.
@@ -384,7 +401,8 @@ impl<W: Watch + 'static> Task<W> {
         world.processes.borrow_mut().insert(node, Rc::clone(&process));
         let first = world.mailboxes.borrow_mut().remove(&node);
         let mailbox = first.unwrap_or_else(|| world.post.mailbox(host(node)));
-        Self { world, node, process, mailbox, connection: Connection::Down, armed: None }
+        let clock = world.deployment.clock(node).clone();
+        Self { world, node, process, clock, mailbox, connection: Connection::Down, armed: None }
     }
 
     async fn run(mut self) {
@@ -399,7 +417,7 @@ impl<W: Watch + 'static> Task<W> {
         witness.at(world.now());
         let mut around = Surroundings {
             now: world.now(),
-            clock: world.deployment.clock(self.node),
+            clock: &self.clock,
             request_timeout: world.deployment.request_timeout(),
             names: &world.deployment.names,
             faults: &mut world.faults.borrow_mut(),
@@ -594,5 +612,153 @@ impl Wire {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{super::support::plan, *};
+    use crate::{
+        drive::Recorder,
+        library::Library,
+        plan::{self, Fault, token::Token},
+        trace::{Event, Summary},
+        types::ExecutionName,
+    };
+
+    fn events(plan: &Plan) -> Vec<Event> {
+        let subject = Subject::new(Library::published()).expect("the published library loads");
+        super::super::run(plan, &subject).expect("the plan runs").events
+    }
+
+    /// The first latencies of every path between two nodes of a plan.
+    fn latencies(plan: &Plan) -> BTreeMap<(Node, Node), Vec<u64>> {
+        let runtime = Runtime::with_seed_and_config(1, Config::default());
+        runtime.block_on(async {
+            let world = world(plan);
+            let mut all = BTreeMap::new();
+            let nodes: Vec<Node> = plan.nodes().collect();
+            for (from, to) in nodes.iter().flat_map(|from| nodes.iter().map(move |to| (*from, *to))) {
+                let post = world.network.post::<()>();
+                let mailbox = post.mailbox(host(to));
+                for _ in 0..8 {
+                    let sent = world.now();
+                    post.send(host(from), host(to), (), link::Fate::Deliver);
+                    mailbox.receive().await;
+                    all.entry((from, to)).or_insert_with(Vec::new).push(world.now().0 - sent.0);
+                }
+            }
+            all
+        })
+    }
+
+    fn world(plan: &Plan) -> Rc<World<Recorder>> {
+        let deployment = Deployment::new(plan, Default::default(), Default::default());
+        let engine = Engine::new(plan.dialect, valkey_sim::lua::Interpreter::default());
+        let witness = Witness::new(Recorder::default(), deployment.names.clone());
+        World::new(deployment, engine, Rc::new(RefCell::new(witness)))
+    }
+
+    #[test]
+    fn a_path_has_the_same_latencies_whoever_else_takes_part() {
+        for seed in 0..4 {
+            let plan = Token::new("swarm", seed).expect("a profile").plan();
+            let whole = latencies(&plan);
+            let nodes = plan
+                .parts()
+                .into_iter()
+                .filter(|part| matches!(part, plan::Part::Worker(_) | plan::Part::Scheduler(_)));
+            for part in nodes {
+                let Some(rest) = plan.without(&part) else { continue };
+                for (path, drawn) in latencies(&rest) {
+                    assert_eq!(drawn, whole[&path], "seed {seed}, without {part}, {path:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_two_nodes_share_a_path() {
+        let mut plan = Token::new("swarm", 1).expect("a profile").plan();
+        plan.network = plan::Network { latency_us: 10, jitter_us: 1_000_000, loss_ppm: 0 };
+        let drawn = latencies(&plan);
+        let distinct: std::collections::BTreeSet<_> = drawn.values().collect();
+        assert_eq!(distinct.len(), drawn.len());
+    }
+
+    /// What happened on a node at a microsecond.
+    fn at(events: &[Event], node: Node, at_us: u64) -> Vec<&What> {
+        let there = events.iter().filter(|event| event.head.node == node && event.head.at.0 == at_us);
+        there.map(|event| &event.what).collect()
+    }
+
+    /// The plan of one worker with a grant that arrives at 12 ms, once more or so much later.
+    fn with_grant_message(fate: Fate) -> Plan {
+        let mut plan =
+            plan([Fault::GrantMessage { from: None, execution: Some(ExecutionName::nth(1)), nth: 1, fate }]);
+        plan.settings.partitions = 1;
+        plan.workers.truncate(1);
+        plan.workers[0].slots = 2;
+        plan
+    }
+
+    #[test]
+    fn messages_come_before_timers() {
+        // The grant arrives when it is time to poll.
+        let events = events(&with_grant_message(Fate::Delay(88)));
+        let at_100 = at(&events, Node::Worker(1), 100_000);
+        assert!(
+            matches!(
+                at_100[..],
+                [What::MessageReceived { .. }, What::MessageSent { message: Summary::Ask { .. }, .. }]
+            ),
+            "{at_100:?}"
+        );
+    }
+
+    #[test]
+    fn what_came_of_requests_comes_before_messages() {
+        // The grant arrives once more when the first claim is answered.
+        let events = events(&with_grant_message(Fate::Twice(6)));
+        let at_18 = at(&events, Node::Worker(1), 18_000);
+        assert!(
+            matches!(
+                at_18[..],
+                [What::ReplyReceived { .. }, What::WorkBegan { .. }, What::MessageReceived { .. }]
+            ),
+            "{at_18:?}"
+        );
+    }
+
+    #[test]
+    fn a_partition_cuts_the_way_that_it_says_and_only_that_one() {
+        for (cut, there, back) in
+            [(Cut::Both, false, false), (Cut::AToB, false, true), (Cut::BToA, true, false)]
+        {
+            let runtime = Runtime::with_seed_and_config(1, Config::default());
+            runtime.block_on(async {
+                let world = world(&plan([]));
+                let (a, b) = (Node::Worker(1), Node::Worker(2));
+                let arrives = async |from, to| {
+                    let post = world.network.post::<()>();
+                    let mailbox = post.mailbox(host(to));
+                    post.send(host(from), host(to), (), link::Fate::Deliver);
+                    madsim::time::timeout(Duration::from_secs(1), mailbox.receive()).await.is_ok()
+                };
+                let cut_off = Timed::Cut(a, b, cut);
+                world.perform(&BTreeMap::new(), cut_off);
+                assert_eq!((arrives(a, b).await, arrives(b, a).await), (there, back), "{cut:?}");
+                world.perform(&BTreeMap::new(), Timed::Heal(a, b, Some(Cut::AToB)));
+                assert_eq!(
+                    (arrives(a, b).await, arrives(b, a).await),
+                    (false, true),
+                    "{cut:?}: one way stays"
+                );
+                world.perform(&BTreeMap::new(), Timed::Heal(a, b, None));
+                assert_eq!((arrives(a, b).await, arrives(b, a).await), (true, true), "{cut:?}");
+            });
+        }
     }
 }

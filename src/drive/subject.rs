@@ -108,8 +108,9 @@ impl Subject {
         if let Some(missing) = NEEDED.into_iter().find(|function| !functions.has(function)) {
             return Err(incomplete(missing.as_str().to_owned()));
         }
-        let claim_function =
-            functions.claim_function().map_err(|_| incomplete("ff_claim_execution or ff_acquire_lease".to_owned()))?;
+        let claim_function = functions
+            .claim_function()
+            .map_err(|_| incomplete("ff_claim_execution or ff_acquire_lease".to_owned()))?;
         Ok(Loaded { engine, functions, claim_function })
     }
 }

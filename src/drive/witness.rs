@@ -199,3 +199,223 @@ impl<W: Watch> Log for Witness<W> {
         event.head.seq
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use valkey_sim::{
+        engine::{Dialect, Engine, Session},
+        lua::Interpreter,
+    };
+
+    use super::{
+        super::support::{FUNCTION, WORKER, ok},
+        *,
+    };
+    use crate::types::{FaultClass, Lost};
+
+    const CONNECTION: u64 = 40;
+    const SESSION: u64 = 3;
+
+    /// A watcher that writes down which moments it is shown.
+    #[derive(Default)]
+    struct Seen {
+        moments: Vec<String>,
+        causes: Vec<Option<Seq>>,
+        /// How many keys there were before and after each step, and after each rewind.
+        keys: Vec<usize>,
+    }
+
+    impl Watch for Seen {
+        fn see(&mut self, moment: &Moment<'_>) {
+            let head = match moment {
+                Moment::Step(step) => {
+                    self.keys.extend([keys(step.before), keys(step.after)]);
+                    Some(step.head)
+                }
+                Moment::Client(event) | Moment::Fault(event) => Some(event.head),
+                Moment::Rewound { to, .. } => {
+                    self.keys.push(keys(to));
+                    None
+                }
+                Moment::End(_) => None,
+            };
+            self.causes.extend(head.map(|head| head.cause));
+            self.moments.push(match moment {
+                Moment::Step(step) => format!("step {} at {}", step.head.seq, step.head.at.0),
+                Moment::Client(event) => format!("client {} of {}", event.head.seq, event.head.node),
+                Moment::Fault(event) => format!("fault {} of {}", event.head.seq, event.head.node),
+                Moment::Rewound { server, .. } => format!("rewound {server}"),
+                Moment::End(ended) => format!("end at {}", ended.at_us.0),
+            });
+        }
+    }
+
+    fn keys(view: &View) -> usize {
+        ["k", "l"].iter().filter(|key| view.entry(key).is_some()).count()
+    }
+
+    /// A witness of a server that worker-1 is connected to.
+    struct Bench {
+        witness: Witness<Seen>,
+        engine: Engine,
+        session: Session,
+        requests: u64,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let mut engine = Engine::new(Dialect::default(), Interpreter::default());
+            let session = engine.connect();
+            let mut witness = Witness::new(Seen::default(), Names::default());
+            witness.opened(SESSION, WORKER, CONNECTION);
+            Self { witness, engine, session, requests: 0 }
+        }
+
+        /// The next request of the connection is sent; the event that says so.
+        fn sent(&mut self) -> Seq {
+            let sent =
+                self.witness.record(WORKER, None, What::RequestSent { function: FUNCTION, execution: None });
+            self.witness.written((CONNECTION, self.requests + 1), sent);
+            sent
+        }
+
+        /// The server executes a command for real.
+        fn executes(&mut self, args: &[&[u8]]) {
+            let mut effects = Effects::default();
+            let reply = self.engine.execute(&mut self.session, args, UnixMicros(5_000), &mut effects);
+            self.tell(SESSION, args, &reply, &effects);
+        }
+
+        /// The server answers a call, and writes nothing.
+        fn answers(&mut self, reply: &Reply) {
+            self.tell(SESSION, &[b"FCALL", FUNCTION.as_str().as_bytes(), b"0"], reply, &Effects::default());
+        }
+
+        fn tell(&mut self, session: u64, args: &[&[u8]], reply: &Reply, effects: &Effects) {
+            self.requests += 1;
+            let (nth, now, keyspace) = (self.requests, UnixMicros(5_000), self.engine.keyspace());
+            self.witness.executed(&Told { session, nth, args, now, reply, effects, keyspace });
+        }
+
+        fn seen(self) -> Seen {
+            self.witness.end(End::Quiet).0
+        }
+    }
+
+    #[test]
+    fn a_call_is_caused_by_its_sending_and_its_reply_by_its_execution() {
+        let mut bench = Bench::new();
+        let first = bench.sent();
+        bench.answers(&ok());
+        let second = bench.sent();
+        bench.answers(&ok());
+        assert_eq!(bench.witness.read((CONNECTION, 1)), Some(1));
+        assert_eq!(bench.witness.read((CONNECTION, 2)), Some(3));
+        assert_eq!(bench.witness.read((CONNECTION, 2)), None, "a reply is read once");
+        assert_eq!(bench.seen().causes, [None, Some(first), None, Some(second)]);
+    }
+
+    #[test]
+    fn a_plain_command_is_a_moment_only_if_it_wrote_something() {
+        let mut bench = Bench::new();
+        bench.executes(&[b"GET", b"k"]);
+        assert_eq!(bench.witness.events(), 0);
+        bench.executes(&[b"SET", b"k", b"v"]);
+        assert_eq!(bench.witness.events(), 1);
+        bench.answers(&ok());
+        assert_eq!(bench.witness.events(), 2, "a call always is one");
+        assert_eq!(
+            bench.witness.read((CONNECTION, 2)),
+            None,
+            "nobody is told which event a plain command was"
+        );
+        assert_eq!(bench.witness.read((CONNECTION, 3)), Some(1));
+    }
+
+    #[test]
+    fn a_late_duplicate_is_caused_by_whoever_sent_the_first() {
+        let mut bench = Bench::new();
+        let sent = bench.sent();
+        bench.answers(&ok());
+        bench.witness.opened(SESSION + 1, WORKER, CONNECTION + 1);
+        bench.witness.written((CONNECTION + 1, 1), sent);
+        bench.requests = 0;
+        bench.tell(SESSION + 1, &[b"FCALL", b"f", b"0"], &ok(), &Effects::default());
+        assert_eq!(bench.seen().causes, [None, Some(sent), Some(sent)]);
+    }
+
+    #[test]
+    fn a_session_of_nobodys_is_not_told() {
+        let mut bench = Bench::new();
+        bench.tell(SESSION + 9, &[b"FCALL", b"f", b"0"], &ok(), &Effects::default());
+        assert_eq!(bench.witness.events(), 0);
+    }
+
+    #[test]
+    fn events_are_numbered_and_dated_and_faults_are_told_from_what_clients_do() {
+        let mut bench = Bench::new();
+        bench.witness.at(SimTime(10)).record(WORKER, None, What::Crashed);
+        let lost = What::ReplyLost { function: FUNCTION, execution: None, lost: Lost::Reset };
+        bench.witness.at(SimTime(20)).record(WORKER, Some(0), lost);
+        bench.witness.at(SimTime(30));
+        bench.executes(&[b"SET", b"k", b"v"]);
+        let moments = bench.seen().moments;
+        assert_eq!(moments, ["fault 0 of worker-1", "client 1 of worker-1", "step 2 at 30", "end at 30"]);
+        assert_eq!(What::Crashed.fault_class(), Some(FaultClass::Crash));
+    }
+
+    #[test]
+    fn what_expires_is_a_step_of_nobodys() {
+        let mut bench = Bench::new();
+        bench.executes(&[b"SET", b"k", b"v"]);
+        let mut effects = Effects::default();
+        bench.engine.execute(&mut bench.session, &[b"DEL", b"k"], UnixMicros(0), &mut effects);
+        bench.witness.reaped(UnixMicros(9_000), &effects, bench.engine.keyspace());
+        let seen = bench.seen();
+        assert_eq!((seen.keys, seen.causes), (vec![0, 1, 1, 0], vec![None, None]));
+    }
+
+    #[test]
+    fn a_rewind_is_shown_and_the_next_step_begins_from_there() {
+        let mut bench = Bench::new();
+        bench.executes(&[b"SET", b"k", b"v"]);
+        let earlier = bench.engine.keyspace().clone();
+        bench.executes(&[b"SET", b"l", b"v"]);
+        bench.witness.rewound(Node::Valkey, &earlier);
+        assert_eq!(keys(bench.witness.view()), 1);
+        bench.executes(&[b"DEL", b"k"]);
+        let seen = bench.seen();
+        assert_eq!(seen.keys, [0, 1, 1, 2, 1, 1, 1]);
+        assert_eq!(seen.moments[2], "rewound valkey");
+    }
+
+    #[test]
+    fn the_first_function_that_did_not_return_is_named() {
+        let mut engine = Engine::new(
+            Dialect::default(),
+            Interpreter::new(valkey_sim::lua::Limits { instructions_per_call: 1_000, ..Default::default() }),
+        );
+        let mut session = engine.connect();
+        let mut effects = Effects::default();
+        let stuck =
+            engine.execute(&mut session, &[b"EVAL", b"while true do end", b"0"], UnixMicros(0), &mut effects);
+        let mut bench = Bench::new();
+        assert_eq!(bench.witness.endless(), None);
+        bench.answers(&ok());
+        bench.answers(&stuck);
+        bench.tell(SESSION, &[b"FCALL", b"another", b"0"], &stuck, &Effects::default());
+        assert_eq!(bench.witness.endless(), Some(&FUNCTION), "{stuck:?}");
+    }
+
+    #[test]
+    fn commands_are_kept_if_asked_for_those_too_that_change_nothing() {
+        let mut bench = Bench::new();
+        bench.executes(&[b"GET", b"k"]);
+        bench.witness.keep_commands();
+        bench.executes(&[b"GET", b"l"]);
+        let recorded = bench.witness.end(End::Quiet).2;
+        let get =
+            Recorded { session: SESSION, now: UnixMicros(5_000), args: vec![b"GET".to_vec(), b"l".to_vec()] };
+        assert_eq!(recorded, [get]);
+    }
+}

@@ -5,9 +5,10 @@ use crate::{
     trace::FaultFate,
 };
 
-/// A line for each fault of the plan that did not happen. Faults are counted from 1, in the order of the plan.
-pub fn faults(plan: &Plan, fates: &[FaultFate]) -> String {
-    let idle = plan.faults.iter().zip(fates).enumerate().filter_map(|(place, (fault, fate))| {
+/// A line for each fault of the plan that did not happen, or came to nothing. Faults are counted from 1, in the order of the
+/// plan; what they were is said where the plan is known.
+pub fn faults(plan: Option<&Plan>, fates: &[FaultFate]) -> String {
+    let idle = fates.iter().enumerate().filter_map(|(place, fate)| {
         let why = match fate {
             FaultFate::Happened => return None,
             FaultFate::HiddenBy(by) => {
@@ -15,7 +16,9 @@ pub fn faults(plan: &Plan, fates: &[FaultFate]) -> String {
             }
             FaultFate::Never => "never happened: what it was to hit never came".to_owned(),
         };
-        Some(format!("fault {} ({}) {why}\n", place + 1, describe(fault)))
+        let fault = plan.and_then(|plan| plan.faults.get(place));
+        let which = fault.map(|fault| format!(" ({})", describe(fault))).unwrap_or_default();
+        Some(format!("fault {}{which} {why}\n", place + 1))
     });
     idle.collect()
 }
@@ -46,7 +49,8 @@ mod tests {
         let mut plan = Token::new("calm", 1).unwrap().plan();
         let crash = |at_ms| Fault::Crash { node: plan.workers[0].name, at_ms, down_ms: Some(10) };
         plan.faults = vec![crash(1), crash(2), crash(3)];
-        let told = faults(&plan, &[FaultFate::Happened, FaultFate::HiddenBy(0), FaultFate::Never]);
+        let fates = [FaultFate::Happened, FaultFate::HiddenBy(0), FaultFate::Never];
+        let told = faults(Some(&plan), &fates);
         let lines: Vec<&str> = told.lines().collect();
         assert_eq!(lines.len(), 2);
         assert!(
@@ -54,5 +58,7 @@ mod tests {
             "{told}"
         );
         assert!(lines[1].starts_with("fault 3 (crash: worker-1 at 3 ms) never happened"), "{told}");
+        let without_plan = faults(None, &fates);
+        assert!(without_plan.starts_with("fault 2 came to nothing: fault 1 had"), "{without_plan}");
     }
 }

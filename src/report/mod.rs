@@ -1,12 +1,20 @@
 //! What people read: a run as a timeline, a failure with the line that replays it, the summary of a hunt.
 
+mod difference;
 mod failure;
 mod faults;
+mod file;
+mod run;
 mod story;
 mod summary;
 mod timeline;
+mod unseen;
 
+pub use difference::difference;
 pub use failure::failure;
 pub use faults::faults;
+pub use file::ReportFile;
+pub use run::Run;
 pub use summary::summary;
 pub use timeline::{Detail, timeline};
+pub use unseen::unseen;

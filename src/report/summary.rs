@@ -42,27 +42,35 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     if counts.unfinished > 0 {
         writeln!(out, "unfinished {} runs were out of time with executions still open", counts.unfinished)?;
     }
-    let mut title = "reached";
-    for entry in catalogue::sometimes() {
-        if let Some(count) = report.reach.get(entry.name) {
-            writeln!(out, "{title:<10} {count:>7}  {}", entry.claim)?;
-            title = "";
-        }
-    }
-    if !report.not_reached.is_empty() {
-        writeln!(out, "never      {}", report.not_reached.join(", "))?;
-    }
+    reached(report, out)?;
     known(report, out)?;
     match report.violations.len() {
         0 => writeln!(out, "no new violation"),
-        n => writeln!(out, "{n} new violation{}", if n == 1 { "" } else { "s" }),
+        1 => writeln!(out, "1 new violation"),
+        n => writeln!(out, "{n} new violations"),
     }
 }
 
-/// What is not this library's doing, and what it mended.
+/// The states that hunts look for: how often each was reached, and which never.
+fn reached(report: &Report, out: &mut String) -> std::fmt::Result {
+    let (never, seen): (Vec<_>, Vec<_>) =
+        catalogue::sometimes().partition(|entry| report.not_reached.contains(&entry.name));
+    for (place, entry) in seen.iter().enumerate() {
+        let title = if place == 0 { "reached" } else { "" };
+        let count = report.reach.get(entry.name).copied().unwrap_or_default();
+        writeln!(out, "{title:<10} {count:>7}  {}", entry.claim)?;
+    }
+    for (place, entry) in never.iter().enumerate() {
+        let title = if place == 0 { "never" } else { "" };
+        writeln!(out, "{title:<10} {:>7}  {}", 0, entry.claim)?;
+    }
+    Ok(())
+}
+
+/// What was known before, what the baseline does too, and what is mended.
 fn known(report: &Report, out: &mut String) -> std::fmt::Result {
     for (slug, seeds) in &report.known {
-        writeln!(out, "known      {seeds:>7}  {slug} (fixtures/findings/{slug})")?;
+        writeln!(out, "known      {seeds:>7}  {slug} (see fixtures/findings/{slug})")?;
     }
     for Found { violation, seeds, token } in &report.in_baseline {
         writeln!(
@@ -73,7 +81,47 @@ fn known(report: &Report, out: &mut String) -> std::fmt::Result {
     }
     for (slug, kinds) in &report.fixed {
         let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
-        writeln!(out, "fixed               {slug}: {} shows no more", kinds.join(", "))?;
+        writeln!(out, "fixed               {slug}: this library no longer shows {}", kinds.join(", "))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hunt::testing::{found, report};
+
+    /// The lines that begin with this title.
+    fn lines<'s>(summary: &'s str, title: &str) -> Vec<&'s str> {
+        summary.lines().filter(|line| line.starts_with(title)).collect()
+    }
+
+    #[test]
+    fn every_state_is_listed_once_as_reached_or_as_never_reached() {
+        let mut report = report();
+        report.not_reached = catalogue::sometimes().map(|entry| entry.name).skip(1).collect();
+        report.reach.insert("grant-expired".to_owned(), 7);
+        let told = summary(&report);
+        assert_eq!(lines(&told, "reached"), ["reached          7  a grant expired before anyone took it"]);
+        assert_eq!(lines(&told, "never").len(), 1);
+        for entry in catalogue::sometimes() {
+            assert_eq!(told.matches(&format!("  {}\n", entry.claim)).count(), 1, "{}: {told}", entry.name);
+        }
+    }
+
+    #[test]
+    fn what_is_known_what_the_baseline_does_what_is_fixed_and_what_is_new_are_told_apart() {
+        let mut report = report();
+        assert!(summary(&report).ends_with("\nno new violation\n"));
+        report.known.insert("cancel-under-expired-lease".to_owned(), 3);
+        report.in_baseline = vec![found("fence/ff_renew_lease/OK/stale-lease")];
+        report.violations = vec![found("lane/-/-/core")];
+        let fixed = vec!["fence/ff_renew_lease/OK/marked-lease".parse().unwrap()];
+        report.fixed.insert("renewal-of-a-marked-lease".to_owned(), fixed);
+        let told = summary(&report);
+        assert_eq!(lines(&told, "known").len(), 1, "{told}");
+        assert!(lines(&told, "baseline")[0].contains("fence/ff_renew_lease/OK/stale-lease"), "{told}");
+        assert!(lines(&told, "fixed")[0].contains("renewal-of-a-marked-lease: "), "{told}");
+        assert!(told.ends_with("\n1 new violation\n"), "{told}");
+    }
 }

@@ -40,10 +40,12 @@ fn listed(entity: &Entity, view: &View, step: &Step<'_>) -> Option<Broken> {
     let Entity::Execution(id) = entity else { return None };
     let execution = view.execution(id);
     let core = execution.core()?;
-    let is_eligible = core.state().eligibility == EligibilityState::EligibleNow;
+    if core.text("eligibility_state") != EligibilityState::EligibleNow.as_str() {
+        return None;
+    }
     let lane = LaneId::try_new(core.lane()).ok();
     let set = lane.map(|lane| execution.keys().index.lane_eligible(&lane));
-    if !is_eligible || set.is_some_and(|set| execution.stands_in(&set)) {
+    if set.is_some_and(|set| execution.stands_in(&set)) {
         return None;
     }
     // Looking through all sets takes long, and it is rare that anyone comes this far.

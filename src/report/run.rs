@@ -1,0 +1,72 @@
+//! What people read of one run: its timeline, what became of its faults, what broke, and the numbers.
+
+use super::{Detail, failure, faults, timeline};
+use crate::{
+    finding::Finding,
+    hunt::Exit,
+    plan::Plan,
+    property::{self, Entry, Verdict},
+    trace::{End, Trace},
+};
+
+/// A run, and what is known about it.
+pub struct Run<'a> {
+    /// What happened.
+    pub trace: &'a Trace,
+    /// Its plan, where that is known: a trace does not have it.
+    pub plan: Option<&'a Plan>,
+    /// The properties to judge by.
+    pub properties: &'a [&'static Entry],
+    /// The findings that are not this run's news.
+    pub known: &'a [Finding],
+    /// The command line that shows it again.
+    pub replay: &'a str,
+}
+
+impl Run<'_> {
+    /// Judges it and tells it; says also how the process should end.
+    pub fn tell(&self, detail: Option<Detail>) -> (String, Exit) {
+        let verdict = property::judge(self.trace, self.properties.iter().copied());
+        let mut out = detail.map(|detail| timeline(self.trace, detail)).unwrap_or_default();
+        out += &faults(self.plan, &self.trace.faults);
+        let mut exit = Exit::AllHeld;
+        for violation in &verdict.violations {
+            match self.known.iter().find(|finding| finding.covers(&violation.fingerprint)) {
+                Some(finding) => {
+                    let (slug, message) = (&finding.slug, &violation.message);
+                    out += &format!("known finding {slug}: {message} (see fixtures/findings/{slug})\n");
+                }
+                None => {
+                    out += &failure(violation, self.trace, self.replay);
+                    exit = Exit::Broken;
+                }
+            }
+        }
+        out += &numbers(self.trace, &verdict);
+        if verdict.violations.is_empty() {
+            out += "no violation\n";
+        }
+        // A run that did not come to its end shows what broke before, and that all held it cannot show.
+        let exit = if self.trace.ended.how == End::Endless { Exit::BadInput } else { exit };
+        (out, exit)
+    }
+}
+
+fn numbers(trace: &Trace, verdict: &Verdict) -> String {
+    let counts = &verdict.counts;
+    let how = match trace.ended.how {
+        End::Quiet => "every execution ended",
+        End::OutOfTime => "the plan's time was up",
+        End::TooManyEvents => "stopped after too many events",
+        End::Endless => "stopped in a function that did not return",
+    };
+    format!(
+        "{} events, {} grants, {} claims, {} grants expired, {:.3} s simulated; {how}; trace {:.16}\n",
+        counts.events,
+        counts.grants,
+        counts.claims,
+        counts.expiries,
+        counts.sim_us as f64 / 1e6,
+        trace.digest()
+    )
+}

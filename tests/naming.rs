@@ -1,0 +1,178 @@
+//! Names, not positions: a plan without one of its parts is the same plan for all the others.
+//!
+//! Shrinking, comparing and regressions stand on this: what is left out must change nothing but what it could reach. Of a
+//! plan that fails here, the file is printed.
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::{PUBLISHED, as_file, plans, run};
+use grantsim::{
+    actor::WorkerConfig,
+    drive::Deployment,
+    plan::{Fault, Part, Plan},
+    trace::{Event, FaultFate, Trace, What},
+    types::{ExecutionName, Node, SimTime},
+};
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestCaseResult},
+};
+
+fn config() -> Config {
+    Config { cases: common::config().cases.min(64), ..common::config() }
+}
+
+fn deployment(plan: &Plan) -> Deployment {
+    let loaded = PUBLISHED.load(plan.dialect, 0).expect("the published library loads");
+    Deployment::new(plan, loaded.functions, loaded.claim_function)
+}
+
+/// Every part that can be left out, with the rest.
+fn rests(plan: &Plan) -> impl Iterator<Item = (Part, Plan)> + '_ {
+    plan.parts().into_iter().filter_map(|part| plan.without(&part).map(|rest| (part, rest)))
+}
+
+/// What a worker is told of itself: all but whom it asks.
+fn alone(worker: Option<WorkerConfig>) -> String {
+    format!("{:?}", worker.map(|worker| WorkerConfig { schedulers: Vec::new(), ..worker }))
+}
+
+fn same_deployment(part: &Part, whole: &Deployment, rest: &Deployment) -> TestCaseResult {
+    for name in rest.plan.executions.iter().map(|execution| &execution.name) {
+        prop_assert_eq!(rest.id(name), whole.id(name), "without {}, the id of {}", part, name);
+    }
+    for node in rest.plan.nodes() {
+        if *part != Part::Clock(node) {
+            prop_assert_eq!(rest.clock(node), whole.clock(node), "without {}, the clock of {}", part, node);
+        }
+        for life in [1, 2] {
+            let (one, other) = (alone(rest.worker(node, life)), alone(whole.worker(node, life)));
+            prop_assert_eq!(one, other, "without {}, life {} of {}", part, life, node);
+        }
+    }
+    let streams = ["valkey", "network", "runtime"];
+    let draw = |plan: &Plan| streams.map(|label| plan.random(label).next_u64());
+    prop_assert_eq!(draw(&rest.plan), draw(&whole.plan), "without {}", part);
+    Ok(())
+}
+
+/// Up to where two runs must be the same.
+#[derive(Clone, Copy, Debug)]
+enum Until {
+    /// Up to this instant, the instant itself excluded.
+    Time(SimTime),
+    /// Up to this event, the event itself excluded.
+    Event(usize),
+    /// To the end.
+    End,
+}
+
+/// Up to where nothing can have come of a fault: to the end if it never happened.
+fn before_fault(trace: &Trace, place: usize, fault: &Fault) -> Until {
+    let first = |is_it: &dyn Fn(&What) -> bool| trace.events.iter().position(|event| is_it(&event.what));
+    let hit = match fault {
+        Fault::Crash { at_ms, .. } | Fault::Pause { at_ms, .. } | Fault::Partition { at_ms, .. } => {
+            return Until::Time(SimTime::from_millis(*at_ms));
+        }
+        _ if trace.faults[place] != FaultFate::Happened => return Until::End,
+        Fault::GrantMessage { fate, .. } => first(&|what| *what == What::MessageFault { fate: *fate }),
+        _ => first(
+            &|what| matches!(what, What::CallFault { class, call } if *class == fault.class() && Some(call) == fault.call()),
+        ),
+    };
+    hit.map_or(Until::End, Until::Event)
+}
+
+/// Up to where nothing can have come of an execution: its submission, by the submitter's clock.
+fn before_execution(plan: &Plan, name: &ExecutionName) -> Until {
+    let execution = plan.executions.iter().find(|execution| execution.name == *name).expect("it is there");
+    let submitter = deployment(plan).clock(Node::Submitter).clone();
+    Until::Time(submitter.world_at_monotonic(execution.at_ms * 1_000))
+}
+
+/// The events up to there. A run may end sooner than the other: what comes after its end is not compared.
+fn prefix<'t>(trace: &'t Trace, until: Until, other: &Trace) -> &'t [Event] {
+    let events = &trace.events;
+    let before = |end: SimTime| events.partition_point(|event| event.head.at < end);
+    match until {
+        Until::End => events,
+        Until::Event(at) => &events[..at.min(events.len())],
+        Until::Time(end) => &events[..before(end.min(trace.ended.at_us).min(other.ended.at_us))],
+    }
+}
+
+fn same_run(part: &Part, until: Until, whole: &Trace, rest: &Trace) -> TestCaseResult {
+    let (one, other) = (prefix(whole, until, rest), prefix(rest, until, whole));
+    let differs = one.iter().zip(other).position(|(a, b)| a != b);
+    if let Some(at) = differs {
+        let (one, other) = (&one[at], &other[at]);
+        prop_assert!(false, "without {part}, event {at} differs:\n  {one:?}\n  {other:?}");
+    }
+    prop_assert_eq!(one.len(), other.len(), "without {}, up to {:?}", part, until);
+    if matches!(until, Until::End) {
+        prop_assert_eq!(whole.ended, rest.ended, "without {}", part);
+    }
+    Ok(())
+}
+
+/// Adds the plan's file to what failed.
+fn with_plan(plan: &Plan, result: TestCaseResult) -> TestCaseResult {
+    result.map_err(|error| match error {
+        TestCaseError::Fail(why) => TestCaseError::fail(format!("{why}\n{}", as_file(plan))),
+        rejected => rejected,
+    })
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn without_a_part_all_others_have_the_same_ids_clocks_and_dice(plan in plans("swarm")) {
+        let whole = deployment(&plan);
+        for (part, rest) in rests(&plan) {
+            with_plan(&plan, same_deployment(&part, &whole, &deployment(&rest)))?;
+        }
+    }
+
+    #[test]
+    fn without_a_fault_a_run_is_the_same_until_the_fault(plan in plans("swarm")) {
+        let whole = run(&plan, &PUBLISHED);
+        for (place, fault) in plan.faults.iter().enumerate() {
+            let part = Part::Fault(place);
+            let Some(rest) = plan.without(&part) else { continue };
+            let until = before_fault(&whole, place, fault);
+            with_plan(&plan, same_run(&part, until, &whole, &run(&rest, &PUBLISHED)))?;
+        }
+    }
+
+    #[test]
+    fn without_an_execution_a_run_is_the_same_until_its_submission(plan in plans("swarm"), drawn in any::<prop::sample::Index>()) {
+        let whole = run(&plan, &PUBLISHED);
+        let name = &plan.executions[drawn.index(plan.executions.len())].name;
+        let part = Part::Execution(name.clone());
+        let rest = plan.without(&part).filter(|rest| rest.lanes() == plan.lanes());
+        // Without its lane, the scanner walks less from the start.
+        if let Some(rest) = rest {
+            with_plan(&plan, same_run(&part, before_execution(&plan, name), &whole, &run(&rest, &PUBLISHED)))?;
+        }
+    }
+}
+
+/// The properties above show nothing where no fault is idle, and none that happens.
+#[test]
+fn swarms_have_faults_of_every_fate() {
+    use proptest::{strategy::ValueTree, test_runner::TestRunner};
+    let mut runner = TestRunner::new(config());
+    let fates: BTreeSet<_> = (0..16)
+        .map(|_| plans("swarm").new_tree(&mut runner).expect("a plan").current())
+        .flat_map(|plan| run(&plan, &PUBLISHED).faults)
+        .map(|fate| match fate {
+            FaultFate::Happened => "happened",
+            FaultFate::HiddenBy(_) => "hidden",
+            FaultFate::Never => "never",
+        })
+        .collect();
+    assert_eq!(fates.into_iter().collect::<Vec<_>>(), ["happened", "hidden", "never"]);
+}
