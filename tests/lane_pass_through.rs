@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{MINIMAL, PUBLISHED, check, config, plans};
+use common::{MINIMAL, PUBLISHED, check, config, moving_config, plans};
 use proptest::prelude::*;
 
 proptest! {
@@ -17,5 +17,14 @@ proptest! {
     fn the_lane_arrives_as_it_was_chosen_in_a_library_of_our_own(plan in plans("swarm")) {
         check("lane", &plan, &MINIMAL)?;
     }
+}
 
+proptest! {
+    #![proptest_config(moving_config())]
+
+    #[test]
+    fn the_lane_arrives_as_it_was_chosen_in_plans_that_nobody_has_seen(plan in plans("swarm")) {
+        check("lane", &plan, &PUBLISHED)?;
+        check("lane", &plan, &MINIMAL)?;
+    }
 }

@@ -79,6 +79,155 @@ fn a_clock_that_stands_still_never_gets_there() {
     assert_eq!(clock.next_at(SimTime::START, UnixMicros(6)), SimTime::NEVER);
 }
 
+#[test]
+fn drift_is_counted_in_millionths_of_the_time_that_passed() {
+    for (drift_ppm, by) in
+        [(0, 0), (100, 100), (-100, -100), (2_000_000, 2_000_000), (-1_000_000, -1_000_000)]
+    {
+        let clock = Clock { drift_ppm, ..Clock::starting_at(UnixMicros(5_000_000)) };
+        assert_eq!(clock.now(SimTime::START), UnixMicros(5_000_000), "{drift_ppm}");
+        assert_eq!(
+            clock.now(world(1_000)),
+            UnixMicros(6_000_000_u64.checked_add_signed(by).unwrap()),
+            "{drift_ppm}"
+        );
+        assert_eq!(
+            clock.monotonic(world(1_000)),
+            1_000_000_u64.checked_add_signed(by).unwrap(),
+            "{drift_ppm}"
+        );
+    }
+    let stopped = Clock { drift_ppm: -2_000_000, ..Clock::starting_at(UnixMicros(5)) };
+    assert_eq!(stopped.now(world(9)), UnixMicros(5), "no clock runs backwards by itself");
+}
+
+#[test]
+fn steps_add_up_in_any_order_and_drift_goes_on_beneath_them() {
+    let clock = Clock { drift_ppm: 500_000, ..stepped(&[(30, 7), (10, 100), (20, -40), (20, -1)]) };
+    for (at_ms, local) in [(9, 1_013_500), (10, 1_115_000), (20, 1_089_000), (30, 1_111_000)] {
+        assert_eq!(clock.now(world(at_ms)), UnixMicros(local), "at {at_ms} ms");
+    }
+}
+
+#[test]
+fn a_monotonic_clock_does_not_go_back_when_the_other_is_set_back() {
+    let clock = stepped(&[(10, -5_000), (20, 9_000)]);
+    let read = [9, 10, 11, 20, 21].map(|ms| clock.monotonic(world(ms)));
+    assert_eq!(read, [9_000, 10_000, 11_000, 20_000, 21_000]);
+    assert!(clock.now(world(10)) < clock.now(world(9)));
+}
+
+#[test]
+fn a_time_is_reached_in_its_own_microsecond_and_not_one_earlier_or_later() {
+    let fast = Clock { drift_ppm: 1_000_000, ..Clock::starting_at(UnixMicros(100)) };
+    for (local, at) in [(100, 0), (101, 1), (102, 1), (103, 2), (2_100, 1_000)] {
+        assert_eq!(fast.next_at(SimTime::START, UnixMicros(local)), SimTime(at), "{local}");
+    }
+    for (micros, at) in [(0, 0), (1, 1), (2, 1), (3, 2), (2_000, 1_000)] {
+        assert_eq!(fast.sim_time_at_monotonic(micros), SimTime(at), "{micros}");
+    }
+    assert_eq!(fast.next_at(SimTime(50), UnixMicros(150)), SimTime(50), "it reads more than that already");
+    let slow = Clock { drift_ppm: -500_000, ..Clock::starting_at(UnixMicros(0)) };
+    for (micros, at) in [(1, 2), (2, 4), (3, 6)] {
+        assert_eq!(slow.sim_time_at_monotonic(micros), SimTime(at), "{micros}");
+        assert_eq!(slow.next_at(SimTime::START, UnixMicros(micros)), SimTime(at), "{micros}");
+    }
+}
+
+/// The time of a server on a simulated node.
+#[cfg(all(madsim, feature = "link"))]
+mod on_a_node {
+    use std::{cell::RefCell, rc::Rc, time::Duration};
+
+    use madsim::{runtime::Runtime, task::spawn_local, time::sleep};
+    use valkey_sim::{
+        engine::{Dialect, Effects, Engine},
+        link::{NodeTime, SimClock},
+        lua::Interpreter,
+        server::{Environment, Executed, Observer, Server},
+    };
+
+    use super::*;
+
+    fn simulate(scene: impl AsyncFnOnce(SimClock) + Send) {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let runtime = Runtime::with_seed_and_config(1, madsim::Config::default());
+                runtime.block_on(async { scene(SimClock::current()).await });
+            });
+        });
+    }
+
+    #[test]
+    fn is_read_by_its_drifting_and_stepped_clock() {
+        simulate(async |sim| {
+            let start = sim.now();
+            assert!(start < world(10), "{start:?}");
+            let clock = Clock { drift_ppm: 100_000, ..stepped(&[(20, -500)]) };
+            let time = NodeTime::new(clock.clone(), sim.clone());
+            for at_ms in [10, 19, 20, 30] {
+                sim.sleep_until(world(at_ms)).await;
+                assert_eq!(time.now(), clock.now(world(at_ms)), "at {at_ms} ms");
+            }
+        });
+    }
+
+    #[test]
+    fn wakes_a_sleeper_when_its_own_clock_shows_the_time() {
+        for (drift_ppm, steps, local_ms, at_ms) in [
+            (0, &[][..], 1_100, 100),
+            (1_000_000, &[], 1_100, 50),
+            (-500_000, &[], 1_100, 200),
+            (0, &[(50, 5_000)], 2_000, 50),
+            (0, &[(50, -20)], 1_100, 120),
+            (0, &[], 900, 10), // That is past: at once.
+        ] {
+            simulate(async move |sim| {
+                let time = NodeTime::new(Clock { drift_ppm, ..stepped(steps) }, sim.clone());
+                sim.sleep_until(world(10)).await;
+                time.sleep_until(UnixMicros::from_millis(local_ms)).await;
+                assert_eq!(sim.now(), world(at_ms), "drift {drift_ppm}, steps {steps:?}");
+                assert!(time.now() >= UnixMicros::from_millis(local_ms));
+            });
+        }
+    }
+
+    /// When keys were reaped, by the simulation's time and by the server's.
+    #[derive(Clone)]
+    struct Reaper(SimClock, Rc<RefCell<Vec<(SimTime, UnixMicros)>>>);
+
+    impl Observer for Reaper {
+        fn executed(&mut self, _: &Executed<'_>) {}
+
+        fn reaped(&mut self, now: UnixMicros, _: &Effects, _: &Engine) {
+            self.1.borrow_mut().push((self.0.now(), now));
+        }
+    }
+
+    #[test]
+    fn reaps_expired_keys_by_the_clock_as_it_was_set() {
+        // A second after its start, the clock of a server whose key lives for five is set: forward, back, not at all.
+        for (by_ms, at_ms) in [(0, 5_100), (3_000, 2_100), (60_000, 1_000), (-2_000, 7_100)] {
+            simulate(async move |sim| {
+                let reaper = Reaper(sim.clone(), Rc::default());
+                let engine = Engine::new(Dialect::Valkey8, Interpreter::default());
+                let time = NodeTime::new(stepped(&[(1_000, by_ms)]), sim.clone());
+                let server = Server::new(engine, time, reaper.clone());
+                server.with_engine(|engine| {
+                    let mut session = engine.connect();
+                    let set = [&b"SET"[..], b"k", b"v", b"PXAT", b"6000"];
+                    engine.execute(&mut session, &set, UnixMicros(1_000_000), &mut Effects::default());
+                });
+                spawn_local(async move { server.housekeeping().await });
+                sleep(Duration::from_secs(20)).await;
+                let reaped = reaper.1.take();
+                let expected = stepped(&[(1_000, by_ms)]).now(world(at_ms));
+                assert_eq!(reaped, [(world(at_ms), expected)], "set by {by_ms} ms");
+            });
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn next_at_is_reached_and_not_a_microsecond_too_late(clock in clocks(), local in micros()) {

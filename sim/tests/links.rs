@@ -104,11 +104,11 @@ async fn echo(network: Network) {
     }
 }
 
-mod connecting {
+mod connect {
     use super::*;
 
     #[test]
-    fn to_a_server_that_is_up_takes_a_round_trip() {
+    fn server_up_connected_after_a_round_trip() {
         simulate(1, || async {
             let network = Network::new(1, EVEN);
             let began = network.now();
@@ -120,7 +120,7 @@ mod connecting {
     }
 
     #[test]
-    fn to_a_host_whose_process_is_down_is_refused_after_a_round_trip() {
+    fn process_down_host_up_refused_after_a_round_trip() {
         simulate(1, || async {
             let network = Network::new(1, EVEN);
             let began = network.now();
@@ -134,12 +134,14 @@ mod connecting {
     }
 
     #[test]
-    fn across_a_partition_shows_nothing_until_the_own_timeout() {
-        for direction in [Direction::Both, Direction::OneWay] {
+    fn across_a_partition_nothing_until_its_own_connect_timeout() {
+        for (is_up, direction) in
+            [(true, Direction::Both), (true, Direction::OneWay), (false, Direction::Both)]
+        {
             for (a, b) in [(CLIENT, SERVER), (SERVER, CLIENT)] {
                 simulate(1, move || async move {
                     let network = Network::new(1, EVEN);
-                    let _listener = network.listen(SERVER);
+                    let _listener = is_up.then(|| network.listen(SERVER));
                     network.partition(a, b, direction);
                     let attempt = timeout(Duration::from_secs(60), network.connect(CLIENT, SERVER));
                     assert!(attempt.await.is_err());
@@ -160,6 +162,26 @@ mod connecting {
             let healed = network.now();
             attempt.await.unwrap().unwrap();
             assert_eq!(network.now(), healed.after(2_000));
+        });
+    }
+
+    #[test]
+    fn to_a_server_that_does_not_accept_is_refused_when_its_backlog_is_full() {
+        simulate(1, || async {
+            let network = Network::new(1, EVEN);
+            let listener = network.listen(SERVER);
+            let mut waiting = Vec::new();
+            for nth in 1..=511 {
+                let stream = network.connect(CLIENT, SERVER).await;
+                waiting.push(stream.unwrap_or_else(|error| panic!("connection {nth}: {error}")));
+            }
+            let began = network.now();
+            let refused = network.connect(HostId(3), SERVER).await.unwrap_err();
+            assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+            assert_eq!(network.now(), began.after(2_000));
+            listener.accept().await;
+            network.connect(HostId(3), SERVER).await.expect("there is room for one");
+            assert!(network.connect(HostId(3), SERVER).await.is_err(), "and for no more");
         });
     }
 
@@ -185,7 +207,7 @@ mod partition {
     use super::*;
 
     #[test]
-    fn of_an_open_connection_holds_its_bytes_which_arrive_whole_and_in_order_after_it_heals() {
+    fn open_connection_bytes_are_held_and_arrive_whole_and_in_order_after_it_heals() {
         simulate(1, || async {
             let network = Network::new(1, EVEN);
             let (mut client, mut server) = connected(&network).await;
@@ -209,7 +231,7 @@ mod partition {
     }
 
     #[test]
-    fn one_way_lets_requests_arrive_and_holds_the_replies() {
+    fn one_way_requests_arrive_replies_do_not() {
         simulate(1, || async {
             let network = Network::new(1, EVEN);
             let (mut client, mut server) = connected(&network).await;
@@ -220,6 +242,71 @@ mod partition {
             assert_eq!(hear(&mut client, 10_000).await, Heard::Nothing);
             network.heal(CLIENT, SERVER);
             assert_eq!(hear(&mut client, 10).await, bytes("reply"));
+        });
+    }
+
+    #[test]
+    fn one_way_the_other_way_replies_arrive_requests_do_not() {
+        simulate(1, || async {
+            let network = Network::new(1, EVEN);
+            let (mut client, mut server) = connected(&network).await;
+            network.partition(CLIENT, SERVER, Direction::OneWay);
+            client.write_all(b"request").await.unwrap();
+            server.write_all(b"pushed").await.unwrap();
+            assert_eq!(hear(&mut client, 10).await, bytes("pushed"));
+            assert_eq!(hear(&mut server, 10_000).await, Heard::Nothing);
+            network.heal(CLIENT, SERVER);
+            assert_eq!(hear(&mut server, 10).await, bytes("request"));
+        });
+    }
+
+    #[test]
+    fn heals_in_both_directions_whichever_host_is_named_first() {
+        for (a, b) in [(CLIENT, SERVER), (SERVER, CLIENT)] {
+            simulate(1, move || async move {
+                let network = Network::new(1, EVEN);
+                let (mut client, mut server) = connected(&network).await;
+                network.partition(CLIENT, SERVER, Direction::Both);
+                network.heal(a, b);
+                client.write_all(b"request").await.unwrap();
+                server.write_all(b"reply").await.unwrap();
+                assert_eq!(hear(&mut server, 10).await, bytes("request"));
+                assert_eq!(hear(&mut client, 10).await, bytes("reply"));
+            });
+        }
+    }
+
+    #[test]
+    fn that_begins_again_while_it_holds_is_one_partition_from_the_first_on() {
+        simulate(1, || async {
+            let network = Network::new(1, EVEN);
+            let (mut client, mut server) = connected(&network).await;
+            client.write_all(b"request").await.unwrap();
+            network.partition(CLIENT, SERVER, Direction::Both);
+            millis(5).await;
+            network.partition(CLIENT, SERVER, Direction::Both);
+            assert_eq!(
+                hear(&mut server, 10_000).await,
+                Heard::Nothing,
+                "it was under way when the first one began"
+            );
+            network.heal(CLIENT, SERVER);
+            assert_eq!(hear(&mut server, 10).await, bytes("request"), "one healing ends both");
+        });
+    }
+
+    #[test]
+    fn that_healed_may_come_again_and_holds_what_is_sent_then() {
+        simulate(1, || async {
+            let network = Network::new(1, EVEN);
+            let (mut client, mut server) = connected(&network).await;
+            for word in ["one", "two", "three"] {
+                network.partition(CLIENT, SERVER, Direction::Both);
+                client.write_all(word.as_bytes()).await.unwrap();
+                assert_eq!(hear(&mut server, 1_000).await, Heard::Nothing);
+                network.heal(CLIENT, SERVER);
+                assert_eq!(hear(&mut server, 10).await, bytes(word));
+            }
         });
     }
 
@@ -264,7 +351,7 @@ mod kill {
     }
 
     #[test]
-    fn lets_the_peer_receive_a_prefix_of_what_was_in_flight_and_then_a_reset() {
+    fn process_killed_the_peer_has_received_some_prefix_of_what_was_in_flight_then_a_reset() {
         let lengths = (0..50u64).map(|seed| {
             simulate(seed, move || async move {
                 let network = Network::new(seed, EVEN);
@@ -292,7 +379,7 @@ mod kill {
     }
 
     #[test]
-    fn behind_a_partition_shows_nothing_until_it_heals_and_then_a_reset() {
+    fn killed_behind_a_partition_nothing_until_it_heals_then_a_reset() {
         simulate(1, || async {
             let network = Network::new(1, EVEN);
             let server = process(echo(network.clone()));
@@ -305,6 +392,66 @@ mod kill {
             network.heal(CLIENT, SERVER);
             assert_eq!(hear(&mut client, 10).await, Heard::Reset);
         });
+    }
+
+    #[test]
+    fn killed_behind_a_partition_what_it_held_never_arrives() {
+        for seed in 0..20 {
+            simulate(seed, move || async move {
+                let network = Network::new(seed, EVEN);
+                let (mut client, mut server) = connected(&network).await;
+                server.write_all(b"landed").await.unwrap();
+                millis(2).await;
+                server.write_all(b"under way").await.unwrap();
+                network.partition(CLIENT, SERVER, Direction::Both);
+                server.write_all(b"held").await.unwrap();
+                millis(10).await;
+                network.kill(SERVER);
+                assert_eq!(hear(&mut client, 60_000).await, bytes("landed"));
+                assert_eq!(hear(&mut client, 60_000).await, Heard::Nothing);
+                network.heal(CLIENT, SERVER);
+                assert_eq!(hear(&mut client, 10).await, Heard::Reset);
+            });
+        }
+    }
+
+    #[test]
+    fn a_partition_of_the_other_direction_keeps_the_reset_from_nobody() {
+        simulate(1, || async {
+            let network = Network::new(1, EVEN);
+            let (mut client, _server) = connected(&network).await;
+            network.partition(CLIENT, SERVER, Direction::OneWay);
+            network.kill(SERVER);
+            assert_eq!(hear(&mut client, 10).await, Heard::Reset);
+        });
+    }
+
+    /// Some of what was under way, all of it and nothing of it: each happens, and the reset takes its time.
+    #[test]
+    fn process_killed_every_length_of_prefix_happens() {
+        let lengths = (0..200u64).map(|seed| {
+            simulate(seed, move || async move {
+                let network = Network::new(seed, EVEN);
+                let (mut client, mut server) = connected(&network).await;
+                server.write_all(b"reply").await.unwrap();
+                let killed = network.now();
+                network.kill(SERVER);
+                let length = match hear(&mut client, 10).await {
+                    Heard::Bytes(text) => {
+                        assert!("reply".starts_with(&text), "{text}");
+                        assert_eq!(hear(&mut client, 10).await, Heard::Reset);
+                        text.len()
+                    }
+                    heard => {
+                        assert_eq!(heard, Heard::Reset);
+                        0
+                    }
+                };
+                assert_eq!(network.now(), killed.after(1_000));
+                length
+            })
+        });
+        assert_eq!(std::collections::BTreeSet::from_iter(lengths), (0..=5).collect());
     }
 
     #[test]
@@ -346,7 +493,7 @@ mod others {
     use super::*;
 
     #[test]
-    fn a_paused_process_is_silent_and_then_does_everything_at_once() {
+    fn paused_process_silence_then_everything_at_once() {
         simulate(1, || async {
             let network = Network::new(1, EVEN);
             let server = process(echo(network.clone()));
@@ -363,7 +510,7 @@ mod others {
     }
 
     #[test]
-    fn a_client_that_gave_up_and_reconnected_may_have_its_old_request_executed_later() {
+    fn client_gave_up_and_reconnected_the_old_request_may_still_execute_later() {
         simulate(1, || async {
             let network = Network::new(1, EVEN);
             let listener = network.listen(SERVER);
@@ -380,6 +527,21 @@ mod others {
             assert_eq!(hear(&mut old, 1_000).await, bytes("old"));
             old.write_all(b"to nobody").await.unwrap();
             assert_eq!(hear(&mut old, 10).await, Heard::End);
+        });
+    }
+
+    #[test]
+    fn client_gave_up_across_a_partition_its_request_arrives_after_it_heals() {
+        simulate(1, || async {
+            let network = Network::new(1, EVEN);
+            let (mut client, mut server) = connected(&network).await;
+            network.partition(CLIENT, SERVER, Direction::Both);
+            client.write_all(b"old").await.unwrap();
+            drop(client);
+            assert_eq!(hear(&mut server, 10_000).await, Heard::Nothing);
+            network.heal(CLIENT, SERVER);
+            assert_eq!(hear(&mut server, 10).await, bytes("old"));
+            assert_eq!(hear(&mut server, 10).await, Heard::End);
         });
     }
 
@@ -452,12 +614,13 @@ mod others {
             let network = Network::new(1, EVEN);
             let (mut client, mut server) = connected(&network).await;
             let much = vec![7; 3 << 20];
+            assert_eq!(client.write(&much).await.unwrap(), 1 << 20, "what two kernels buffer");
             let writer = spawn_local(async move { client.write_all(&much).await });
             millis(1_000).await;
             assert!(!writer.is_finished());
             let mut read = Vec::new();
             server.read_to_end(&mut read).await.unwrap();
-            assert_eq!(read.len(), 3 << 20);
+            assert_eq!(read.len(), 4 << 20);
             writer.await.unwrap().unwrap();
         });
     }
@@ -474,6 +637,119 @@ mod others {
             client.write_all(b"behind").await.unwrap();
             assert_eq!(hear(&mut server, 1_000).await, bytes("lost behind"));
             assert_eq!(network.now(), sent.after(201_000));
+        });
+    }
+
+    /// How long single requests take, one after the other.
+    async fn latencies(network: &Network, from: HostId, to: HostId, count: usize) -> Vec<u64> {
+        let listener = network.listen(to);
+        let mut client = network.connect(from, to).await.unwrap();
+        let mut server = listener.accept().await;
+        let mut latencies = Vec::new();
+        for _ in 0..count {
+            let sent = network.now();
+            client.write_all(b"?").await.unwrap();
+            assert_eq!(hear(&mut server, 10_000).await, bytes("?"));
+            latencies.push(network.now().0 - sent.0);
+        }
+        latencies
+    }
+
+    fn drawn(seed: u64, latency: Latency, from: HostId, to: HostId, count: usize) -> Vec<u64> {
+        simulate(seed, move || async move { latencies(&Network::new(seed, latency), from, to, count).await })
+    }
+
+    #[test]
+    fn jitter_is_added_evenly_up_to_its_bound() {
+        let jittery = Latency { base_us: 300, jitter_us: 9, ..EVEN };
+        let seen = std::collections::BTreeSet::from_iter(drawn(1, jittery, CLIENT, SERVER, 500));
+        assert_eq!(seen, (300..=309).collect(), "each microsecond of it and no other");
+    }
+
+    #[test]
+    fn so_many_in_a_million_are_lost_and_come_with_the_next_try() {
+        let lossy = Latency { loss_ppm: 250_000, retransmit_ms: 40, ..EVEN };
+        let latencies = drawn(1, lossy, CLIENT, SERVER, 2_000);
+        let lost = latencies.iter().filter(|latency| **latency == 41_000).count();
+        assert_eq!(latencies.iter().filter(|latency| **latency == 1_000).count(), 2_000 - lost);
+        assert!((400..600).contains(&lost), "{lost} of 2000");
+        assert_eq!(drawn(1, EVEN, CLIENT, SERVER, 200), [1_000; 200], "without loss nothing is lost");
+    }
+
+    #[test]
+    fn the_next_try_after_a_partition_comes_at_any_time_up_to_the_retransmission_timeout() {
+        let waits = (0..100u64).map(|seed| {
+            simulate(seed, move || async move {
+                let network = Network::new(seed, Latency { retransmit_ms: 100, ..EVEN });
+                let (mut client, mut server) = connected(&network).await;
+                network.partition(CLIENT, SERVER, Direction::Both);
+                client.write_all(b"?").await.unwrap();
+                network.heal(CLIENT, SERVER);
+                let healed = network.now();
+                assert_eq!(hear(&mut server, 1_000).await, bytes("?"));
+                network.now().0 - healed.0 - 1_000
+            })
+        });
+        let waits = Vec::from_iter(waits);
+        let in_tenths = std::collections::BTreeSet::from_iter(waits.iter().map(|wait| wait / 10_001));
+        assert_eq!(in_tenths, (0..10).collect(), "{waits:?}");
+    }
+
+    const JITTERY: Latency = Latency { base_us: 100, jitter_us: 1_000_000, loss_ppm: 0, retransmit_ms: 0 };
+
+    #[test]
+    fn the_draws_of_a_path_depend_on_the_seed_and_its_two_hosts_and_on_nothing_else() {
+        let draws = |seed, from, to| drawn(seed, JITTERY, HostId(from), HostId(to), 8);
+        assert_eq!(draws(1, 1, 2), draws(1, 1, 2));
+        for other in [draws(2, 1, 2), draws(1, 2, 1), draws(1, 1, 3), draws(1, 3, 2)] {
+            assert_ne!(draws(1, 1, 2), other);
+        }
+    }
+
+    #[test]
+    fn the_draws_of_a_path_do_not_move_with_the_traffic_on_another() {
+        let alone = drawn(1, JITTERY, CLIENT, SERVER, 20);
+        let beside = simulate(1, || async {
+            let network = Network::new(1, JITTERY);
+            let post = network.post();
+            let mailbox = post.mailbox(HostId(3));
+            // Paths that exist before, have been drawn from, and are drawn from all the while; one leads to the same
+            // host, one comes from it, and the way back is used by the answers.
+            latencies(&network, HostId(3), HostId(4), 5).await;
+            for (from, to) in [(HostId(4), SERVER), (SERVER, HostId(5)), (CLIENT, HostId(6))] {
+                let network = network.clone();
+                spawn_local(async move { latencies_beside(&network, from, to).await });
+            }
+            post.send(CLIENT, HostId(3), (), Fate::Deliver);
+            mailbox.receive().await;
+            latencies(&network, CLIENT, SERVER, 20).await
+        });
+        assert_eq!(alone, beside);
+    }
+
+    /// Messages, which need nobody to listen.
+    async fn latencies_beside(network: &Network, from: HostId, to: HostId) {
+        let post = network.post();
+        let mailbox = post.mailbox(to);
+        for _ in 0..100 {
+            post.send(from, to, (), Fate::Deliver);
+            mailbox.receive().await;
+        }
+    }
+
+    #[test]
+    fn a_latency_that_is_set_counts_for_its_direction_from_then_on() {
+        simulate(1, || async {
+            let network = Network::new(1, EVEN);
+            let (mut client, mut server) = connected(&network).await;
+            network.set_latency(CLIENT, SERVER, Latency { base_us: 5_000, ..EVEN });
+            let sent = network.now();
+            client.write_all(b"request").await.unwrap();
+            assert_eq!(hear(&mut server, 10).await, bytes("request"));
+            assert_eq!(network.now(), sent.after(5_000));
+            server.write_all(b"reply").await.unwrap();
+            assert_eq!(hear(&mut client, 10).await, bytes("reply"));
+            assert_eq!(network.now(), sent.after(6_000));
         });
     }
 
@@ -532,6 +808,42 @@ mod messages {
                 assert_eq!(mailbox.receive().await, expected);
             }
             assert!(timeout(Duration::from_secs(100), mailbox.receive()).await.is_err());
+        });
+    }
+
+    #[test]
+    fn that_were_under_way_when_a_partition_began_are_lost_even_if_it_heals_before_they_land() {
+        simulate(1, || async {
+            let network = Network::new(1, EVEN);
+            let post = network.post();
+            let mailbox = post.mailbox(SERVER);
+            post.send(CLIENT, SERVER, "lost", Fate::Delay { by_us: 20_000 });
+            millis(2).await;
+            network.partition(CLIENT, SERVER, Direction::OneWay);
+            network.heal(CLIENT, SERVER);
+            post.send(CLIENT, SERVER, "after", Fate::Deliver);
+            post.send(CLIENT, SERVER, "one of two", Fate::Duplicate { after_us: 50_000 });
+            millis(10).await;
+            network.partition(SERVER, CLIENT, Direction::OneWay);
+            network.partition(CLIENT, SERVER, Direction::OneWay);
+            for expected in ["after", "one of two"] {
+                assert_eq!(mailbox.receive().await, expected);
+            }
+            assert!(timeout(Duration::from_secs(100), mailbox.receive()).await.is_err());
+        });
+    }
+
+    #[test]
+    fn one_way_pass_in_the_direction_that_is_open() {
+        simulate(1, || async {
+            let network = Network::new(1, EVEN);
+            let post = network.post();
+            let [client, server] = [CLIENT, SERVER].map(|host| post.mailbox(host));
+            network.partition(CLIENT, SERVER, Direction::OneWay);
+            post.send(CLIENT, SERVER, "lost", Fate::Deliver);
+            post.send(SERVER, CLIENT, "heard", Fate::Deliver);
+            assert_eq!(client.receive().await, "heard");
+            assert!(timeout(Duration::from_secs(100), server.receive()).await.is_err());
         });
     }
 

@@ -2,13 +2,13 @@
 //!
 //! The same scripts run in the plain Lua that the crate is built with and in the sandbox; no server is needed.
 
+#[path = "support/seeds.rs"]
+mod seeds;
+
 use std::{ffi::CStr, ptr};
 
 use mlua_sys as ffi;
-use proptest::{
-    prelude::*,
-    test_runner::{Config, RngSeed},
-};
+use proptest::prelude::*;
 use valkey_sim::{
     engine::{Dialect, Protocol, Reply},
     lua::{Host, Input, Interpreter, PersistentState},
@@ -167,19 +167,11 @@ fn replacement() -> impl Strategy<Value = String> {
     ]
 }
 
-fn config(cases: u32) -> Config {
-    let given = std::env::var_os("PROPTEST_CASES").is_some();
-    let default = Config::default();
-    let cases = if given { default.cases } else { cases };
-    Config { cases, rng_seed: RngSeed::Fixed(51), failure_persistence: None, ..default }
-}
-
 #[test]
 fn patterns_match_as_lua_matches_them() {
     let both = Both::new();
     let cases = (subject(), pattern(), -16i32..17, any::<bool>(), replacement(), -1i32..4);
-    let mut runner = proptest::test_runner::TestRunner::new(config(6_000));
-    let outcome = runner.run(&cases, |(subject, pattern, init, plain, replacement, most)| {
+    seeds::check(51, 6_000, &cases, |(subject, pattern, init, plain, replacement, most)| {
         let (subject, pattern) = (quoted(&subject), quoted(&pattern));
         let body = format!(
             "local s, p = {subject}, {pattern} local out = {{}} \
@@ -192,7 +184,6 @@ fn patterns_match_as_lua_matches_them() {
         );
         both.agree(&body).map_err(TestCaseError::fail)
     });
-    assert!(outcome.is_ok(), "{outcome:?}");
 }
 
 #[test]
@@ -280,8 +271,7 @@ fn tables_are_sorted_as_lua_sorts_them() {
         "function(a, b) n = (n * 31 + 7) % 101 return n > 50 end",
         "function(a) if a > 15 then error('large') end return false end",
     ]);
-    let mut runner = proptest::test_runner::TestRunner::new(config(3_000));
-    let outcome = runner.run(&(numbers, less, any::<bool>()), |(numbers, less, text)| {
+    seeds::check(51, 3_000, &(numbers, less, any::<bool>()), |(numbers, less, text)| {
         let item = |n: &i32| if text { format!("'{n}'") } else { n.to_string() };
         let list = numbers.iter().map(item).collect::<Vec<_>>().join(",");
         let body = format!(
@@ -290,7 +280,6 @@ fn tables_are_sorted_as_lua_sorts_them() {
         );
         both.agree(&body).map_err(TestCaseError::fail)
     });
-    assert!(outcome.is_ok(), "{outcome:?}");
 }
 
 #[test]

@@ -12,9 +12,9 @@ use std::{
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use valkey_sim::{
-    engine::{Dialect, Engine, Reply, UnixMicros},
+    engine::{Dialect, Effects, Engine, Protocol, Reply, UnixMicros},
     lua::Interpreter,
-    resp::ReplyDecoder,
+    resp::{self, ReplyDecoder},
     server::{Environment, Executed, LocalFuture, Observer, Server},
 };
 
@@ -33,17 +33,18 @@ impl Environment for Clock {
     }
 }
 
-/// Notes which commands were seen, and how often keys were reaped.
+/// Notes which commands were seen, and how often keys were reaped; of the commands also what they answered and wrote.
 #[derive(Clone, Default)]
-struct Log(Rc<RefCell<Vec<String>>>);
+struct Log(Rc<RefCell<Vec<String>>>, Rc<RefCell<Vec<(Reply, Effects)>>>);
 
 impl Observer for Log {
     fn executed(&mut self, executed: &Executed<'_>) {
         let name = String::from_utf8_lossy(executed.args[0]).into_owned();
         self.0.borrow_mut().push(format!("{}#{} {name}", executed.session, executed.nth));
+        self.1.borrow_mut().push((executed.reply.clone(), executed.effects.clone()));
     }
 
-    fn reaped(&mut self, now: UnixMicros, effects: &valkey_sim::engine::Effects, _: &Engine) {
+    fn reaped(&mut self, now: UnixMicros, effects: &Effects, _: &Engine) {
         self.0.borrow_mut().push(format!("reaped {} at {}", effects.len(), now.millis()));
     }
 }
@@ -101,6 +102,15 @@ impl Client {
     fn send(&mut self, bytes: &[u8]) {
         let mut cx = Context::from_waker(Waker::noop());
         assert!(pin!(self.stream.write_all(bytes)).poll(&mut cx).is_ready(), "the pipe has room");
+    }
+
+    /// Sends as much as the pipe takes, and says how much that was.
+    fn send_some(&mut self, bytes: &[u8]) -> usize {
+        let mut cx = Context::from_waker(Waker::noop());
+        match pin!(self.stream.write(bytes)).poll(&mut cx) {
+            Poll::Ready(written) => written.expect("the server is there"),
+            Poll::Pending => 0,
+        }
     }
 
     fn replies(&mut self) -> Vec<Reply> {
@@ -280,6 +290,179 @@ fn who_waits_gets_what_comes_with_another_database() {
     assert_eq!(waiter.replies(), []);
     assert_eq!(world.exchange(&mut writer, b"SWAPDB 0 1\r\n"), [Reply::OK]);
     assert_eq!(waiter.replies(), [array(["z", "m", "1"])]);
+}
+
+#[test]
+fn a_client_that_does_not_read_is_served_no_further_than_its_replies_have_room() {
+    let mut world = World::new();
+    let (mut client, mut other) = (world.connect(), world.connect());
+    let value = [b"SET k ", &vec![b'x'; 50_000][..], b"\r\n"].concat();
+    world.exchange(&mut other, &value);
+    client.send(&b"GET k\r\n".repeat(1_000));
+    world.settle();
+    // A megabyte is in the pipe, a megabyte may wait, and one more be on its way out of the server.
+    let served = world.log.0.borrow().len() - 1;
+    assert!((40..=63).contains(&served), "{served} of 1000 requests with 50 kB each were served");
+    assert_eq!(world.exchange(&mut other, b"PING\r\n"), [status("PONG")], "nobody else waits");
+    let mut replies = Vec::new();
+    while replies.len() < 1_000 {
+        let more = client.replies();
+        assert!(!more.is_empty(), "{} replies, and no more come", replies.len());
+        replies.extend(more);
+        world.settle();
+    }
+    assert!(replies.iter().all(|reply| matches!(reply, Reply::Bulk(value) if value.len() == 50_000)));
+    assert_eq!(replies.len(), 1_000);
+}
+
+#[test]
+fn what_a_blocked_client_sends_on_is_read_up_to_a_megabyte() {
+    let mut world = World::new();
+    let (mut waiter, mut writer) = (world.connect(), world.connect());
+    assert_eq!(world.exchange(&mut waiter, b"BZPOPMIN z 0\r\n"), []);
+    let ping = b"PING\r\n";
+    let pings = ping.repeat(1_000_000);
+    let mut sent = 0;
+    loop {
+        let more = waiter.send_some(&pings[sent..]);
+        world.settle();
+        if more == 0 {
+            break;
+        }
+        sent += more;
+    }
+    const MEGABYTE: usize = 1 << 20;
+    let read = sent - MEGABYTE; // The pipe holds one more.
+    assert!((MEGABYTE..MEGABYTE + 64 * 1024).contains(&read), "{read} bytes were read ahead");
+    assert_eq!(world.log.0.borrow().len(), 1, "none of it is executed");
+    world.exchange(&mut writer, b"ZADD z 1 m\r\n");
+    let mut replies = Vec::new();
+    loop {
+        let more = waiter.replies();
+        if more.is_empty() {
+            break;
+        }
+        replies.extend(more);
+        world.settle();
+    }
+    assert_eq!(replies[0], array(["z", "m", "1"]));
+    assert_eq!(replies.len(), 1 + sent / ping.len());
+}
+
+/// A reply as a client that speaks RESP2 sees it.
+fn over_the_wire(reply: &Reply) -> Reply {
+    let mut bytes = Vec::new();
+    resp::encode(reply, Protocol::Resp2, Dialect::Valkey8, &mut bytes);
+    ReplyDecoder::default().next(&mut BytesMut::from(&bytes[..])).unwrap().expect("a whole reply")
+}
+
+/// A wait, what ends it, and its reply.
+fn waits() -> Vec<(&'static str, &'static str, Reply)> {
+    let entry = Reply::Array(vec![Reply::bulk("1000000-0"), array(["f", "v"])]);
+    let stream = Reply::Array(vec![Reply::Array(vec![Reply::bulk("s"), Reply::Array(vec![entry])])]);
+    let popped = Reply::Array(vec![Reply::bulk("z"), Reply::Array(vec![array(["m", "1"])])]);
+    vec![
+        ("BZPOPMIN z 0", "ZADD z 1 m", array(["z", "m", "1"])),
+        ("BZPOPMAX z 0", "ZADD z 1 m", array(["z", "m", "1"])),
+        ("BZMPOP 0 1 z MIN", "ZADD z 1 m", popped),
+        ("XREADGROUP GROUP g c BLOCK 0 STREAMS s >", "XADD s * f v", stream.clone()),
+        ("XREAD BLOCK 0 STREAMS s $", "XADD s * f v", stream),
+    ]
+}
+
+#[test]
+fn a_client_that_was_killed_waits_for_nothing_and_the_next_one_gets_what_comes() {
+    for (wait, write, expected) in waits() {
+        let mut world = World::new();
+        let (mut first, mut second, mut other) = (world.connect(), world.connect(), world.connect());
+        world.exchange(&mut other, b"XGROUP CREATE s g $ MKSTREAM\r\n");
+        let line = format!("{wait}\r\n");
+        assert_eq!(world.exchange(&mut first, line.as_bytes()), []);
+        assert_eq!(world.exchange(&mut second, line.as_bytes()), []);
+        // In one go: the killed connection has had no time to end.
+        let sent = format!("CLIENT KILL ID 1\r\n{write}\r\nINFO clients\r\n");
+        let replies = world.exchange(&mut other, sent.as_bytes());
+        assert_eq!(replies[0], Reply::Int(1));
+        assert!(first.is_closed(), "{wait}");
+        assert_eq!(first.buffer, b""[..], "{wait}: the dead hear nothing");
+        assert_eq!(second.replies(), [expected], "{wait}");
+        let Reply::Bulk(info) = &world.exchange(&mut other, b"INFO clients\r\n")[0] else { panic!("INFO") };
+        assert!(String::from_utf8_lossy(info).contains("blocked_clients:0"), "{wait}");
+    }
+}
+
+#[test]
+fn a_client_that_went_away_waits_for_nothing_and_the_next_one_gets_what_comes() {
+    for (wait, write, expected) in waits() {
+        let mut world = World::new();
+        let (mut first, mut second, mut other) = (world.connect(), world.connect(), world.connect());
+        world.exchange(&mut other, b"XGROUP CREATE s g $ MKSTREAM\r\n");
+        let line = format!("{wait}\r\n");
+        world.exchange(&mut first, line.as_bytes());
+        world.exchange(&mut second, line.as_bytes());
+        drop(first);
+        world.settle();
+        world.exchange(&mut other, format!("{write}\r\n").as_bytes());
+        assert_eq!(second.replies(), [expected], "{wait}");
+    }
+}
+
+#[test]
+fn an_observer_sees_a_command_that_waits_when_it_begins_and_when_it_is_answered_and_never_else() {
+    for (wait, write, expected) in waits() {
+        let mut world = World::new();
+        let (mut waiter, mut other) = (world.connect(), world.connect());
+        world.exchange(&mut other, b"XGROUP CREATE s g $ MKSTREAM\r\n");
+        world.exchange(&mut waiter, format!("{wait}\r\n").as_bytes());
+        // What concerns the key and does not end the wait is not shown as the waiter's doing.
+        world.exchange(&mut other, b"SET z 1\r\nDEL z\r\nSET unrelated 1\r\n");
+        world.exchange(&mut other, format!("{write}\r\nPING\r\n").as_bytes());
+        let name = wait.split(' ').next().unwrap();
+        let log = world.log.0.borrow();
+        let seen: Vec<usize> =
+            (0..log.len()).filter(|nth| log[*nth].ends_with(&format!(" {name}"))).collect();
+        let [began, ended] = seen[..] else { panic!("{name} was seen {} times: {log:?}", seen.len()) };
+        assert_eq!((&log[began], &log[ended]), (&format!("1#1 {name}"), &format!("1#1 {name}")));
+        let moments = world.log.1.borrow();
+        assert_eq!(moments[began].0, Reply::Nothing, "{name}");
+        assert!(moments[began].1.is_empty(), "{name} wrote before it had anything");
+        assert_eq!(over_the_wire(&moments[ended].0), expected, "{name}");
+        assert_eq!(moments[ended].1.is_empty(), name == "XREAD", "{name}: what it took is its own doing");
+    }
+}
+
+#[test]
+fn a_client_that_leaves_too_many_replies_unread_is_dropped_at_its_limit() {
+    let mut world = World::new();
+    let (mut lazy, mut other) = (world.connect(), world.connect());
+    let value = [b"SET k ", &vec![b'x'; 60_000][..], b"\r\n"].concat();
+    world.exchange(&mut other, &value);
+    world.exchange(&mut other, b"CONFIG SET client-output-buffer-limit \"normal 300kb 0 0\"\r\n");
+    world.exchange(&mut lazy, &b"GET k\r\n".repeat(5));
+    assert!(!lazy.is_closed(), "five replies are under the limit");
+    world.exchange(&mut lazy, &b"GET k\r\n".repeat(60));
+    lazy.replies();
+    assert!(lazy.is_closed(), "a megabyte in the pipe, and the limit behind it");
+    assert_eq!(world.exchange(&mut other, b"PING\r\n"), [status("PONG")]);
+}
+
+#[test]
+fn a_pause_holds_what_writes_and_whoever_does_not_write_goes_on() {
+    let mut world = World::new();
+    let (mut client, mut other) = (world.connect(), world.connect());
+    world.exchange(&mut other, b"SET k v\r\nCLIENT PAUSE 1000 WRITE\r\n");
+    for read in ["GET k", "PING", "ECHO k", "TTL k", "EVAL_RO \"return 1\" 0"] {
+        assert_eq!(world.exchange(&mut client, format!("{read}\r\n").as_bytes()).len(), 1, "{read}");
+    }
+    for write in ["DEL k", "PUBLISH a b", "EVAL \"return 1\" 0", "FLUSHALL"] {
+        let mut client = world.connect();
+        assert_eq!(world.exchange(&mut client, format!("{write}\r\nPING\r\n").as_bytes()), [], "{write}");
+        // What a client asked for that went away in the meantime is not done.
+        drop(client);
+        world.settle();
+    }
+    world.advance_ms(1_000);
+    assert_eq!(world.exchange(&mut client, b"GET k\r\n"), [Reply::bulk("v")]);
 }
 
 #[test]
@@ -480,7 +663,7 @@ fn a_request_that_fills_the_query_buffer_ends_the_connection_unanswered() {
 
 #[test]
 fn expired_keys_are_reaped_at_the_next_tick() {
-    use valkey_sim::engine::{Effects, UnixMillis};
+    use valkey_sim::engine::UnixMillis;
     let mut world = World::new();
     let server = world.server.clone();
     world.tasks.push(Box::pin(async move {

@@ -258,6 +258,15 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_is_the_same_instance_with_the_same_dice_without_the_one_before_it() {
+        let mut without_the_first = plan([]);
+        without_the_first.workers.remove(0);
+        let [one, other] =
+            [plan([]), without_the_first].map(|plan| deployment(&plan).worker(Node::Worker(2), 1).unwrap());
+        assert_eq!((one.instance, one.seed), (other.instance, other.seed));
+    }
+
+    #[test]
     fn a_worker_is_told_what_the_plan_says_of_it() {
         let plan = plan([]);
         let worker = deployment(&plan).worker(Node::Worker(2), 1).unwrap();

@@ -733,6 +733,58 @@ mod tests {
     }
 
     #[test]
+    fn a_run_ends_with_no_call_under_way() {
+        for takes_ms in (300..350).step_by(5) {
+            let mut plan = plan([]);
+            plan.network.latency_us = 20_000;
+            plan.executions[0].work[0].takes_ms = takes_ms;
+            let events = events(&plan);
+            let count =
+                |is_meant: fn(&What) -> bool| events.iter().filter(|event| is_meant(&event.what)).count();
+            let sent = count(|what| matches!(what, What::RequestSent { .. }));
+            let over = count(|what| matches!(what, What::ReplyReceived { .. } | What::ReplyLost { .. }));
+            assert_eq!(sent, over, "with {takes_ms} ms of work");
+        }
+    }
+
+    #[test]
+    fn a_run_ends_in_time_whether_all_is_done_or_not() {
+        let end = |run_for_ms| {
+            let mut plan = plan([]);
+            plan.run_for_ms = run_for_ms;
+            let subject = Subject::new(Library::published()).expect("the published library loads");
+            super::super::run(&plan, &subject).expect("the plan runs").ended
+        };
+        let cut_short = end(200);
+        assert_eq!(cut_short.how, End::OutOfTime);
+        assert!((200..250).contains(&(cut_short.at_us.0 / 1_000)), "{cut_short:?}");
+        assert_eq!(end(10_000).how, End::Quiet);
+    }
+
+    #[test]
+    fn no_first_message_is_lost_to_the_order_in_which_nodes_start() {
+        for seed in 0..8 {
+            let events = events(&Plan { seed, ..plan([]) });
+            let granted = events.iter().find(|event| {
+                matches!(event.what, What::MessageSent { message: Summary::ClaimGrant { .. }, .. })
+            });
+            // A question that is lost is asked again 100 ms later.
+            assert!(
+                granted.is_some_and(|event| event.head.at < SimTime::from_millis(50)),
+                "seed {seed}: {granted:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_told() {
+        let mut plan = plan([]);
+        let steps = vec![plan::ClockStep { at_ms: 70, by_ms: -5 }];
+        plan.clocks.insert(Node::Scanner, plan::WrongClock { steps, ..Default::default() });
+        assert_eq!(at(&events(&plan), Node::Scanner, 70_000), [&What::ClockSet { by_ms: -5 }]);
+    }
+
+    #[test]
     fn a_partition_cuts_the_way_that_it_says_and_only_that_one() {
         for (cut, there, back) in
             [(Cut::Both, false, false), (Cut::AToB, false, true), (Cut::BToA, true, false)]

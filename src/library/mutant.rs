@@ -6,27 +6,36 @@
 //!
 //! ```lua
 //! -- A claim leaves the grant that it consumes where it is.
-//! -- breaks: at-most-once
+//! -- breaks: at-most-once/grant-left-behind
 //! return function(call, fn, keys, args, cmd, key, ...)
 //!   if claims[fn] and cmd == 'DEL' and ends(key, ':claim_grant') then return 1 end
 //!   return call(cmd, key, ...)
 //! end
 //! ```
 //!
-//! The first comment says in a sentence what it breaks, the second names the property that must notice. The function
-//! is called in place of `redis.call` and `redis.pcall`: with the real one, the name, KEYS and ARGV of the function
-//! that runs, and the command. What it may use besides is in `prelude.lua`: `claims`, `ends`, `fields`, `values`,
-//! `time`, `millis`. Long brackets (`[[…]]`) are not understood.
+//! The first comment says in a sentence what it breaks. The second names the kinds of violation that must be noticed,
+//! `property/kind`, separated by commas and in alphabetical order. A mutant that only makes sense on some libraries names
+//! these in a third: `-- libraries: flowfabric`. The function is called in place of `redis.call` and `redis.pcall`: with
+//! the real one, the name, KEYS and ARGV of the function that runs, and the command. What it may use besides is in
+//! `prelude.lua`: `claims`, `ends`, `fields`, `instead`, `millis`, `presented`, `time`, `values`. Long brackets
+//! (`[[…]]`) are not understood.
+//!
+//! Not here: whether the catalogue has these kinds, which `property::KindName` knows, and whether they are noticed
+//! (`tests/mutants.rs`).
+
+use super::Library;
 
 /// One way to break the protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mutant {
     /// Its file's name without `.lua`.
     pub name: String,
-    /// The property that must notice.
-    pub breaks: String,
     /// What it breaks, in words.
     pub sentence: String,
+    /// The kinds of violation that must be noticed, as `property/kind`.
+    pub breaks: Vec<String>,
+    /// The names of the only libraries on which it makes sense; none for all.
+    pub libraries: Vec<String>,
     /// The Lua.
     pub source: String,
 }
@@ -36,7 +45,8 @@ pub struct Mutant {
 pub enum MutantError {
     /// It does not begin as a mutant does.
     #[error(
-        "the mutant {0} must begin with `-- <what it breaks, in a sentence>` and `-- breaks: <property>`"
+        "the mutant {0} must begin with `-- <what it breaks, in a sentence>` and `-- breaks: <property>/<kind>, …`, \
+         kinds in alphabetical order"
     )]
     Header(String),
     /// It uses what cannot be put on one line.
@@ -53,13 +63,25 @@ macro_rules! files {
 
 const FILES: &[(&str, &str)] = files![
     "claim-without-grant",
+    "delayed-set",
     "early-expiry",
+    "end-again",
+    "expired-as-revoked",
     "finish-late",
+    "former-owner",
+    "grant-unlists",
     "grant-without-lease",
+    "ignored-delay",
     "keep-grant",
     "leased-stays-eligible",
+    "listed-among-active",
+    "listed-nowhere",
+    "longer-after-marking",
+    "marked-elsewhere",
+    "neighbours-lane",
     "no-fence",
     "other-lane-keys",
+    "phantom-lease",
     "revive-lease",
     "skip-epoch",
     "split-claim",
@@ -85,23 +107,30 @@ impl Mutant {
     /// Reads a mutant from the text of its file.
     ///
     /// # Errors
-    /// The two comment lines are missing, or there is a long bracket.
+    /// The comment lines are missing or malformed, or there is a long bracket.
     pub fn parse(name: &str, text: &str) -> Result<Self, MutantError> {
         let mut lines = text.lines();
         let sentence = lines.next().and_then(|line| line.strip_prefix("-- "));
-        let breaks = lines.next().and_then(|line| line.strip_prefix("-- breaks: "));
-        let (Some(sentence), Some(breaks)) = (sentence, breaks) else {
+        let breaks = lines.next().and_then(|line| line.strip_prefix("-- breaks: ")).map(list);
+        let (Some(sentence), Some(breaks)) = (sentence, breaks.filter(|kinds| are_kinds(kinds))) else {
             return Err(MutantError::Header(name.to_owned()));
         };
         if text.contains("[[") || text.contains("[=") {
             return Err(MutantError::LongBracket(name.to_owned()));
         }
+        let libraries = lines.next().and_then(|line| line.strip_prefix("-- libraries: ")).map(list);
         Ok(Self {
             name: name.to_owned(),
-            breaks: breaks.trim().to_owned(),
             sentence: sentence.trim().to_owned(),
+            breaks,
+            libraries: libraries.unwrap_or_default(),
             source: text.to_owned(),
         })
+    }
+
+    /// Whether it makes sense on this library.
+    pub fn suits(&self, library: &Library) -> bool {
+        self.libraries.is_empty() || self.libraries.iter().any(|name| name == library.name())
     }
 
     /// A library's text with the mutant between it and the server. The first line stays alone, since a server reads
@@ -111,6 +140,19 @@ impl Mutant {
         let (shebang, rest) = library.split_once('\n').unwrap_or((library, ""));
         format!("{shebang}\n{}{rest}", one_line(&prelude))
     }
+}
+
+/// What stands between commas.
+fn list(text: &str) -> Vec<String> {
+    text.split(',').map(|item| item.trim().to_owned()).collect()
+}
+
+/// Whether each has a property and a kind, and they are in order, each once.
+fn are_kinds(kinds: &[String]) -> bool {
+    let is_kind = |text: &String| {
+        text.split_once('/').is_some_and(|(property, kind)| !property.is_empty() && !kind.is_empty())
+    };
+    kinds.iter().all(is_kind) && kinds.is_sorted_by(|one, next| one < next)
 }
 
 /// Lua on one line: comments go, and line ends become spaces.
@@ -147,10 +189,9 @@ mod tests {
     use std::{collections::BTreeSet, path::Path};
 
     use super::*;
-    use crate::library::Library;
 
     #[test]
-    fn every_file_is_a_mutant_of_the_program_and_every_property_has_one() {
+    fn every_file_is_a_mutant_of_the_program() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/mutants");
         let files: BTreeSet<_> = std::fs::read_dir(dir)
             .unwrap()
@@ -159,8 +200,15 @@ mod tests {
         let mutants = Mutant::all();
         let known: BTreeSet<_> = mutants.iter().map(|mutant| format!("{}.lua", mutant.name)).collect();
         assert_eq!(files, known);
-        let broken: BTreeSet<_> = mutants.iter().map(|mutant| mutant.breaks.as_str()).collect();
-        assert_eq!(broken, BTreeSet::from(["at-most-once", "expiry", "fence", "lane", "one-lease"]));
+        assert!(mutants.is_sorted_by_key(|mutant| &mutant.name), "the list is in alphabetical order");
+    }
+
+    #[test]
+    fn a_mutant_is_short_enough_to_be_understood_at_a_glance() {
+        for mutant in Mutant::all() {
+            let lua = mutant.source.lines().filter(|line| !line.starts_with("--")).count();
+            assert!(lua <= 12, "{} has {lua} lines of Lua", mutant.name);
+        }
     }
 
     #[test]
@@ -190,9 +238,31 @@ mod tests {
     }
 
     #[test]
+    fn a_mutant_names_the_kinds_that_it_breaks_and_the_libraries_that_it_suits() {
+        let of = |header: &str| Mutant::parse("x", &format!("-- It breaks.\n{header}\nreturn 1")).unwrap();
+        let anywhere = of("-- breaks: fence/no-lease,  lane/core ");
+        assert_eq!(anywhere.breaks, ["fence/no-lease", "lane/core"]);
+        assert!(anywhere.libraries.is_empty() && anywhere.suits(&Library::published()));
+        let somewhere = of("-- breaks: lane/core\n-- libraries: minimal, mine");
+        assert_eq!(somewhere.libraries, ["minimal", "mine"]);
+        assert!(!somewhere.suits(&Library::published()));
+        assert!(of("-- breaks: lane/core\n-- libraries: flowfabric").suits(&Library::published()));
+    }
+
+    #[test]
     fn a_text_without_its_two_lines_is_no_mutant() {
-        assert_eq!(Mutant::parse("x", "return 1"), Err(MutantError::Header("x".into())));
-        let bracket = "-- a\n-- breaks: lane\nreturn [[x]]";
+        let refused = Err(MutantError::Header("x".into()));
+        for breaks in
+            ["", "lane", "lane/", "/core", "lane/core,", "lane/core, lane/core", "lane/core, fence/no-lease"]
+        {
+            assert_eq!(
+                Mutant::parse("x", &format!("-- a\n-- breaks: {breaks}\nreturn 1")),
+                refused,
+                "{breaks:?}"
+            );
+        }
+        assert_eq!(Mutant::parse("x", "return 1"), refused);
+        let bracket = "-- a\n-- breaks: lane/core\nreturn [[x]]";
         assert_eq!(Mutant::parse("x", bracket), Err(MutantError::LongBracket("x".into())));
     }
 }

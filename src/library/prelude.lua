@@ -36,6 +36,22 @@ local redis = (function()
     end
     return reply
   end
+  -- The reply to an HGETALL, HGET or HMGET with other values for the fields of a table.
+  local function instead(with, reply, cmd, key, ...)
+    return values(function(field, value) return with[field] or value end, reply, cmd, key, ...)
+  end
+  -- What a caller says of its lease when it renews or ends it, by the fields of the core that must say the same; nil
+  -- for every other function.
+  local function presented(fn, args)
+    if fn == 'ff_renew_lease' then
+      return {
+        current_attempt_index = args[2], current_attempt_id = args[3],
+        current_lease_id = args[4], current_lease_epoch = args[5],
+      }
+    elseif fn == 'ff_complete_execution' or fn == 'ff_fail_execution' or fn == 'ff_delay_execution' then
+      return { current_lease_id = args[2], current_lease_epoch = args[3], current_attempt_id = args[4] }
+    end
+  end
   -- The reply to a TIME that says another millisecond.
   local function time(ms)
     return { string.format('%d', math.floor(ms / 1000)), string.format('%d', ms % 1000 * 1000) }

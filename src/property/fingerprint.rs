@@ -39,7 +39,25 @@ pub struct Fingerprint {
     kind: &'static str,
 }
 
-/// A text that is no fingerprint of this build.
+/// A kind of violation by name: a property, and which of its kinds. What a mutant's `breaks` says.
+///
+/// ```
+/// use grantsim::property::KindName;
+///
+/// let kind: KindName = "fence/stale-lease".parse()?;
+/// assert_eq!((kind.property().as_str(), kind.kind()), ("fence", "stale-lease"));
+///
+/// let error = "fence/stale-leese".parse::<KindName>().unwrap_err();
+/// assert!(error.to_string().contains("stale-lease"), "{error}");
+/// # Ok::<(), grantsim::property::FingerprintError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KindName {
+    property: PropertyName,
+    kind: &'static str,
+}
+
+/// A text that is no fingerprint of this build, or no kind of violation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FingerprintError {
     /// It does not have four parts.
@@ -47,6 +65,9 @@ pub enum FingerprintError {
         "{0:?} is no fingerprint: one reads property/function/answer/kind, with - for function and answer where nothing was called"
     )]
     Shape(String),
+    /// A kind's name does not have two parts.
+    #[error("{0:?} is no kind of violation: one reads property/kind, as in fence/stale-lease")]
+    KindShape(String),
     /// The catalogue lacks the property.
     #[error(transparent)]
     Property(#[from] UnknownProperty),
@@ -115,6 +136,51 @@ impl Fingerprint {
     pub fn kind(&self) -> &'static str {
         self.kind
     }
+
+    /// The property and the kind: what is left without function and answer.
+    pub fn kind_name(&self) -> KindName {
+        KindName { property: self.property, kind: self.kind }
+    }
+}
+
+impl KindName {
+    /// Every kind of every property that must always hold.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let of = |entry: &'static Entry| {
+            entry.kinds.iter().map(|kind| Self { property: PropertyName(entry.name), kind: kind.name })
+        };
+        catalogue::always().flat_map(of)
+    }
+
+    /// The property.
+    pub fn property(self) -> PropertyName {
+        self.property
+    }
+
+    /// The kind.
+    pub fn kind(self) -> &'static str {
+        self.kind
+    }
+
+    fn find(property: &str, kind: &str) -> Result<Self, FingerprintError> {
+        let entry = catalogue::find(property)?;
+        let property = PropertyName(entry.name);
+        let Some(found) = entry.kinds.iter().find(|known| known.name == kind) else {
+            let known = entry.kinds.iter().map(|kind| kind.name).collect();
+            return Err(FingerprintError::Kind { property, kind: kind.to_owned(), known });
+        };
+        Ok(Self { property, kind: found.name })
+    }
+}
+
+impl FromStr for KindName {
+    type Err = FingerprintError;
+
+    fn from_str(text: &str) -> Result<Self, FingerprintError> {
+        let (property, kind) =
+            text.split_once('/').ok_or_else(|| FingerprintError::KindShape(text.to_owned()))?;
+        Self::find(property, kind)
+    }
 }
 
 impl FromStr for Fingerprint {
@@ -124,18 +190,13 @@ impl FromStr for Fingerprint {
         let shape = || FingerprintError::Shape(text.to_owned());
         let parts: Vec<&str> = text.split('/').collect();
         let [property, function, answer, kind] = parts[..] else { return Err(shape()) };
-        let entry = catalogue::find(property)?;
-        let property = PropertyName(entry.name);
+        let KindName { property, kind } = KindName::find(property, kind)?;
         let call = match (function, answer) {
             ("-", "-") => None,
             ("-", _) | (_, "-") => return Err(shape()),
             _ => Some((known_function(function)?, known_answer(answer)?)),
         };
-        let Some(kind) = entry.kinds.iter().find(|known| known.name == kind) else {
-            let known = entry.kinds.iter().map(|kind| kind.name).collect();
-            return Err(FingerprintError::Kind { property, kind: kind.to_owned(), known });
-        };
-        Ok(Self { property, call, kind: kind.name })
+        Ok(Self { property, call, kind })
     }
 }
 
@@ -160,6 +221,12 @@ fn known_answer(text: &str) -> Result<Answer, FingerprintError> {
 impl fmt::Display for PropertyName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.0)
+    }
+}
+
+impl fmt::Display for KindName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{}/{}", self.property, self.kind))
     }
 }
 
@@ -238,6 +305,19 @@ mod tests {
         );
         let json = serde_json::from_str::<Fingerprint>(r#""fence/ff_renew_lease/OK/moon""#).unwrap_err();
         assert!(json.to_string().contains("no kind of violation called \"moon\""), "{json}");
+    }
+
+    #[test]
+    fn two_parts_name_a_kind_and_a_text_that_the_catalogue_lacks_is_told_the_nearest() {
+        for kind in KindName::all() {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+        }
+        let error = |text: &str| text.parse::<KindName>().unwrap_err().to_string();
+        assert!(error("fence").contains("property/kind"), "{}", error("fence"));
+        assert!(error("fense/no-lease").contains("did you mean \"fence\""), "{}", error("fense/no-lease"));
+        assert!(error("lane/corr").contains("it has core, grant"), "{}", error("lane/corr"));
+        let fingerprint: Fingerprint = "fence/ff_renew_lease/OK/stale-lease".parse().unwrap();
+        assert_eq!(fingerprint.kind_name().to_string(), "fence/stale-lease");
     }
 
     #[test]

@@ -36,7 +36,7 @@ mod testing;
 
 pub use catalogue::{UnknownProperty, find};
 pub use counts::Counts;
-pub use fingerprint::{Fingerprint, FingerprintError, PropertyName};
+pub use fingerprint::{Fingerprint, FingerprintError, KindName, PropertyName};
 pub use judge::{Found, Judge, Verdict, Violation, judge};
 
 use crate::trace::Moment;

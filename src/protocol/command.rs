@@ -9,6 +9,7 @@ use super::{
     Arg, CallError, Command, ExecutionKeys, Field, Malformed, Request, args,
     reply::{ReadError, ReadResult, array, text},
 };
+use crate::types::Function;
 
 /// A command whose reply is read by a function: what all builders of this file return.
 #[derive(Clone, Debug)]
@@ -48,7 +49,7 @@ pub fn server_time() -> Plain<TimestampMs> {
 
 /// `ff_version`: the version that the library says it is.
 pub fn library_version() -> Plain<String> {
-    plain(args!["FCALL", "ff_version", "0"], |reply| required(reply, "a version"))
+    plain(args!["FCALL", Function::Version.as_str(), "0"], |reply| required(reply, "a version"))
 }
 
 /// `FUNCTION LIST`: what [`Registered::from_list`](super::Registered::from_list) reads.

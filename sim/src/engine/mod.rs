@@ -206,6 +206,29 @@ impl Engine {
         reply
     }
 
+    /// Does what another engine did: runs its effects, in order. They come over `stream`, a connection of this engine
+    /// that is kept for them, because an effect may select a database. What is propagated in turn goes to `own`.
+    ///
+    /// # Errors
+    /// An effect that is refused, with its reason; what came before it is done. Effects that come whole and in order to
+    /// an engine of the same dialect, from its beginning on, are never refused.
+    pub fn apply(
+        &mut self,
+        stream: &mut Session,
+        effects: &Effects,
+        now: UnixMicros,
+        own: &mut Effects,
+    ) -> Result<(), ErrorReply> {
+        stream.from_primary = true;
+        for effect in effects.iter() {
+            let args: Vec<&[u8]> = effect.args().collect();
+            if let Reply::Error(error) = self.execute(stream, &args, now, own) {
+                return Err(format!("{effect:?} is refused: {}", error.0).into());
+            }
+        }
+        Ok(())
+    }
+
     /// What stands in the way of a command before it is looked at closely.
     fn admit(&self, command: &Command, session: &Session, args: &[&[u8]]) -> Result<(), ErrorReply> {
         if self.config.max_memory > 0

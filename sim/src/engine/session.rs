@@ -89,6 +89,8 @@ pub struct Session {
     pub transaction: Option<Box<Transaction>>,
     /// Set while a transaction runs: nothing blocks in it.
     pub deny_blocking: bool,
+    /// Whether its commands are the effects of another engine, see [`Engine::apply`](super::Engine::apply).
+    pub from_primary: bool,
     /// What the command that was just run asks of the host's clock; the host takes it, and its answer is the reply.
     pub turn: Option<Turn>,
 }

@@ -125,24 +125,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if state.closing {
             return if flushed.is_pending() { Ok(Step::Wait) } else { self.shutdown(cx) };
         }
-        if flushed.is_pending() && self.outgoing.len() - self.written > WRITE_AHEAD {
+        if flushed.is_pending() && self.unwritten() > WRITE_AHEAD {
             return Ok(Step::Wait);
         }
         if let Some(until) = self.held_until(&state) {
-            return Ok(if self.has_slept_until(cx, until) { Step::Progress } else { Step::Wait });
+            return if self.has_slept_until(cx, until) { Ok(Step::Progress) } else { self.read_ahead(cx) };
         }
         if state.blocked {
-            if self.deadline_passed(cx, state.until) {
-                return Ok(Step::Progress);
-            }
-            if self.decoder.buffer().len() > READ_AHEAD {
-                return Ok(Step::Wait);
-            }
-        } else if self.more {
+            let passed = self.deadline_passed(cx, state.until);
+            return if passed { Ok(Step::Progress) } else { self.read_ahead(cx) };
+        }
+        if self.more {
             self.execute_all();
             return Ok(Step::Progress);
         }
         self.read(cx)
+    }
+
+    /// Replies that the stream has not taken yet.
+    fn unwritten(&self) -> usize {
+        let shared = self.server.shared.borrow();
+        let queued = shared.peers.get(&self.id).map_or(0, |peer| peer.outbox.len());
+        self.outgoing.len() - self.written + queued
+    }
+
+    /// Reads what a client sends while its next request has to wait, and so notices that it goes away.
+    fn read_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<Step> {
+        if self.decoder.buffer().len() > READ_AHEAD { Ok(Step::Wait) } else { self.read(cx) }
     }
 
     fn shutdown(&mut self, cx: &mut Context<'_>) -> io::Result<Step> {

@@ -11,6 +11,7 @@ pub mod dump;
 pub mod floors;
 pub mod fuzzing;
 pub mod real;
+pub mod seeds;
 pub mod server;
 pub mod simulated;
 pub mod transcript;

@@ -273,17 +273,20 @@ fn read_new(
     if entries.is_empty() {
         return Ok(None);
     }
-    if read.no_ack {
-        let (last, entries_read) =
-            (last.to_string(), entries_read.map_or(-1, |read| read as i64).to_string());
-        let (last, read) = (last.as_bytes(), entries_read.as_bytes());
-        cx.propagate_as(&[b"XGROUP", b"SETID", key, group, last, b"ENTRIESREAD", read]);
-    } else {
+    if !read.no_ack {
         for StreamEntry { id, .. } in &entries {
             // Each is propagated as it was delivered, when it was the last one.
             let pending = Pending { consumer: consumer.clone(), delivered_at: now, deliveries: 1 };
             propagate_claims(cx, key, group, &[(*id, pending)], *id);
         }
+    }
+    // XCLAIM does not tell how many entries the group has read. Redis 7.0 leaves it at that, and its replicas do not know
+    // (valkey 8.0, t_stream.c, streamReplyWithRange).
+    if read.no_ack || dialect == Dialect::Valkey8 {
+        let last = last.to_string();
+        let read = entries_read.map_or(-1, |read| read as i64).to_string();
+        let (last, read) = (last.as_bytes(), read.as_bytes());
+        cx.propagate_as(&[b"XGROUP", b"SETID", key, group, last, b"ENTRIESREAD", read]);
     }
     Ok(Some(entries.iter().map(entry_reply).collect()))
 }

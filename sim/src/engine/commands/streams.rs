@@ -76,7 +76,8 @@ fn xadd(cx: &mut Context<'_>) -> CommandResult {
 fn threshold_reached(stream: &Stream, trim: Trim) -> String {
     match trim.keep {
         Keep::Newest(_) => stream.len().to_string(),
-        Keep::From(_) => stream.first().map(|entry| entry.id).unwrap_or_default().to_string(),
+        // What is left of an empty stream is what comes after all ids (t_stream.c, streamGetEdgeID).
+        Keep::From(_) => stream.first().map_or(StreamId::MAX, |entry| entry.id).to_string(),
     }
 }
 
@@ -148,7 +149,7 @@ impl NewId {
 
 impl AddOptions {
     fn parse(cx: &Context<'_>) -> Result<Self, ErrorReply> {
-        let mut parser = TrimParser::new(cx.args);
+        let mut parser = TrimParser::new(cx);
         let mut no_create = false;
         let id_at = loop {
             if parser.option()? {
@@ -181,11 +182,13 @@ struct TrimParser<'a> {
     at: usize,
     trim: Option<TrimOption>,
     limit: Option<u64>,
+    /// A primary has trimmed already, and says exactly how far: its `LIMIT` means nothing any more.
+    from_primary: bool,
 }
 
 impl<'a> TrimParser<'a> {
-    fn new(args: &'a [&'a [u8]]) -> Self {
-        Self { args, at: 2, trim: None, limit: None }
+    fn new(cx: &Context<'a>) -> Self {
+        Self { args: cx.args, at: 2, trim: None, limit: None, from_primary: cx.session.from_primary }
     }
 
     /// Reads one option, if one is next.
@@ -233,7 +236,7 @@ impl<'a> TrimParser<'a> {
                 _ => Ok(None),
             };
         };
-        if self.limit.is_some() && !option.trim.approximate {
+        if self.limit.is_some() && !option.trim.approximate && !self.from_primary {
             return Err(ErrorReply::new(
                 "ERR syntax error, LIMIT cannot be used without the special ~ option",
             ));
@@ -246,7 +249,7 @@ impl<'a> TrimParser<'a> {
 }
 
 fn xtrim(cx: &mut Context<'_>) -> CommandResult {
-    let mut parser = TrimParser::new(cx.args);
+    let mut parser = TrimParser::new(cx);
     while parser.at < cx.args.len() {
         if !parser.option()? {
             return Err(SYNTAX);

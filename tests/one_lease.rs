@@ -1,0 +1,35 @@
+//! An execution has at most one live lease, and the epochs of its leases strictly rise.
+
+mod common;
+
+use common::{MINIMAL, PUBLISHED, check, config, moving_config, plans};
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn no_execution_has_two_live_leases_in_the_published_library(plan in plans("swarm")) {
+        check("one-lease", &plan, &PUBLISHED)?;
+    }
+
+    #[test]
+    fn no_execution_has_two_live_leases_in_a_library_of_our_own(plan in plans("swarm")) {
+        check("one-lease", &plan, &MINIMAL)?;
+    }
+
+    #[test]
+    fn workers_that_race_get_one_lease_at_a_time(plan in plans("race")) {
+        check("one-lease", &plan, &PUBLISHED)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(moving_config())]
+
+    #[test]
+    fn no_execution_has_two_live_leases_in_plans_that_nobody_has_seen(plan in plans("swarm")) {
+        check("one-lease", &plan, &PUBLISHED)?;
+        check("one-lease", &plan, &MINIMAL)?;
+    }
+}
