@@ -25,6 +25,7 @@
 //! | [`actor`] | the processes that talk to the server |
 //! | [`drive`] | runs a plan; madsim is in `drive/sim.rs` and nowhere else |
 //! | [`finding`] | known breaks of the published library |
+//! | [`shrink`] | the smallest plan that still shows a violation |
 //! | [`hunt`] | many seeds, in parallel, and what came of all of them |
 //! | [`report`] | what people read |
 //!
@@ -49,6 +50,7 @@ pub mod plan;
 pub mod property;
 pub mod protocol;
 pub mod report;
+pub mod shrink;
 pub mod trace;
 pub mod types;
 pub mod view;

@@ -24,8 +24,9 @@ use grantsim::{
     hunt::{self, Exit, Hunt, Progress, Report, Until},
     library::{Library, Mutant},
     plan::{Plan, file::PlanFile, profile, token::Token},
-    property::{self, Entry, Expect, catalogue},
+    property::{self, Entry, Expect, Fingerprint, Violation, catalogue},
     report::{self, Detail, ReportFile, Run},
+    shrink::{self, Budget, Shrunk},
     trace::Trace,
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -49,6 +50,10 @@ enum Command {
     Hunt(HuntArgs),
     /// Run one token or plan again, or judge a trace, and show what happened.
     Replay(ReplayArgs),
+    /// Make the plan of a violation as small and as plain as it can be.
+    Shrink(ShrinkArgs),
+    /// Keep the plan of a violation among those that the tests run: fixtures/plans/NAME.json.
+    Keep(KeepArgs),
     /// List the properties.
     Properties,
     /// List the profiles.
@@ -127,11 +132,55 @@ struct ReplayArgs {
     verbose: u8,
 }
 
+#[derive(Args)]
+struct BreakArgs {
+    /// A token or a plan file that shows a violation.
+    #[arg(value_name = "TOKEN|PLAN.json")]
+    what: String,
+    #[command(flatten)]
+    library: LibraryArgs,
+    /// The violation to keep: the first new one when absent. One of a known finding must be named.
+    #[arg(long, value_name = "F")]
+    fingerprint: Option<Fingerprint>,
+    /// How many runs at most.
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..))]
+    runs: u64,
+    /// How long at most: 30s, 10m, 2h.
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration)]
+    r#for: Duration,
+    /// How many runs at a time; all cores when absent. The result does not depend on it.
+    #[arg(long)]
+    jobs: Option<NonZero<usize>>,
+}
+
+#[derive(Args)]
+struct ShrinkArgs {
+    #[command(flatten)]
+    of: BreakArgs,
+    /// Where to write the plan.
+    #[arg(long, value_name = "FILE", default_value = "shrunk.json")]
+    out: PathBuf,
+}
+
+#[derive(Args)]
+struct KeepArgs {
+    #[command(flatten)]
+    of: BreakArgs,
+    /// What the plan is called: lower-case letters, digits and dashes.
+    #[arg(long = "as", value_name = "NAME", value_parser = plan_name)]
+    name: String,
+    /// Keep the plan as it is.
+    #[arg(long)]
+    no_shrink: bool,
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Hunt(args) => hunt(&args),
         Command::Replay(args) => replay(&args),
+        Command::Shrink(args) => shrink(&args),
+        Command::Keep(args) => keep(&args),
         Command::Properties => print(&properties()).map(|()| Exit::AllHeld),
         Command::Profiles => print(&profiles()).map(|()| Exit::AllHeld),
     };
@@ -262,6 +311,142 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<Exit> {
     stopped.map_or(Ok(exit), |error| Err(error.into()))
 }
 
+/// A plan that shows a violation, and on which library.
+struct Broken {
+    file: PlanFile,
+    subject: Subject,
+    fingerprint: Fingerprint,
+}
+
+fn shrink(args: &ShrinkArgs) -> anyhow::Result<Exit> {
+    let mut broken = args.of.find()?;
+    let shrunk = args.of.shrink(&broken)?;
+    print(&report::shrunk(&shrunk))?;
+    broken.file.plan = shrunk.plan;
+    // What it was made for was said of the whole plan.
+    broken.file.about.clear();
+    broken.file.write(&args.out)?;
+    print(&format!("plan       {}\n\n", args.out.display()))?;
+    args.of.tell(&broken, &args.out)?;
+    Ok(Exit::AllHeld)
+}
+
+fn keep(args: &KeepArgs) -> anyhow::Result<Exit> {
+    let path = Path::new("fixtures/plans").join(&args.name).with_extension("json");
+    let shown = path.display().to_string();
+    anyhow::ensure!(
+        !path.exists(),
+        "{shown} is there already: keep the plan under another name, or remove that one"
+    );
+    let folder = path.parent().is_some_and(Path::is_dir);
+    anyhow::ensure!(folder, "there is no fixtures/plans here: run this in the repository's root");
+    let mut broken = args.of.find()?;
+    if !args.no_shrink {
+        let shrunk = args.of.shrink(&broken)?;
+        print(&report::shrunk(&shrunk))?;
+        broken.file.plan = shrunk.plan;
+    }
+    let Broken { file, fingerprint, .. } = &mut broken;
+    file.about = format!("TODO: say what happens here, and why it matters. It was kept for {fingerprint}.");
+    file.write(&path)?;
+    print(&format!("plan       {shown}\n\n"))?;
+    args.of.tell(&broken, &path)?;
+    print(&format!(
+        "\nkept as {shown}: finish its \"about\". From now on `cargo test --test regressions` runs it on the published \
+         library.\n"
+    ))?;
+    print(&on_published(&args.name, &broken)?)?;
+    Ok(Exit::AllHeld)
+}
+
+/// What the test will say of a plan that was kept, where it is not that all is well.
+fn on_published(name: &str, broken: &Broken) -> anyhow::Result<String> {
+    let published = Subject::new(Library::published())?;
+    let plan = &broken.file.plan;
+    let trace = drive::run(plan, &published)?;
+    let mut said = report::faults(Some(plan), &trace.faults);
+    if !said.is_empty() {
+        said += "that is so on the published library, and the test refuses it: take the fault out, or time it by a call\n";
+    }
+    let known = Finding::of(&published);
+    for Violation { fingerprint, .. } in property::judge(&trace, catalogue::always()).violations {
+        match known.iter().find(|finding| finding.covers(&fingerprint)) {
+            Some(finding) => {
+                let slug = &finding.slug;
+                said += &format!(
+                    "the published library itself breaks {fingerprint}: it is the known finding {slug} (see \
+                     fixtures/findings/{slug})\n"
+                );
+            }
+            None => said += &report::finding_folder(name, &fingerprint.to_string()),
+        }
+    }
+    Ok(said)
+}
+
+impl BreakArgs {
+    /// Runs the plan once, and chooses the violation.
+    fn find(&self) -> anyhow::Result<Broken> {
+        let (mut file, _) = read_plan(&self.what)?;
+        self.library.adjust(&mut file.plan);
+        let subject = Subject::new(self.library.library()?)?;
+        file.library = Some(subject.reference());
+        let trace = drive::run(&file.plan, &subject)?;
+        let found = property::judge(&trace, self.library.properties()?).violations;
+        let fingerprint = self.choose(found, &Finding::of(&subject))?;
+        Ok(Broken { file, subject, fingerprint })
+    }
+
+    fn choose(&self, found: Vec<Violation>, known: &[Finding]) -> anyhow::Result<Fingerprint> {
+        let fingerprints: Vec<Fingerprint> =
+            found.into_iter().map(|violation| violation.fingerprint).collect();
+        let listed: Vec<String> = fingerprints.iter().map(Fingerprint::to_string).collect();
+        let listed = listed.join(", ");
+        anyhow::ensure!(
+            !fingerprints.is_empty(),
+            "nothing breaks in {}, so there is nothing to shrink or keep",
+            self.what
+        );
+        let is_new = |it: &&Fingerprint| known.iter().all(|finding| !finding.covers(it));
+        let chosen = match &self.fingerprint {
+            Some(named) => fingerprints.iter().find(|it| *it == named),
+            None => fingerprints.iter().find(is_new),
+        };
+        chosen.cloned().with_context(|| match &self.fingerprint {
+            Some(named) => format!("{} does not show {named}; it shows {listed}", self.what),
+            None => format!(
+                "nothing new breaks in {}: it shows the known {listed}; name one with --fingerprint to shrink or keep it",
+                self.what
+            ),
+        })
+    }
+
+    fn shrink(&self, broken: &Broken) -> anyhow::Result<Shrunk> {
+        let Broken { file, subject, fingerprint } = broken;
+        say(&format!("shrinking {} to the least that shows {fingerprint}", self.what));
+        let budget = Budget { runs: self.runs, wall: self.r#for, jobs: jobs(self.jobs) };
+        let progress = Spinner::new();
+        let shrunk = shrink::run(&file.plan, subject, fingerprint, budget, |now| progress.show(&now));
+        progress.done();
+        Ok(shrunk?)
+    }
+
+    /// Runs the plan that was written, and tells its violation with the line that replays it.
+    fn tell(&self, broken: &Broken, path: &Path) -> anyhow::Result<()> {
+        let Broken { file, subject, fingerprint } = broken;
+        let trace = drive::run(&file.plan, subject)?;
+        let found = property::judge(&trace, self.library.properties()?).violations;
+        let violation =
+            found.iter().find(|violation| violation.fingerprint == *fingerprint).with_context(|| {
+                format!(
+                    "{} did not do again what it did: it does not show {fingerprint} any more",
+                    path.display()
+                )
+            })?;
+        print(&report::failure(violation, &trace, &self.library.replay_line(&path.display())))
+    }
+}
+
 /// Judges a trace file and tells it.
 fn retell(args: &ReplayArgs) -> anyhow::Result<Exit> {
     let LibraryArgs { library, mutant, dialect, .. } = &args.library;
@@ -305,9 +490,7 @@ impl HuntArgs {
             subject: Subject::new(self.library.library()?)?,
             first: Token::new(&self.profile, self.start)?,
             until: self.r#for.map_or(Until::Seeds(self.seeds), Until::Elapsed),
-            jobs: self
-                .jobs
-                .unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)),
+            jobs: jobs(self.jobs),
             shard: self.shard,
             properties: self.library.properties()?,
             dialect: self.library.dialect,
@@ -429,6 +612,39 @@ impl Bar {
     }
 }
 
+/// What a shrink does: a line that changes on a terminal, a line now and then elsewhere.
+struct Spinner {
+    bar: Option<ProgressBar>,
+    said: Cell<Option<(shrink::Phase, u64)>>,
+    started: Instant,
+}
+
+impl Spinner {
+    fn new() -> Self {
+        let bar = io::stderr().is_terminal().then(ProgressBar::new_spinner);
+        Self { bar, said: Cell::new(None), started: Instant::now() }
+    }
+
+    fn show(&self, progress: &shrink::Progress<'_>) {
+        let line = format!("{}: {} runs, {}", progress.phase, progress.runs, progress.size);
+        if let Some(bar) = &self.bar {
+            bar.set_message(line);
+            bar.tick();
+            return;
+        }
+        let due = Some((progress.phase, self.started.elapsed().as_secs() / Bar::SAY_EVERY.as_secs()));
+        if due != self.said.replace(due) {
+            say(&line);
+        }
+    }
+
+    fn done(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 fn properties() -> String {
     catalogue::always().map(|entry| format!("{:<14} {}\n", entry.name, entry.claim)).collect()
 }
@@ -465,6 +681,22 @@ fn show_tracing(verbose: u8) {
     // That a line cannot be written is not worth another one, which cannot be written either.
     let lines = lines.log_internal_errors(false).with_filter(targets);
     tracing_subscriber::registry().with(lines).init();
+}
+
+/// As many runs at a time as were asked for, or as there are cores.
+fn jobs(asked: Option<NonZero<usize>>) -> NonZero<usize> {
+    asked.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN))
+}
+
+/// A name that makes a file's name on every system, and a finding's.
+fn plan_name(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let holds = (1..=60).contains(&text.len()) && text.chars().all(is_plain) && !text.starts_with('-');
+    if holds {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} cannot name a plan: a name is 1 to 60 lower-case letters, digits and dashes"))
+    }
 }
 
 fn detail(text: &str) -> Result<Detail, String> {

@@ -192,6 +192,16 @@ mod on_a_node {
         }
     }
 
+    #[test]
+    fn wakes_a_sleeper_at_the_next_time_that_it_is_not_at_one_that_has_been() {
+        simulate(async |sim| {
+            let time = NodeTime::new(stepped(&[(50, -20)]), sim.clone());
+            sim.sleep_until(world(60)).await; // It shows 1,040 ms for the second time.
+            time.sleep_until(UnixMicros::from_millis(1_045)).await;
+            assert_eq!(sim.now(), world(65));
+        });
+    }
+
     /// When keys were reaped, by the simulation's time and by the server's.
     #[derive(Clone)]
     struct Reaper(SimClock, Rc<RefCell<Vec<(SimTime, UnixMicros)>>>);
@@ -204,6 +214,35 @@ mod on_a_node {
         }
     }
 
+    /// Sets a key that ends at a time, in milliseconds.
+    fn expire(server: &Server, key: &[u8], at_ms: &[u8]) {
+        server.with_engine(|engine| {
+            let mut session = engine.connect();
+            let set = [&b"SET"[..], key, b"v", b"PXAT", at_ms];
+            engine.execute(&mut session, &set, UnixMicros(1_000_000), &mut Effects::default());
+        });
+    }
+
+    #[test]
+    fn reaps_a_key_in_time_that_ends_before_the_one_it_sleeps_towards() {
+        simulate(async |sim| {
+            let reaper = Reaper(sim.clone(), Rc::default());
+            let engine = Engine::new(Dialect::Valkey8, Interpreter::default());
+            let server = Server::new(engine, NodeTime::new(stepped(&[]), sim.clone()), reaper.clone());
+            let housekeeper = server.clone();
+            spawn_local(async move { housekeeper.housekeeping().await });
+            for (at_ms, key, ends_at_ms) in
+                [(10, b"a", b"9000"), (1_000, b"b", b"4000"), (5_000, b"c", b"7000")]
+            {
+                sim.sleep_until(world(at_ms)).await;
+                expire(&server, key, ends_at_ms);
+            }
+            sim.sleep_until(world(20_000)).await;
+            let reaped = Vec::from_iter(reaper.1.take().into_iter().map(|(at, _)| at));
+            assert_eq!(reaped, [world(3_100), world(6_100), world(8_100)]);
+        });
+    }
+
     #[test]
     fn reaps_expired_keys_by_the_clock_as_it_was_set() {
         // A second after its start, the clock of a server whose key lives for five is set: forward, back, not at all.
@@ -213,11 +252,7 @@ mod on_a_node {
                 let engine = Engine::new(Dialect::Valkey8, Interpreter::default());
                 let time = NodeTime::new(stepped(&[(1_000, by_ms)]), sim.clone());
                 let server = Server::new(engine, time, reaper.clone());
-                server.with_engine(|engine| {
-                    let mut session = engine.connect();
-                    let set = [&b"SET"[..], b"k", b"v", b"PXAT", b"6000"];
-                    engine.execute(&mut session, &set, UnixMicros(1_000_000), &mut Effects::default());
-                });
+                expire(&server, b"k", b"6000");
                 spawn_local(async move { server.housekeeping().await });
                 sleep(Duration::from_secs(20)).await;
                 let reaped = reaper.1.take();

@@ -108,7 +108,8 @@ impl Pair {
                 else {
                     continue;
                 };
-                let is_silent = !effects.iter().any(|effect| effect.key() == key) || cause.contains("EXEC");
+                let is_silent = !effects.iter().any(|effect| effect.args().any(|arg| arg == key))
+                    || cause.contains("EXEC");
                 for (name, group) in &ours.groups {
                     let Some(known) = theirs.groups.get(name) else { continue };
                     let commands = untold_of_group(key, name, group, known, is_silent, self.leader.dialect());
@@ -286,6 +287,7 @@ const SCENES: &[&str] = &[
     "XGROUP CREATE s g $ MKSTREAM\n@ XREADGROUP GROUP g c BLOCK 0 STREAMS s >\nXADD s * a 1\nXACK s g 1700000000000-0",
     "XGROUP CREATE s g $ MKSTREAM\n@ XREADGROUP GROUP g c BLOCK 0 NOACK STREAMS s >\nXADD s * a 1",
     "SELECT 1\nZADD z 1 a\nSELECT 0\n@ BZPOPMIN z 0\nSWAPDB 0 1",
+    "XGROUP CREATE s g 0 MKSTREAM\nXADD s * a 1\nXREADGROUP GROUP g new NOACK STREAMS s >",
     // An approximate trim that leaves nothing, and one that leaves some.
     "XADD s MINID ~ 2 1-1 f a\nXADD s 1-2 f a",
     "XADD s 1-1 f a\nXTRIM s MINID ~ 2\nXADD s 3-1 f b",
@@ -327,4 +329,18 @@ fn every_scene_leaves_the_same_data_where_only_its_effects_went() {
             writes.map(|command| command.name).filter(|name| !wrote.contains(*name)).collect();
         assert_eq!(silent, [""; 0], "{dialect}");
     }
+}
+
+#[test]
+fn an_effect_that_cannot_be_done_is_named() {
+    let mut engine = Engine::new(Dialect::Valkey8, Interpreter::default());
+    let (mut stream, mut effects) = (engine.connect(), Effects::default());
+    effects.push(&[b"SET", b"k", b"text"]);
+    effects.push(&[b"HSET", b"k", b"f", b"v"]);
+    effects.push(&[b"SET", b"l", b"never"]);
+    let error = engine.apply(&mut stream, &effects, START, &mut Effects::default()).unwrap_err();
+    let expected = "[\"HSET\", \"k\", \"f\", \"v\"] is refused: WRONGTYPE";
+    assert!(error.0.starts_with(expected), "{}", error.0);
+    let held: Vec<&Bytes> = engine.keyspace().iter().map(|(key, _)| key).collect();
+    assert_eq!(held, ["k"], "what came before is done, what comes after is not");
 }

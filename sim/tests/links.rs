@@ -186,6 +186,22 @@ mod connect {
     }
 
     #[test]
+    fn that_reaches_a_host_whose_process_has_been_killed_is_refused_and_one_that_it_had_heard_of_is_reset() {
+        use std::io::ErrorKind::{ConnectionRefused, ConnectionReset};
+        for (killed_after_us, kind) in [(500, ConnectionRefused), (1_500, ConnectionReset)] {
+            simulate(1, move || async move {
+                let network = Network::new(1, EVEN);
+                let _listener = network.listen(SERVER);
+                let began = network.now();
+                let attempt = spawn_local(network.connect(CLIENT, SERVER));
+                network.clock().sleep_until(began.after(killed_after_us)).await;
+                network.kill(SERVER);
+                assert_eq!(attempt.await.unwrap().unwrap_err().kind(), kind);
+            });
+        }
+    }
+
+    #[test]
     fn while_the_server_is_killed_ends_in_a_refusal_or_a_reset_and_never_in_silence() {
         for killed_after_us in (0..2_500).step_by(100) {
             simulate(1, move || async move {
@@ -272,6 +288,20 @@ mod partition {
                 server.write_all(b"reply").await.unwrap();
                 assert_eq!(hear(&mut server, 10).await, bytes("request"));
                 assert_eq!(hear(&mut client, 10).await, bytes("reply"));
+            });
+        }
+    }
+
+    #[test]
+    fn that_begins_in_the_microsecond_in_which_something_lands_still_holds_it() {
+        for (early_us, heard) in [(0, Heard::Nothing), (1, bytes("request"))] {
+            simulate(1, move || async move {
+                let network = Network::new(1, EVEN);
+                let (mut client, mut server) = connected(&network).await;
+                client.write_all(b"request").await.unwrap();
+                network.clock().sleep_until(network.now().after(1_000 + early_us)).await;
+                network.partition(CLIENT, SERVER, Direction::Both);
+                assert_eq!(hear(&mut server, 1_000).await, heard);
             });
         }
     }
@@ -413,6 +443,40 @@ mod kill {
                 assert_eq!(hear(&mut client, 10).await, Heard::Reset);
             });
         }
+    }
+
+    #[test]
+    fn of_a_process_refuses_whoever_connects_from_that_moment_on() {
+        simulate(1, || async {
+            let network = Network::new(1, EVEN);
+            let _listener = network.listen(SERVER); // What the process held is dropped only later.
+            network.kill(SERVER);
+            let refused = network.connect(CLIENT, SERVER).await.unwrap_err();
+            assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+        });
+    }
+
+    #[test]
+    fn process_killed_what_waited_behind_a_delayed_write_is_in_flight_too() {
+        let lengths = (0..60u64).map(|seed| {
+            simulate(seed, move || async move {
+                let network = Network::new(seed, EVEN);
+                let (mut client, mut server) = connected(&network).await;
+                server.delay_next_write(Delay::By(Duration::from_millis(500)));
+                server.write_all(b"late").await.unwrap();
+                server.write_all(b"behind").await.unwrap();
+                millis(100).await;
+                network.kill(SERVER);
+                let mut text = String::new();
+                while let Heard::Bytes(more) = hear(&mut client, 10_000).await {
+                    text += &more;
+                }
+                assert!("latebehind".starts_with(&text), "{text}");
+                text.len()
+            })
+        });
+        let lengths = std::collections::BTreeSet::from_iter(lengths);
+        assert!(lengths.len() > 5 && lengths.contains(&0), "{lengths:?}");
     }
 
     #[test]

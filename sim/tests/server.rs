@@ -6,7 +6,11 @@ use std::{
     io,
     pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll, Waker},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
 };
 
 use bytes::BytesMut;
@@ -49,12 +53,27 @@ impl Observer for Log {
     }
 }
 
-/// A server, its connections, and an executor that polls them in turn until nothing moves.
+/// Whether a task was woken since it was last polled.
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// One connection, or the housekeeping.
+struct Task {
+    work: Pin<Box<dyn Future<Output = io::Result<()>>>>,
+    woken: Arc<Woken>,
+}
+
+/// A server, its connections, and an executor that polls those that were woken, in turn, until nothing moves.
 struct World {
     server: Server,
     clock: Clock,
     log: Log,
-    tasks: Vec<Pin<Box<dyn Future<Output = io::Result<()>>>>>,
+    tasks: Vec<Task>,
 }
 
 struct Client {
@@ -74,19 +93,35 @@ impl World {
     fn connect(&mut self) -> Client {
         let (stream, served) = tokio::io::duplex(1 << 20);
         let server = self.server.clone();
-        self.tasks.push(Box::pin(async move { server.connection(served).await }));
+        self.spawn(async move { server.connection(served).await });
         Client { stream, decoder: ReplyDecoder::default(), buffer: BytesMut::new() }
     }
 
-    fn settle(&mut self) {
-        let mut cx = Context::from_waker(Waker::noop());
-        for _ in 0..10 {
-            self.tasks.retain_mut(|task| task.as_mut().poll(&mut cx).is_pending());
-        }
+    fn spawn(&mut self, work: impl Future<Output = io::Result<()>> + 'static) {
+        self.tasks.push(Task { work: Box::pin(work), woken: Arc::new(Woken(AtomicBool::new(true))) });
     }
 
+    fn settle(&mut self) {
+        let is_woken = |task: &Task| task.woken.0.load(Ordering::Relaxed);
+        for _ in 0..10_000 {
+            if !self.tasks.iter().any(is_woken) {
+                return;
+            }
+            self.tasks.retain_mut(|task| {
+                if !task.woken.0.swap(false, Ordering::Relaxed) {
+                    return true;
+                }
+                let waker = Waker::from(task.woken.clone());
+                task.work.as_mut().poll(&mut Context::from_waker(&waker)).is_pending()
+            });
+        }
+        panic!("the tasks wake each other and do not come to rest");
+    }
+
+    /// Turns the clock. Whoever sleeps by it looks at it.
     fn advance_ms(&mut self, ms: u64) {
         self.clock.0.set(self.clock.0.get() + ms * 1_000);
+        self.tasks.iter().for_each(|task| task.woken.0.store(true, Ordering::Relaxed));
         self.settle();
     }
 
@@ -392,6 +427,22 @@ fn a_client_that_was_killed_waits_for_nothing_and_the_next_one_gets_what_comes()
 }
 
 #[test]
+fn who_was_served_and_waits_again_is_the_last_in_line() {
+    let mut world = World::new();
+    let (mut first, mut second, mut writer) = (world.connect(), world.connect(), world.connect());
+    let wait = b"BZPOPMIN z 0\r\n";
+    world.exchange(&mut first, wait);
+    world.exchange(&mut writer, b"ZADD z 1 a\r\n");
+    assert_eq!(first.replies(), [array(["z", "a", "1"])]);
+    world.exchange(&mut second, wait);
+    world.exchange(&mut first, wait);
+    world.exchange(&mut writer, b"ZADD z 1 b\r\n");
+    assert_eq!((first.replies(), second.replies()), (vec![], vec![array(["z", "b", "1"])]));
+    world.exchange(&mut writer, b"ZADD z 1 c\r\n");
+    assert_eq!(first.replies(), [array(["z", "c", "1"])]);
+}
+
+#[test]
 fn a_client_that_went_away_waits_for_nothing_and_the_next_one_gets_what_comes() {
     for (wait, write, expected) in waits() {
         let mut world = World::new();
@@ -637,6 +688,29 @@ fn a_listener_that_does_not_read_is_dropped_at_its_limit() {
 }
 
 #[test]
+fn the_time_over_the_soft_limit_starts_anew_when_the_client_has_read() {
+    let mut world = World::new();
+    let (mut listener, mut speaker) = (world.connect(), world.connect());
+    world.exchange(&mut listener, b"SUBSCRIBE news\r\n");
+    world.exchange(&mut speaker, b"CONFIG SET client-output-buffer-limit \"pubsub 0 1mb 10\"\r\n");
+    let message = [b"PUBLISH news ", &vec![b'x'; 60_000][..], b"\r\n"].concat();
+    let mut publish = |world: &mut World, times| {
+        (0..times).map(|_| world.exchange(&mut speaker, &message)).last().expect("at least one")
+    };
+    publish(&mut world, 50);
+    world.advance_ms(8_000);
+    while !listener.replies().is_empty() {
+        world.settle();
+    }
+    assert_eq!(publish(&mut world, 50), [Reply::Int(1)]);
+    world.advance_ms(8_000);
+    assert_eq!(publish(&mut world, 2), [Reply::Int(1)], "not yet long enough at a stretch");
+    world.advance_ms(3_000);
+    publish(&mut world, 1);
+    assert_eq!(publish(&mut world, 1), [Reply::Int(0)]);
+}
+
+#[test]
 fn an_argument_is_as_long_as_the_server_allows() {
     let mut world = World::new();
     let (mut client, mut other) = (world.connect(), world.connect());
@@ -666,10 +740,10 @@ fn expired_keys_are_reaped_at_the_next_tick() {
     use valkey_sim::engine::UnixMillis;
     let mut world = World::new();
     let server = world.server.clone();
-    world.tasks.push(Box::pin(async move {
+    world.spawn(async move {
         server.housekeeping().await;
         Ok(())
-    }));
+    });
     world.settle();
     let now = world.clock.now();
     world.server.with_engine(|engine| {
@@ -681,4 +755,25 @@ fn expired_keys_are_reaped_at_the_next_tick() {
     assert!(world.log.0.borrow().is_empty());
     world.advance_ms(1);
     assert_eq!(world.log.0.borrow()[..], ["reaped 1 at 1000200"]);
+}
+
+#[test]
+fn who_waits_for_a_group_is_told_when_its_stream_expires() {
+    let mut world = World::new();
+    let server = world.server.clone();
+    world.spawn(async move {
+        server.housekeeping().await;
+        Ok(())
+    });
+    let (mut waiter, mut other) = (world.connect(), world.connect());
+    world.exchange(&mut other, b"XGROUP CREATE s g $ MKSTREAM\r\nPEXPIRE s 120\r\n");
+    assert_eq!(world.exchange(&mut waiter, b"XREADGROUP GROUP g c BLOCK 0 STREAMS s >\r\n"), []);
+    world.advance_ms(199);
+    assert_eq!(waiter.replies(), []);
+    world.advance_ms(1);
+    let told = waiter.replies();
+    assert!(
+        told.len() == 1 && told[0].error().is_some_and(|error| error.0.starts_with("NOGROUP")),
+        "{told:?}"
+    );
 }

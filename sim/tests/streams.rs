@@ -71,3 +71,21 @@ fn writes_are_propagated_as_exact_ones() {
         "XCLAIM s g c 0 1800000000000-1 TIME 1700000001200 RETRYCOUNT 1 FORCE JUSTID LASTID 1800000000000-1";
     assert_eq!(server.wrote(), [claim]);
 }
+
+/// As t_stream.c of valkey 8.0 has it.
+#[test]
+fn a_group_propagates_how_much_it_has_read_and_who_came_without_acknowledging() {
+    let mut server = Server::new(Dialect::Valkey8);
+    server.run("XADD s 1-1 a 1");
+    server.run("XADD s 2-1 a 1");
+    server.run("XGROUP CREATE s g 0");
+    server.run("XREADGROUP GROUP g c COUNT 1 STREAMS s >");
+    let claim = "XCLAIM s g c 0 1-1 TIME 1700000000600 RETRYCOUNT 1 FORCE JUSTID LASTID 1-1";
+    assert_eq!(server.wrote(), [claim, "XGROUP SETID s g 1-1 ENTRIESREAD 1"]);
+    server.run("XREADGROUP GROUP g d NOACK STREAMS s >");
+    assert_eq!(server.wrote(), ["XGROUP CREATECONSUMER s g d", "XGROUP SETID s g 2-1 ENTRIESREAD 2"]);
+    server.run("XREADGROUP GROUP g e NOACK STREAMS s >");
+    assert_eq!(server.wrote(), ["XGROUP CREATECONSUMER s g e"], "there was nothing to read");
+    server.run("XREADGROUP GROUP g f STREAMS s >");
+    assert_eq!(server.wrote(), [""; 0], "no server propagates that");
+}

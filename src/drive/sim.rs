@@ -207,8 +207,8 @@ impl<W: Watch + 'static> World<W> {
         let direct = Rc::clone(self).inject(nodes.clone());
         let injector = madsim::task::spawn_local(direct);
         let end = SimTime::from_millis(self.deployment.plan.run_for_ms);
-        // Whether all was done after so many steps.
-        let mut done = (0, false);
+        // Whether all was done after so many steps, as last looked at.
+        let mut done = None;
         let how = loop {
             madsim::time::sleep(LOOK_EVERY).await;
             let now = self.now();
@@ -221,12 +221,13 @@ impl<W: Watch + 'static> World<W> {
             } else if now >= end {
                 break End::OutOfTime;
             } else if now > self.late_until.get() && self.is_idle() {
-                if done.0 != witness.steps() {
-                    done = (witness.steps(), self.deployment.is_done(witness.view()));
-                }
-                if done.1 {
+                let steps = witness.steps();
+                let known = done.filter(|(after, _)| *after == steps).map(|(_, is_done)| is_done);
+                let is_done = known.unwrap_or_else(|| self.deployment.is_done(witness.view()));
+                if is_done {
                     break End::Quiet;
                 }
+                done = Some((steps, is_done));
             }
         };
         injector.abort();
@@ -759,6 +760,15 @@ mod tests {
         assert_eq!(cut_short.how, End::OutOfTime);
         assert!((200..250).contains(&(cut_short.at_us.0 / 1_000)), "{cut_short:?}");
         assert_eq!(end(10_000).how, End::Quiet);
+    }
+
+    #[test]
+    fn a_run_of_no_executions_is_over_when_its_faults_are() {
+        let mut plan = plan([Fault::Pause { node: Node::Scanner, at_ms: 100, for_ms: 200 }]);
+        plan.executions.clear();
+        let subject = Subject::new(Library::published()).expect("the published library loads");
+        let ended = super::super::run(&plan, &subject).expect("the plan runs").ended;
+        assert_eq!((ended.how, ended.at_us.0 / 1_000), (End::Quiet, 350));
     }
 
     #[test]

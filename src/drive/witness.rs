@@ -92,7 +92,7 @@ impl<W: Watch> Witness<W> {
         self.next
     }
 
-    /// How many steps there were: as long as it stays, so does the keyspace.
+    /// How many steps and rewinds there were: as long as it stays, so does the keyspace.
     pub fn steps(&self) -> u64 {
         self.steps
     }
@@ -151,6 +151,7 @@ impl<W: Watch> Witness<W> {
 
     /// The server's truth is an earlier one again.
     pub fn rewound(&mut self, server: Node, keyspace: &Keyspace) {
+        self.steps += 1;
         let watch = &mut self.watch;
         self.stepper.rewind(server, View::new(keyspace.clone()), &mut |moment| watch.see(moment));
     }
@@ -381,7 +382,9 @@ mod tests {
         bench.executes(&[b"SET", b"k", b"v"]);
         let earlier = bench.engine.keyspace().clone();
         bench.executes(&[b"SET", b"l", b"v"]);
+        let steps = bench.witness.steps();
         bench.witness.rewound(Node::Valkey, &earlier);
+        assert!(bench.witness.steps() > steps, "whoever remembers by steps looks again");
         assert_eq!(keys(bench.witness.view()), 1);
         bench.executes(&[b"DEL", b"k"]);
         let seen = bench.seen();

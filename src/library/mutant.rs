@@ -86,6 +86,7 @@ const FILES: &[(&str, &str)] = files![
     "skip-epoch",
     "split-claim",
     "stale-grant",
+    "wrong-lane-from-the-start",
     "wrong-lane-in-core",
     "wrong-lane-in-grant",
 ];

@@ -20,6 +20,7 @@ mod hunts;
 mod inputs;
 mod known;
 mod replays;
+mod shrinks;
 mod streams;
 mod traces;
 mod unseen;

@@ -207,7 +207,9 @@ impl Engine {
     }
 
     /// Does what another engine did: runs its effects, in order. They come over `stream`, a connection of this engine
-    /// that is kept for them, because an effect may select a database. What is propagated in turn goes to `own`.
+    /// that is kept for them, because an effect may select a database. `now` is when they were made: at a later time a key
+    /// may have expired between two of them, which a real server that loads an append-only file does not let happen. What
+    /// is propagated in turn goes to `own`.
     ///
     /// # Errors
     /// An effect that is refused, with its reason; what came before it is done. Effects that come whole and in order to

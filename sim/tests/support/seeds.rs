@@ -33,6 +33,7 @@ pub fn fixed(cases: u32, seed: u64) -> Config {
 ///
 /// # Panics
 /// `GRANTSIM_SEED` is set and no number.
+#[allow(clippy::disallowed_methods, reason = "what moves the seed is no node's time")]
 pub fn moving(cases: u32) -> Config {
     let seed = match std::env::var(VARIABLE) {
         Ok(seed) => seed.parse().unwrap_or_else(|_| panic!("{VARIABLE} is a number, not {seed:?}")),

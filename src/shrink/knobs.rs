@@ -1,0 +1,296 @@
+//! What can be made plain in a plan, knob by knob: whole groups first, since most of a plan matters to no violation.
+//!
+//! A knob offers plans that are plainer than the one it is shown, the plainest first, and none when there is nothing left
+//! to turn. Each follows a measure that only goes down, so that turning them again and again has an end.
+
+use super::numbers::{Toward, plainer};
+use crate::plan::{
+    CallRef, ClockStep, Cut, Ending, Execution, Fate, Fault, Network, Plan, Settings, Work, WrongClock,
+};
+
+/// Offers plans in place of one.
+pub(super) type Knob = Box<dyn Fn(&Plan) -> Vec<Plan>>;
+
+/// How long the work of an attempt takes when it does not matter.
+const WORK_MS: u64 = 100;
+/// Seeds up to this are tried in place of a larger one.
+const SMALL_SEEDS: u64 = 8;
+
+/// The settings of a plan that has no reason for others.
+fn plain_settings() -> Settings {
+    Settings { partitions: 1, ..Settings::default() }
+}
+
+/// A network that does nothing unexpected.
+fn plain_network() -> Network {
+    Network { latency_us: 1_000, jitter_us: 0, loss_ppm: 0 }
+}
+
+/// All knobs of a plan.
+pub(super) fn knobs(plan: &Plan) -> Vec<Knob> {
+    let mut knobs = vec![
+        set(|plan| plan.settings = plain_settings()),
+        set(|plan| plan.network = plain_network()),
+        set(|plan| plan.executions.iter_mut().for_each(make_plain)),
+        set(one_lane),
+        set(only_needed_lanes),
+        set(|plan| plan.workers.iter_mut().for_each(|worker| worker.slots = 1)),
+        set(no_capabilities),
+    ];
+    knobs.extend((0..plan.executions.len()).flat_map(of_execution));
+    knobs.extend((0..plan.workers.len()).flat_map(of_worker));
+    knobs.extend((0..plan.faults.len()).flat_map(of_fault));
+    knobs.extend((0..plan.clocks.len()).flat_map(of_clock));
+    knobs.extend(of_settings());
+    knobs.extend(of_network());
+    knobs.push(Box::new(small_seeds));
+    knobs
+}
+
+/// One change, made or not. It must not undo what another knob does.
+fn set(change: impl Fn(&mut Plan) + 'static) -> Knob {
+    Box::new(move |plan| {
+        let mut changed = plan.clone();
+        change(&mut changed);
+        if changed == *plan { Vec::new() } else { vec![changed] }
+    })
+}
+
+/// A number, where the plan has it.
+fn number<N>(toward: Toward, of: impl Fn(&mut Plan) -> Option<&mut N> + 'static) -> Knob
+where
+    N: Copy + TryInto<i64> + TryFrom<i64> + 'static,
+{
+    Box::new(move |plan| {
+        let mut plan = plan.clone();
+        let value = of(&mut plan).and_then(|value| (*value).try_into().ok());
+        let others = value.map(|value| plainer(value, toward)).unwrap_or_default();
+        let with = |other: i64| {
+            let mut changed = plan.clone();
+            *of(&mut changed)? = N::try_from(other).ok()?;
+            Some(changed)
+        };
+        others.into_iter().filter_map(with).collect()
+    })
+}
+
+/// The plan without one item of a list, as long as so many are left.
+fn fewer<T>(least: usize, of: impl Fn(&mut Plan) -> Option<&mut Vec<T>> + 'static) -> Knob {
+    Box::new(move |plan| {
+        let mut plan = plan.clone();
+        let items = of(&mut plan).map_or(0, |items| items.len());
+        let without = |place: usize| {
+            let mut changed = plan.clone();
+            of(&mut changed)?.remove(place);
+            Some(changed)
+        };
+        (0..items).filter(|_| items > least).filter_map(without).collect()
+    })
+}
+
+/// An execution as a person would write it who does not care.
+fn make_plain(execution: &mut Execution) {
+    let Execution { name: _, at_ms, lane: _, priority, delay_ms, capabilities, max_retries, work } =
+        execution;
+    (*at_ms, *priority, *delay_ms, *max_retries) = (0, 0, None, 0);
+    capabilities.clear();
+    *work = vec![Work { takes_ms: WORK_MS, ends: Ending::Complete }];
+}
+
+/// Every attempt does as the last did.
+fn last_attempt(execution: &mut Execution) {
+    execution.work = execution.work.split_off(execution.work.len().saturating_sub(1));
+}
+
+/// Everything on the first of its lanes.
+fn one_lane(plan: &mut Plan) {
+    let Some(first) = plan.lanes().first().map(|lane| (*lane).to_owned()) else { return };
+    plan.executions.iter_mut().for_each(|execution| execution.lane.clone_from(&first));
+    plan.workers.iter_mut().for_each(|worker| worker.lanes = vec![first.clone()]);
+}
+
+/// Workers serve no lane on which nothing is submitted, but for the last that they have.
+fn only_needed_lanes(plan: &mut Plan) {
+    let Plan { workers, executions, .. } = plan;
+    for worker in workers {
+        let is_needed = |lane: &String| executions.iter().any(|execution| execution.lane == *lane);
+        if worker.lanes.iter().any(is_needed) {
+            worker.lanes.retain(is_needed);
+        }
+    }
+}
+
+fn no_capabilities(plan: &mut Plan) {
+    plan.workers.iter_mut().for_each(|worker| worker.capabilities.clear());
+    plan.executions.iter_mut().for_each(|execution| execution.capabilities.clear());
+}
+
+fn small_seeds(plan: &Plan) -> Vec<Plan> {
+    let smaller = (1..=SMALL_SEEDS).take_while(|seed| *seed < plan.seed);
+    smaller.map(|seed| Plan { seed, ..plan.clone() }).collect()
+}
+
+fn of_execution(place: usize) -> Vec<Knob> {
+    let at =
+        move |plan: &mut Plan, change: fn(&mut Execution)| plan.executions.get_mut(place).map_or((), change);
+    let mut knobs = vec![
+        set(move |plan| at(plan, make_plain)),
+        set(move |plan| at(plan, last_attempt)),
+        fewer(1, move |plan| Some(&mut plan.executions.get_mut(place)?.work)),
+        set(move |plan| at(plan, |execution| execution.priority = 0)),
+        set(move |plan| at(plan, |execution| execution.delay_ms = None)),
+        set(move |plan| at(plan, |execution| execution.capabilities.clear())),
+        number(Toward::Small(0), move |plan| Some(&mut plan.executions.get_mut(place)?.max_retries)),
+        number(Toward::Small(0), move |plan| Some(&mut plan.executions.get_mut(place)?.at_ms)),
+        number(Toward::Small(0), move |plan| plan.executions.get_mut(place)?.delay_ms.as_mut()),
+    ];
+    // Few plans have more attempts that matter.
+    knobs.extend((0..4).flat_map(|attempt| of_work(place, attempt)));
+    knobs
+}
+
+fn of_work(place: usize, attempt: usize) -> Vec<Knob> {
+    fn work(plan: &mut Plan, place: usize, attempt: usize) -> Option<&mut Work> {
+        plan.executions.get_mut(place)?.work.get_mut(attempt)
+    }
+    let toward = Toward::Round(i64::try_from(WORK_MS).expect("a small number"));
+    vec![
+        set(move |plan| {
+            if let Some(work) = work(plan, place, attempt) {
+                work.ends = Ending::Complete;
+            }
+        }),
+        number(toward, move |plan| Some(&mut work(plan, place, attempt)?.takes_ms)),
+        number(Toward::Small(0), move |plan| match &mut work(plan, place, attempt)?.ends {
+            Ending::Delay(ms) => Some(ms),
+            Ending::Complete | Ending::Fail | Ending::Cancel | Ending::Vanish => None,
+        }),
+    ]
+}
+
+fn of_worker(place: usize) -> Vec<Knob> {
+    vec![
+        number(Toward::Small(1), move |plan| Some(&mut plan.workers.get_mut(place)?.slots)),
+        set(move |plan| {
+            if let Some(worker) = plan.workers.get_mut(place) {
+                worker.capabilities.clear();
+            }
+        }),
+        fewer(1, move |plan| Some(&mut plan.workers.get_mut(place)?.lanes)),
+    ]
+}
+
+fn of_fault(place: usize) -> Vec<Knob> {
+    vec![
+        number(Toward::Small(0), move |plan| start(plan.faults.get_mut(place)?)),
+        number(Toward::Small(1_000), move |plan| length(plan.faults.get_mut(place)?)),
+        number(Toward::Small(1), move |plan| nth(plan.faults.get_mut(place)?)),
+        number(Toward::Small(0), move |plan| match plan.faults.get_mut(place)? {
+            Fault::ClaimAtExpiry { offset_ms, .. } => Some(offset_ms),
+            _ => None,
+        }),
+        set(move |plan| match plan.faults.get_mut(place) {
+            Some(Fault::Partition { cut, .. }) => *cut = Cut::Both,
+            Some(Fault::GrantMessage { from, execution: Some(_), .. }) => *from = None,
+            _ => {}
+        }),
+    ]
+}
+
+/// When a fault happens, where its plan says when.
+fn start(fault: &mut Fault) -> Option<&mut u64> {
+    match fault {
+        Fault::Crash { at_ms, .. } | Fault::Pause { at_ms, .. } | Fault::Partition { at_ms, .. } => {
+            Some(at_ms)
+        }
+        _ => None,
+    }
+}
+
+/// How long it lasts, or holds something up.
+fn length(fault: &mut Fault) -> Option<&mut u64> {
+    match fault {
+        Fault::Crash { down_ms, .. } => down_ms.as_mut(),
+        Fault::Pause { for_ms, .. } | Fault::Partition { for_ms, .. } => Some(for_ms),
+        Fault::DelayRequest { by_ms: ms, .. } | Fault::RepeatRequest { after_ms: ms, .. } => Some(ms),
+        Fault::GrantMessage { fate: Fate::Delay(ms) | Fate::Twice(ms), .. } => Some(ms),
+        Fault::GrantMessage { fate: Fate::Drop, .. }
+        | Fault::LoseRequest { .. }
+        | Fault::LoseReply { .. }
+        | Fault::ClaimAtExpiry { .. } => None,
+    }
+}
+
+/// Which of the calls or messages it hits.
+fn nth(fault: &mut Fault) -> Option<&mut u32> {
+    match fault {
+        Fault::LoseRequest { call: CallRef { nth, .. } }
+        | Fault::LoseReply { call: CallRef { nth, .. } }
+        | Fault::DelayRequest { call: CallRef { nth, .. }, .. }
+        | Fault::RepeatRequest { call: CallRef { nth, .. }, .. }
+        | Fault::ClaimAtExpiry { call: CallRef { nth, .. }, .. }
+        | Fault::GrantMessage { nth, .. } => Some(nth),
+        Fault::Crash { .. } | Fault::Pause { .. } | Fault::Partition { .. } => None,
+    }
+}
+
+fn of_clock(place: usize) -> Vec<Knob> {
+    fn clock(plan: &mut Plan, place: usize) -> Option<&mut WrongClock> {
+        plan.clocks.values_mut().nth(place)
+    }
+    fn step(plan: &mut Plan, place: usize, nth: usize) -> Option<&mut ClockStep> {
+        clock(plan, place)?.steps.get_mut(nth)
+    }
+    let mut knobs = vec![
+        number(Toward::Small(0), move |plan| Some(&mut clock(plan, place)?.offset_ms)),
+        number(Toward::Small(0), move |plan| Some(&mut clock(plan, place)?.drift_ppm)),
+        fewer(0, move |plan| Some(&mut clock(plan, place)?.steps)),
+    ];
+    // Few clocks have more steps that matter.
+    for nth in 0..4 {
+        knobs.push(number(Toward::Small(0), move |plan| Some(&mut step(plan, place, nth)?.at_ms)));
+        knobs.push(number(Toward::Small(0), move |plan| Some(&mut step(plan, place, nth)?.by_ms)));
+    }
+    knobs
+}
+
+fn of_settings() -> Vec<Knob> {
+    macro_rules! knobs {
+        ($($field:ident),*) => {{
+            let plain = plain_settings();
+            // Whoever adds a setting is told here.
+            let Settings { $($field: _),* } = plain;
+            vec![$(setting(i64::try_from(plain.$field).expect("a small number"), |settings| &mut settings.$field)),*]
+        }};
+    }
+    knobs!(
+        partitions,
+        grant_ttl_ms,
+        lease_ttl_ms,
+        request_timeout_ms,
+        poll_ms,
+        poll_jitter_ms,
+        lease_scan_ms,
+        delayed_scan_ms,
+        unblock_scan_ms,
+        reclaim_scan_ms,
+        claim_again
+    )
+}
+
+fn setting<N>(best: i64, of: fn(&mut Settings) -> &mut N) -> Knob
+where
+    N: Copy + TryInto<i64> + TryFrom<i64> + 'static,
+{
+    number(Toward::Round(best), move |plan| Some(of(&mut plan.settings)))
+}
+
+fn of_network() -> Vec<Knob> {
+    vec![
+        set(|plan| plan.network.loss_ppm = 0),
+        set(|plan| plan.network.jitter_us = 0),
+        number(Toward::Round(1_000), |plan| Some(&mut plan.network.latency_us)),
+        number(Toward::Small(0), |plan| Some(&mut plan.network.jitter_us)),
+        number(Toward::Small(0), |plan| Some(&mut plan.network.loss_ppm)),
+    ]
+}

@@ -1,0 +1,210 @@
+//! Shrinking: from a plan that shows a violation to the smallest and plainest plan that still shows the same one.
+//!
+//! Delta debugging of a plan as data. First parts are deleted ([`Plan::parts`]): chunks of them, then one by one, until no
+//! single part can go any more. Then what is left is made plain: default settings, round numbers, a quiet network. A change
+//! is kept only if the run still shows the same [`Fingerprint`], so that shrinking never wanders to another violation.
+//!
+//! The result depends on the plan, the library, the fingerprint and the run budget, and not on the number of jobs. Only
+//! where the time is up before the runs are, it depends on the machine. Names stay: a plan of `e7` keeps it, and the random
+//! stream that belongs to it.
+
+mod delete;
+mod jump;
+mod knobs;
+mod numbers;
+mod search;
+mod simplify;
+#[cfg(test)]
+mod tests;
+mod trial;
+
+use std::{fmt, num::NonZero, time::Duration};
+
+use search::Search;
+use trial::{OnSubject, Trial};
+
+use crate::{
+    drive::{RunError, Subject},
+    plan::Plan,
+    property::Fingerprint,
+};
+
+/// How much a shrink may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Runs, the first included.
+    pub runs: u64,
+    /// Real time.
+    pub wall: Duration,
+    /// How many runs at a time. The result does not depend on it.
+    pub jobs: NonZero<usize>,
+}
+
+/// How big a plan is, and its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Executions.
+    pub executions: usize,
+    /// Workers.
+    pub workers: usize,
+    /// Schedulers.
+    pub schedulers: usize,
+    /// Faults.
+    pub faults: usize,
+    /// Wrong clocks.
+    pub clocks: usize,
+    /// Events of its run.
+    pub events: u64,
+}
+
+/// What came of a shrink.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shrunk {
+    /// The plan. It shows the violation.
+    pub plan: Plan,
+    /// Runs that it took.
+    pub runs: u64,
+    /// Whether no single part can be deleted: with any one less the plan does not show the violation.
+    pub minimal: bool,
+    /// Whether a budget ran out before there was nothing left to try.
+    pub stopped: bool,
+    /// How big the plan was.
+    pub before: Size,
+    /// How big it is.
+    pub after: Size,
+}
+
+/// What is being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Parts are deleted.
+    Deleting,
+    /// What is left is made plain.
+    Simplifying,
+}
+
+/// How far a shrink is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// What is being done.
+    pub phase: Phase,
+    /// Runs so far.
+    pub runs: u64,
+    /// The smallest plan so far.
+    pub plan: &'a Plan,
+    /// How big that is.
+    pub size: Size,
+}
+
+/// A plan that cannot be shrunk.
+#[derive(Debug, thiserror::Error)]
+pub enum ShrinkError {
+    /// It does not show the violation.
+    #[error("the plan does not show {0} on this library, so there is nothing to shrink")]
+    NotShown(Fingerprint),
+    /// A run failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// Shrinks a plan that shows a violation with this fingerprint, and tells how far it is after each round of runs.
+///
+/// ```
+/// use std::{num::NonZero, time::Duration};
+/// use grantsim::{drive::Subject, library::{Library, Mutant}, plan::token::Token, shrink};
+///
+/// let mutant = Mutant::named("keep-grant").expect("a mutant");
+/// let subject = Subject::new(Library::published().mutant(&mutant))?;
+/// let plan = Token::new("calm", 1)?.plan();
+/// let fingerprint = "at-most-once/ff_claim_execution/OK/grant-left-behind".parse()?;
+/// let budget = shrink::Budget { runs: 40, wall: Duration::from_secs(60), jobs: NonZero::<usize>::MIN };
+/// let shrunk = shrink::run(&plan, &subject, &fingerprint, budget, |_| {})?;
+/// assert_eq!(shrunk.after.executions, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`ShrinkError`]: the plan does not show the violation, or the harness failed. A plan on which a function does not return
+/// does not show it.
+pub fn run(
+    plan: &Plan,
+    subject: &Subject,
+    fingerprint: &Fingerprint,
+    budget: Budget,
+    mut progress: impl FnMut(Progress<'_>),
+) -> Result<Shrunk, ShrinkError> {
+    let trial = OnSubject::new(subject, fingerprint);
+    shrink(plan, &trial, budget, &mut progress)?.ok_or_else(|| ShrinkError::NotShown(fingerprint.clone()))
+}
+
+/// Shrinks a plan by any trial. `None` where the plan itself does not show what it is about.
+fn shrink(
+    plan: &Plan,
+    trial: &impl Trial,
+    budget: Budget,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Option<Shrunk>, RunError> {
+    let Some(shown) = trial.show(plan)? else { return Ok(None) };
+    let mut search = Search::new(plan.clone(), shown, trial, budget, progress);
+    let before = search.size();
+    search.first(simplify::trimmed(search.plan(), search.shown()))?;
+    let mut minimal;
+    loop {
+        search.enter(Phase::Deleting);
+        minimal = delete::delete(&mut search)?;
+        search.enter(Phase::Simplifying);
+        // What became plainer may have made a part unnecessary.
+        let is_changed = simplify::simplify(&mut search)? || jump::jump(&mut search)?;
+        if !is_changed {
+            break;
+        }
+        if search.is_out() {
+            minimal = false;
+            break;
+        }
+    }
+    let (runs, stopped, after) = (search.runs(), search.is_out(), search.size());
+    Ok(Some(Shrunk { plan: search.into_plan(), runs, minimal, stopped, before, after }))
+}
+
+impl Size {
+    /// The size of a plan whose run has so many events.
+    pub fn of(plan: &Plan, events: u64) -> Self {
+        Self {
+            executions: plan.executions.len(),
+            workers: plan.workers.len(),
+            schedulers: plan.schedulers.len(),
+            faults: plan.faults.len(),
+            clocks: plan.clocks.len(),
+            events,
+        }
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
+        let clocks = match self.clocks {
+            0 => String::new(),
+            n => format!("{}, ", count(n, "wrong clock")),
+        };
+        write!(
+            f,
+            "{}, {}, {}, {}, {clocks}{} events",
+            count(self.executions, "execution"),
+            count(self.workers, "worker"),
+            count(self.schedulers, "scheduler"),
+            count(self.faults, "fault"),
+            self.events
+        )
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Deleting => "deleting parts",
+            Phase::Simplifying => "making it plain",
+        })
+    }
+}

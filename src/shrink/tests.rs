@@ -1,0 +1,239 @@
+//! Shrinking by a fake trial: a pure function of the plan says whether it shows what is looked for.
+
+use std::{
+    num::NonZero,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use super::{
+    Budget, Shrunk, Size, shrink,
+    trial::{Shown, Trial},
+};
+use crate::{
+    drive::RunError,
+    plan::{Fault, Part, Plan, token::Token},
+    types::{ExecutionName, Node},
+};
+
+impl<F: Fn(&Plan) -> bool + Sync> Trial for F {
+    fn show(&self, plan: &Plan) -> Result<Option<Shown>, RunError> {
+        Ok(self(plan).then(Shown::default))
+    }
+}
+
+const PLENTY: u64 = 100_000;
+
+fn budget(runs: u64, jobs: usize) -> Budget {
+    Budget { runs, wall: Duration::from_secs(600), jobs: NonZero::new(jobs).expect("a job at least") }
+}
+
+fn plan(seed: u64) -> Plan {
+    Token::new("swarm", seed).unwrap().plan()
+}
+
+/// A plan with some faults.
+fn faulty() -> Plan {
+    let is_big =
+        |plan: &Plan| plan.faults.len() >= 6 && plan.workers.len() >= 2 && plan.executions.len() >= 3;
+    (0..).map(plan).find(is_big).expect("the default profile has faults")
+}
+
+fn run(plan: &Plan, trial: impl Fn(&Plan) -> bool + Sync) -> Shrunk {
+    shrink(plan, &trial, budget(PLENTY, 2), &mut |_| {}).unwrap().expect("the plan shows it")
+}
+
+fn has(plan: &Plan, name: &ExecutionName) -> bool {
+    plan.executions.iter().any(|execution| execution.name == *name)
+}
+
+/// Every single part less, and it is gone.
+fn assert_minimal(shrunk: &Shrunk, trial: impl Fn(&Plan) -> bool) {
+    assert!(shrunk.minimal && !shrunk.stopped, "{shrunk:?}");
+    for part in shrunk.plan.parts() {
+        let rest = shrunk.plan.without(&part);
+        assert!(!rest.is_some_and(|rest| trial(&rest)), "{part} could go");
+    }
+}
+
+#[test]
+fn what_matters_to_nobody_goes() {
+    for seed in 0..20 {
+        let shrunk = run(&plan(seed), |_| true);
+        let after = shrunk.after;
+        assert_eq!((after.executions, after.workers, after.schedulers), (0, 1, 1), "seed {seed}");
+        assert_eq!((after.faults, after.clocks), (0, 0), "seed {seed}");
+        assert_eq!((shrunk.plan.settings.partitions, shrunk.plan.seed), (1, 1));
+        assert_minimal(&shrunk, |_| true);
+    }
+}
+
+#[test]
+fn parts_that_only_show_it_together_stay_together() {
+    for seed in 0..10 {
+        let plan = plan(seed);
+        let last = plan.executions.last().expect("it has executions").name.clone();
+        let first = plan.executions[0].name.clone();
+        let trial = |plan: &Plan| has(plan, &last) && has(plan, &first);
+        let shrunk = run(&plan, trial);
+        assert_eq!(shrunk.after.executions, if first == last { 1 } else { 2 }, "seed {seed}");
+        assert_minimal(&shrunk, trial);
+    }
+}
+
+#[test]
+fn faults_that_only_show_it_together_stay_and_only_they() {
+    let plan = faulty();
+    let (one, other) = (plan.faults[1].class(), plan.faults[plan.faults.len() - 1].class());
+    let trial = |plan: &Plan| {
+        let has = |class| plan.faults.iter().any(|fault| fault.class() == class);
+        has(one) && has(other)
+    };
+    let shrunk = run(&plan, trial);
+    assert!(shrunk.after.faults <= 2, "{:?}", shrunk.plan.faults);
+    assert_minimal(&shrunk, trial);
+}
+
+#[test]
+fn a_part_that_became_unnecessary_by_a_plainer_setting_goes_too() {
+    let mut start = faulty();
+    start.settings.partitions = 4;
+    // Needs a fault as long as there are several partitions.
+    let trial = |plan: &Plan| plan.settings.partitions == 1 || !plan.faults.is_empty();
+    let shrunk = run(&start, trial);
+    assert_eq!((shrunk.after.faults, shrunk.plan.settings.partitions), (0, 1));
+    assert_minimal(&shrunk, trial);
+}
+
+#[test]
+fn numbers_become_round_and_small_as_far_as_it_still_shows() {
+    let mut start = plan(1);
+    let worker = start.workers[0].name;
+    start.faults = vec![Fault::Pause { node: worker, at_ms: 4_321, for_ms: 5_678 }];
+    start.settings.lease_ttl_ms = 777;
+    let shrunk = run(&start, |plan| {
+        let [Fault::Pause { at_ms, for_ms, .. }] = plan.faults[..] else { return false };
+        at_ms >= 250 && for_ms > plan.settings.lease_ttl_ms && plan.settings.lease_ttl_ms < 1_000
+    });
+    assert_eq!(shrunk.plan.faults, [Fault::Pause { node: worker, at_ms: 500, for_ms: 1_000 }]);
+    assert_eq!(shrunk.plan.settings.lease_ttl_ms, 700);
+}
+
+#[test]
+fn the_result_and_its_runs_do_not_depend_on_the_jobs() {
+    let start = faulty();
+    let wanted = start.executions[1].name.clone();
+    // Slower for some plans than for others, so that later candidates are done first.
+    let trial = |plan: &Plan| {
+        let spin = if plan.faults.len().is_multiple_of(2) { 2_000 } else { 0 };
+        std::hint::black_box((0..spin).sum::<u64>());
+        has(plan, &wanted) && !plan.faults.is_empty()
+    };
+    for runs in [1, 2, 17, 60, PLENTY] {
+        let by =
+            |jobs| shrink(&start, &trial, budget(runs, jobs), &mut |_| {}).unwrap().expect("it shows it");
+        let one = by(1);
+        assert_eq!(one, by(2), "{runs} runs");
+        assert_eq!(one, by(7), "{runs} runs");
+    }
+}
+
+#[test]
+fn a_budget_of_runs_is_kept_and_what_it_left_is_said() {
+    let start = faulty();
+    let wanted = start.executions[0].name.clone();
+    for runs in [1, 2, 5, 20] {
+        let asked = AtomicU64::new(0);
+        let trial = |plan: &Plan| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            has(plan, &wanted)
+        };
+        let shrunk = shrink(&start, &trial, budget(runs, 1), &mut |_| {}).unwrap().expect("it shows it");
+        assert_eq!(shrunk.runs, runs);
+        assert_eq!(asked.into_inner(), runs);
+        assert!(shrunk.stopped && !shrunk.minimal);
+        assert!(has(&shrunk.plan, &wanted));
+    }
+}
+
+#[test]
+fn when_the_time_is_up_the_smallest_plan_so_far_is_what_there_is() {
+    let start = faulty();
+    let none = Budget { wall: Duration::ZERO, ..budget(PLENTY, 2) };
+    let shrunk = shrink(&start, &|_: &Plan| true, none, &mut |_| {}).unwrap().expect("it shows it");
+    assert_eq!((&shrunk.plan, shrunk.runs), (&start, 1));
+    assert!(shrunk.stopped && !shrunk.minimal);
+}
+
+#[test]
+fn it_never_wanders_to_a_plan_that_shows_something_else() {
+    let start = faulty();
+    let (ours, other) = (start.executions[0].name.clone(), start.executions[1].name.clone());
+    let is_ours = |plan: &Plan| has(plan, &ours) && plan.workers.len() >= 2;
+    // What shows ours would be easy to lose: the other one is in every plan with another execution.
+    let is_other = |plan: &Plan| has(plan, &other);
+    let verdict = |plan: &Plan| (is_ours(plan), is_other(plan));
+    let mut met = Vec::new();
+    let mut progress = |progress: super::Progress<'_>| met.push(verdict(progress.plan));
+    let trial = |plan: &Plan| verdict(plan).0;
+    let shrunk = shrink(&start, &trial, budget(PLENTY, 2), &mut progress).unwrap().expect("it shows it");
+    assert!(met.iter().all(|(ours, _)| *ours));
+    assert_eq!(verdict(&shrunk.plan), (true, false));
+}
+
+#[test]
+fn a_plan_that_does_not_show_it_is_not_shrunk() {
+    let shrunk = shrink(&plan(1), &|_: &Plan| false, budget(PLENTY, 1), &mut |_| {}).unwrap();
+    assert_eq!(shrunk, None);
+}
+
+#[test]
+fn every_plan_that_is_tried_can_be_run() {
+    for seed in 0..10 {
+        run(&plan(seed), |plan| {
+            assert_eq!(plan.check(), Ok(()));
+            plan.workers.len() > 1 || !plan.executions.is_empty()
+        });
+    }
+}
+
+#[test]
+fn faults_that_did_not_happen_go_in_one_run() {
+    struct Idle;
+    impl Trial for Idle {
+        fn show(&self, plan: &Plan) -> Result<Option<Shown>, RunError> {
+            let idle = |fault: &Fault| !matches!(fault, Fault::Crash { .. });
+            let places = plan.faults.iter().enumerate().filter(|(_, fault)| idle(fault));
+            Ok(Some(Shown { idle: places.map(|(place, _)| place).collect(), ..Shown::default() }))
+        }
+    }
+    let mut start = faulty();
+    let node = Node::Scanner;
+    start.faults = vec![
+        Fault::Pause { node, at_ms: 1, for_ms: 1 },
+        Fault::Crash { node, at_ms: 1, down_ms: None },
+        Fault::Pause { node, at_ms: 2, for_ms: 1 },
+    ];
+    let shrunk = shrink(&start, &Idle, budget(2, 1), &mut |_| {}).unwrap().expect("it shows it");
+    assert_eq!(shrunk.plan.faults, [start.faults[1].clone()]);
+}
+
+#[test]
+fn a_fault_of_the_harness_ends_it() {
+    struct Fails;
+    impl Trial for Fails {
+        fn show(&self, plan: &Plan) -> Result<Option<Shown>, RunError> {
+            let fails = plan.executions.len() < 2;
+            if fails { Err(RunError::Harness("a panic".into())) } else { Ok(Some(Shown::default())) }
+        }
+    }
+    let error = shrink(&faulty(), &Fails, budget(PLENTY, 2), &mut |_| {}).unwrap_err();
+    assert!(matches!(error, RunError::Harness(_)), "{error}");
+}
+
+#[test]
+fn a_size_is_told_in_words() {
+    let plan = run(&plan(1), |plan| plan.parts().contains(&Part::Worker(Node::Worker(1)))).plan;
+    let told = Size::of(&plan, 7).to_string();
+    assert_eq!(told, "0 executions, 1 worker, 1 scheduler, 0 faults, 7 events");
+}
