@@ -462,6 +462,7 @@ fn retell(args: &ReplayArgs) -> anyhow::Result<Exit> {
     let path = Path::new(&args.what);
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let trace = Trace::read(io::BufReader::new(file)).with_context(|| path.display().to_string())?;
+    trace.check().with_context(|| path.display().to_string())?;
     let run = Run {
         trace: &trace,
         plan: None,

@@ -10,7 +10,7 @@ use grantsim::{
         profile,
         token::Token,
     },
-    trace::{Trace, file::ReadError},
+    trace::{Trace, What, file::ReadError},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -53,7 +53,23 @@ fn a_trace_that_is_written_is_read_back() {
         let read = Trace::read(lines(&trace).as_slice()).expect("it was just written");
         assert_eq!(read, trace, "{token}");
         assert_eq!(read.digest(), trace.digest(), "{token}");
+        assert_eq!(read.check(), Ok(()), "{token}");
     }
+}
+
+#[test]
+fn a_trace_that_was_changed_into_what_no_server_does_is_told_by_its_event() {
+    let mut trace = run(&file(1).plan, &PUBLISHED);
+    let place = trace
+        .events
+        .iter()
+        .position(|event| matches!(&event.what, What::Executed(it) if !it.effects.is_empty()));
+    let event = &mut trace.events[place.expect("something is written")];
+    let What::Executed(executed) = &mut event.what else { unreachable!("it was just found") };
+    executed.effects.push(&[b"INCRBY", b"counter", b"not a number"]);
+    let error = trace.check().expect_err("a number is one").to_string();
+    assert!(error.contains(&format!("event {} of the trace", place.unwrap_or_default())), "{error}");
+    assert!(error.contains("not an integer"), "{error}");
 }
 
 #[test]

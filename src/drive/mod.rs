@@ -3,9 +3,9 @@
 //! [`run`] is the whole interface: a plan and a library in, a trace out, the same one every time. [`watch`] shows the run
 //! to whoever wants to see it, moment by moment, and keeps nothing.
 //!
-//! What a run is made of is pure: a [`Deployment`] says who takes part, a [`Process`] is an actor in its [shell](shell) with
-//! a [line](line) to the server, [`Faults`] say what breaks, and a [`Witness`] turns what the server executed into moments.
-//! Only the driver knows what time it is and how bytes travel: [`sim`] is the one that runs on madsim, over a simulated
+//! What a run is made of is pure: a [`Deployment`] says who takes part, a [`Process`] is an actor in its [shell] with
+//! a [line](mod@line) to the server, [`Faults`] say what breaks, and a [`Witness`] turns what the server executed into moments.
+//! Only the driver knows what time it is and how bytes travel: `sim.rs` is the one that runs on madsim, over a simulated
 //! network. A plain loop with fixed latencies is another (`tests/second_driver.rs`).
 
 pub mod deployment;

@@ -153,7 +153,7 @@ impl<'a> Search<'a> {
         };
         thread::scope(|scope| {
             for _ in 0..self.budget.jobs.get().min(plans.len()) {
-                scope.spawn(&work);
+                scope.spawn(work);
             }
         });
         outcomes.into_inner().unwrap_or_else(PoisonError::into_inner)

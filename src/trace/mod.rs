@@ -20,7 +20,7 @@ pub use change::{Change, GrantSeen, Happened};
 pub use event::{Event, Executed, Head, LaneName, Summary, What, WorkEnd};
 pub use moment::{Call, Moment, Step};
 pub use names::Names;
-pub use replay::{Command, Stepper, show_plain};
+pub use replay::{Command, Impossible, Stepper, show_plain};
 
 /// What happened in one run.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,14 +3,14 @@
 use std::cell::OnceCell;
 
 use valkey_sim::{
-    engine::{Dialect, Effects, Engine, Reply, Session, UnixMicros},
+    engine::{Dialect, Effects, Engine, ErrorReply, Reply, Session, UnixMicros},
     lua::Interpreter,
 };
 
 use super::{Call, Event, Executed, Head, Moment, Names, Step, Trace, What};
 use crate::{
     protocol::Presented,
-    types::{Function, Node, TimestampMs},
+    types::{Function, Node, Seq, TimestampMs},
     view::{self, View},
 };
 
@@ -95,7 +95,31 @@ impl<'a> Command<'a> {
     }
 }
 
+/// Effects that no server can have had: the trace was changed by hand.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "event {seq} of the trace cannot have happened ({why}): replay the token or plan that it came from to write it anew"
+)]
+pub struct Impossible {
+    seq: Seq,
+    why: ErrorReply,
+}
+
 impl Trace {
+    /// Whether its effects can be those of a server. To be asked of a trace that comes from a file.
+    ///
+    /// # Errors
+    /// [`Impossible`], with the first event that cannot have happened.
+    pub fn check(&self) -> Result<(), Impossible> {
+        let mut mirror = Mirror::new(self.header.dialect);
+        for event in &self.events {
+            if let What::Executed(Executed { effects, now_ms, .. }) = &event.what {
+                mirror.apply(effects, *now_ms).map_err(|why| Impossible { seq: event.head.seq, why })?;
+            }
+        }
+        Ok(())
+    }
+
     /// Shows the run, moment by moment, as it was shown live.
     pub fn replay(&self, mut show: impl FnMut(&Moment<'_>)) {
         let mut mirror = Mirror::new(self.header.dialect);
@@ -105,7 +129,9 @@ impl Trace {
                 What::Executed(executed) => {
                     let args: Vec<&[u8]> = executed.args.iter().map(Vec::as_slice).collect();
                     let Executed { caller, now_ms: now, reply, effects, .. } = executed;
-                    let after = mirror.apply(effects, *now);
+                    // What is refused here is for `check` to say.
+                    let _ = mirror.apply(effects, *now);
+                    let after = mirror.view();
                     let command = Command { caller: *caller, now: *now, args: &args, reply, effects };
                     stepper.step(event.head, &command, after, &self.header.executions, &mut show);
                 }
@@ -136,13 +162,14 @@ impl Mirror {
         Self { engine, session, own: Effects::default() }
     }
 
-    fn apply(&mut self, effects: &Effects, now: TimestampMs) -> View {
+    fn apply(&mut self, effects: &Effects, now: TimestampMs) -> Result<(), ErrorReply> {
         let now = UnixMicros::from_millis(now.0.max(0) as u64);
-        for effect in effects.iter() {
-            let args: Vec<&[u8]> = effect.args().collect();
-            self.engine.execute(&mut self.session, &args, now, &mut self.own);
-            self.own.clear();
-        }
+        let applied = self.engine.apply(&mut self.session, effects, now, &mut self.own);
+        self.own.clear();
+        applied
+    }
+
+    fn view(&self) -> View {
         View::new(self.engine.keyspace().clone())
     }
 }

@@ -1,6 +1,6 @@
 //! Enums whose values are words on the wire.
 //!
-//! [`words!`] makes a closed one: anything else is an error. [`open_words!`] makes one that keeps a word it does not know:
+//! `words!` makes a closed one: anything else is an error. `open_words!` makes one that keeps a word it does not know:
 //! a library under test may say more than the published one does.
 
 /// An enum of fixed words: as an argument, as a field of a reply and in JSON it is its word.
