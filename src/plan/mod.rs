@@ -74,7 +74,7 @@ pub struct Plan {
     /// Draws whatever the plan leaves open: latencies, ids, the order in which ready processes run.
     pub seed: u64,
     /// Which server the simulated one answers as; in a file `valkey-8` or `redis-7`, and valkey-8 when absent.
-    #[serde(default, with = "reading::dialect")]
+    #[serde(default, with = "crate::types::dialect")]
     pub dialect: Dialect,
     /// The true time of day at the start, milliseconds since the Unix epoch. Clocks differ from it by plan.
     pub epoch_ms: u64,

@@ -88,20 +88,6 @@ fn fill<T, N: Ord + Clone>(
     }
 }
 
-/// The server's dialect by its name.
-pub(super) mod dialect {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-    use valkey_sim::engine::Dialect;
-
-    pub fn serialize<S: Serializer>(dialect: &Dialect, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(dialect.name())
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Dialect, D::Error> {
-        String::deserialize(from)?.parse().map_err(D::Error::custom)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};

@@ -23,7 +23,7 @@ pub struct Header {
     /// The library under test.
     pub library: LibraryRef,
     /// The server's dialect.
-    #[serde(with = "dialect")]
+    #[serde(with = "crate::types::dialect")]
     pub dialect: Dialect,
     /// What the plan calls the executions, by id.
     pub executions: Names,
@@ -40,20 +40,6 @@ struct Version {
 struct Footer {
     ended: Ended,
     faults: Vec<FaultFate>,
-}
-
-/// A dialect as its name.
-mod dialect {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-    use valkey_sim::engine::Dialect;
-
-    pub fn serialize<S: Serializer>(dialect: &Dialect, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(dialect.name())
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dialect, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
 }
 
 /// A trace file that cannot be read.

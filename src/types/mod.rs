@@ -9,6 +9,7 @@
 //!
 //! Words that a library may extend (functions, codes, states) are enums with an `Unknown`: the library has the last word.
 
+pub mod dialect;
 pub mod digest;
 pub mod grant;
 pub mod wire;

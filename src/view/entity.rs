@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use valkey_sim::engine::{Effect, Effects};
 
 use super::View;
-use crate::types::{ExecutionId, LaneId};
+use crate::types::ExecutionId;
 
 pub(super) const EXECUTIONS: &str = "ff:exec:";
 const INDEXES: &str = "ff:idx:";
@@ -56,11 +56,6 @@ impl IndexName {
     /// Whether it is the eligible set of a lane, where schedulers look.
     pub fn is_eligible_set(&self) -> bool {
         self.lane.is_some() && self.name == "eligible"
-    }
-
-    /// Whether it belongs to this lane, or to none.
-    pub fn fits(&self, lane: &LaneId) -> bool {
-        self.lane.as_deref().is_none_or(|of| of == lane.as_str())
     }
 }
 
