@@ -29,6 +29,8 @@
 //! | [`hunt`] | many seeds, in parallel, and what came of all of them |
 //! | [`report`] | what people read |
 //!
+//! On top stands the program, `src/command/`: a command a file.
+//!
 //! `docs/architecture.md` tells how a plan becomes a verdict, and how to add a property, a fault, a function, an actor.
 //!
 //! ```

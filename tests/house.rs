@@ -11,7 +11,7 @@ use floors::House;
 const HOUSE: House = House {
     floors: &[
         "types", "library", "protocol", "plan", "view", "trace", "property", "actor", "drive", "finding",
-        "shrink", "hunt", "report",
+        "shrink", "hunt", "report", "command",
     ],
     apart: &[("library", "protocol"), ("plan", "view"), ("property", "actor")],
 };
@@ -27,7 +27,8 @@ fn the_documentation_lists_the_floors_in_this_order() {
     let text = include_str!("../src/lib.rs");
     let listed: Vec<&str> =
         text.lines().filter_map(|line| line.strip_prefix("//! | [`")?.split('`').next()).collect();
-    assert_eq!(listed, HOUSE.floors);
+    // The program stands on top of the library, whose documentation this is.
+    assert_eq!(Some(&*listed), HOUSE.floors.strip_suffix(&["command"]));
 }
 
 #[test]

@@ -1,0 +1,67 @@
+//! The command line, and nothing else: arguments in, a report out, an exit code that says which. A command a file.
+
+mod broken;
+mod hunt;
+mod keep;
+mod library;
+mod lists;
+mod replay;
+mod shrink;
+mod terminal;
+mod values;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use grantsim::hunt::Exit;
+
+/// Deterministic simulation and property testing of claim grants and leases kept in Valkey.
+#[derive(Parser)]
+#[command(version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run many seeds and check every property on each.
+    Hunt(hunt::HuntArgs),
+    /// Run one token or plan again, or judge a trace, and show what happened.
+    Replay(replay::ReplayArgs),
+    /// Make the plan of a violation as small and as plain as it can be.
+    Shrink(shrink::ShrinkArgs),
+    /// Keep the plan of a violation among those that the tests run: fixtures/plans/NAME.json.
+    Keep(keep::KeepArgs),
+    /// List the properties.
+    Properties,
+    /// List the profiles.
+    Profiles,
+}
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Hunt(args) => args.run(),
+        Command::Replay(args) => args.run(),
+        Command::Shrink(args) => args.run(),
+        Command::Keep(args) => args.run(),
+        Command::Properties => terminal::print(&lists::properties()).map(|()| Exit::AllHeld),
+        Command::Profiles => terminal::print(&lists::profiles()).map(|()| Exit::AllHeld),
+    };
+    let exit = result.unwrap_or_else(|error| {
+        terminal::say(&format!("error: {}", describe(&error)));
+        Exit::of_error(error.chain())
+    });
+    ExitCode::from(exit.code())
+}
+
+/// An error and its causes in a line. Most errors name their cause themselves, before they say what to do about it: what
+/// has been said is not said again.
+fn describe(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match &*said {
+        "" => cause,
+        _ if said.contains(&cause) => said,
+        _ => format!("{said}: {cause}"),
+    })
+}

@@ -1,0 +1,154 @@
+//! `grantsim replay`: one token, plan or trace, judged and told.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use clap::{ArgAction, Args};
+use grantsim::{
+    drive::{self, Subject},
+    finding::Finding,
+    hunt::{self, Exit},
+    plan::token::Token,
+    report::{self, Detail, Run},
+    trace::Trace,
+};
+
+use super::{
+    broken::read_plan,
+    library::LibraryArgs,
+    terminal::{create, print, say},
+    values::quoted,
+};
+
+#[derive(Args)]
+pub(super) struct ReplayArgs {
+    /// A token, a plan file, or a trace file that `--trace` wrote (its name ends in .jsonl). Of a trace nothing is run
+    /// again: it is judged as it is.
+    #[arg(value_name = "TOKEN|PLAN.json|TRACE.jsonl")]
+    what: String,
+    #[command(flatten)]
+    library: LibraryArgs,
+    /// Write the trace as JSON lines.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Write the plan, to edit it or to keep it.
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// Print the run as a timeline: the life of its grants and leases, or every event.
+    #[arg(long, value_name = "life|full", num_args = 0..=1, require_equals = true, default_missing_value = "life",
+          value_parser = detail)]
+    timeline: Option<Detail>,
+    /// Show what engine, links and processes do as they do it, on standard error; twice for more.
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+impl ReplayArgs {
+    /// Runs it again, twice, and tells it.
+    pub(super) fn run(&self) -> anyhow::Result<Exit> {
+        if self.verbose > 0 {
+            show_tracing(self.verbose);
+        }
+        if self.what.ends_with(".jsonl") {
+            return retell(self);
+        }
+        let (mut file, token) = read_plan(&self.what)?;
+        self.library.adjust(&mut file.plan);
+        let subject = Subject::new(self.library.library()?)?;
+        let properties = self.library.properties()?;
+        if let Some(recorded) =
+            file.library.replace(subject.reference()).filter(|it| *it != subject.reference())
+        {
+            say(&format!(
+                "note: {} was recorded with library {} {}, and this is {} {}",
+                self.what,
+                recorded.name,
+                recorded.version,
+                subject.library.name(),
+                subject.library.version()
+            ));
+        }
+        if let Some(path) = &self.plan {
+            file.write(path)?;
+        }
+        let plan = file.plan;
+        let (mut trace, stopped) = drive::story(&plan, &subject)?;
+        // Nothing is shown of the second run: it only has to be the same.
+        let (again, _) =
+            tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || {
+                drive::story(&plan, &subject)
+            })?;
+        if let Err(differ) = hunt::same(&trace, &again) {
+            print(&report::difference(&trace, &again, &differ))?;
+            return Err(differ.into());
+        }
+        trace.header.token = token.as_ref().map(Token::to_string);
+        if let Some(path) = &self.trace {
+            let mut file = create(path)?;
+            trace
+                .write(&mut file)
+                .and_then(|()| file.flush())
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        let run = Run {
+            trace: &trace,
+            plan: Some(&plan),
+            properties: &properties,
+            known: &Finding::of(&subject),
+            replay: &self.library.replay_line(&self.what),
+        };
+        let (out, exit) = run.tell(self.timeline);
+        print(&out)?;
+        stopped.map_or(Ok(exit), |error| Err(error.into()))
+    }
+}
+
+/// Judges a trace file and tells it.
+fn retell(args: &ReplayArgs) -> anyhow::Result<Exit> {
+    let LibraryArgs { library, mutant, dialect, .. } = &args.library;
+    anyhow::ensure!(
+        library.is_none() && mutant.is_none() && dialect.is_none(),
+        "a trace is what one library did, and nothing is run: --library, --mutant and --dialect go with the token or plan that \
+         it came from"
+    );
+    anyhow::ensure!(
+        args.plan.is_none() && args.trace.is_none(),
+        "a trace is judged as it is, and has no plan: --plan and --trace go with the token or plan that it came from"
+    );
+    let path = Path::new(&args.what);
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let trace = Trace::read(io::BufReader::new(file)).with_context(|| path.display().to_string())?;
+    trace.check().with_context(|| path.display().to_string())?;
+    let run = Run {
+        trace: &trace,
+        plan: None,
+        properties: &args.library.properties()?,
+        known: &Finding::of_recorded(&trace.header.library),
+        replay: &format!("cargo run --release -- replay {} --timeline", quoted(&args.what)),
+    };
+    let (out, exit) = run.tell(args.timeline);
+    print(&out)?;
+    Ok(exit)
+}
+
+fn show_tracing(verbose: u8) {
+    use tracing_subscriber::{filter::Targets, fmt, prelude::*};
+    let level = if verbose > 1 { tracing::Level::TRACE } else { tracing::Level::DEBUG };
+    let targets = Targets::new().with_target("grantsim", level).with_target("valkey_sim", level);
+    let lines = fmt::layer().without_time().with_writer(io::stderr).with_ansi(false);
+    // That a line cannot be written is not worth another one, which cannot be written either.
+    let lines = lines.log_internal_errors(false).with_filter(targets);
+    tracing_subscriber::registry().with(lines).init();
+}
+
+fn detail(text: &str) -> Result<Detail, String> {
+    match text {
+        "life" => Ok(Detail::Life),
+        "full" => Ok(Detail::Full),
+        _ => Err(format!("{text:?} is no timeline: say life or full")),
+    }
+}
