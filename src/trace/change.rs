@@ -91,9 +91,13 @@ pub enum Happened {
 /// All that a step did, execution by execution: creation, grant, lease, then state and indexes, then a lease's end.
 pub(super) fn changes(step: &Step<'_>) -> Vec<Change> {
     let mut all = Vec::new();
+    if step.touched.is_empty() {
+        return all;
+    }
+    let written = Written::by(step.effects);
     for entity in step.touched {
         let Entity::Execution(id) = entity else { continue };
-        let of = Diff::new(step, id);
+        let of = Diff::new(step, &written, id);
         let execution = step.names.of(id);
         let change = |what| Change { execution: execution.clone(), id: id.clone(), what };
         all.extend(of.all().into_iter().map(change));
@@ -101,17 +105,43 @@ pub(super) fn changes(step: &Step<'_>) -> Vec<Change> {
     all
 }
 
+/// The keys that a step's effects name, each once. All others are what they were, without a look at them.
+struct Written<'s> {
+    keys: Vec<&'s str>,
+    /// Those of indexes, in the order in which they were first written.
+    indexes: Vec<(&'s str, IndexName)>,
+}
+
+impl<'s> Written<'s> {
+    fn by(effects: &'s Effects) -> Self {
+        let mut written = Self { keys: Vec::new(), indexes: Vec::new() };
+        for key in effects.iter().flat_map(keys_of).filter_map(|key| std::str::from_utf8(key).ok()) {
+            if written.has(key) {
+                continue;
+            }
+            written.keys.push(key);
+            written.indexes.extend(IndexName::of_key(key).map(|index| (key, index)));
+        }
+        written
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.keys.contains(&key)
+    }
+}
+
 /// One execution before and after.
 struct Diff<'s> {
     step: &'s Step<'s>,
+    written: &'s Written<'s>,
     before: Execution<'s>,
     after: Execution<'s>,
 }
 
 impl<'s> Diff<'s> {
-    fn new(step: &'s Step<'s>, id: &ExecutionId) -> Self {
+    fn new(step: &'s Step<'s>, written: &'s Written<'s>, id: &ExecutionId) -> Self {
         let before = step.before.execution(id);
-        Self { step, after: before.seen_in(step.after), before }
+        Self { step, written, after: before.seen_in(step.after), before }
     }
 
     fn all(&self) -> Vec<Happened> {
@@ -123,7 +153,10 @@ impl<'s> Diff<'s> {
             })
         };
         let created = lease_after.as_ref().filter(|lease| is_new(lease));
-        self.core_created(&mut told);
+        let is_core_written = self.written.has(&self.before.keys().exec.core());
+        if is_core_written {
+            self.core_created(&mut told);
+        }
         let usable = self.grant(created.is_some(), &mut told);
         if let Some(lease) = created {
             told.push(Happened::LeaseCreated { lease: lease.clone(), grant: usable });
@@ -132,7 +165,9 @@ impl<'s> Diff<'s> {
         {
             told.push(Happened::LeaseRenewed { epoch: lease.epoch, until: lease.expires_at });
         }
-        self.core(&mut told);
+        if is_core_written {
+            self.core(&mut told);
+        }
         self.indexes(&mut told);
         if let (Some(old), None) = (&lease_before, &lease_after) {
             told.push(Happened::LeaseEnded { epoch: old.epoch });
@@ -140,16 +175,12 @@ impl<'s> Diff<'s> {
         told
     }
 
-    fn is_same(&self, key: &str) -> bool {
-        self.step.before.same(self.step.after, key)
-    }
-
+    /// Its lease before and after; none where nothing was written of it.
     fn leases(&self) -> (Option<Lease>, Option<Lease>) {
-        let before = self.before.lease();
-        if self.is_same(&self.before.keys().exec.lease_current()) {
-            return (before.clone(), before);
+        if !self.written.has(&self.before.keys().exec.lease_current()) {
+            return (None, None);
         }
-        (before, self.after.lease())
+        (self.before.lease(), self.after.lease())
     }
 
     fn core_created(&self, told: &mut Vec<Happened>) {
@@ -161,11 +192,15 @@ impl<'s> Diff<'s> {
     /// What became of the grant. Answers the one that a lease of this step could have come from.
     fn grant(&self, leased: bool, told: &mut Vec<Happened>) -> Option<GrantSeen> {
         let key = self.before.keys().exec.claim_grant();
+        let is_written = self.written.has(&key);
+        if !is_written && !leased {
+            return None;
+        }
         let kind = kind(self.before.core());
         let seen = |grant: Grant| GrantSeen { kind, grant };
         let now = self.step.now;
         let before = self.before.grant();
-        if self.is_same(&key) && before.is_some() {
+        if !is_written {
             return before.filter(|grant| grant.is_visible(now)).map(seen);
         }
         let after = self.after.grant();
@@ -201,9 +236,6 @@ impl<'s> Diff<'s> {
     }
 
     fn core(&self, told: &mut Vec<Happened>) {
-        if self.is_same(&self.before.keys().exec.core()) {
-            return;
-        }
         let (Some(after), before) = (self.after.core(), self.before.core()) else { return };
         let state = after.state();
         let old = before.map(|core| core.state());
@@ -223,17 +255,10 @@ impl<'s> Diff<'s> {
     }
 
     fn indexes(&self, told: &mut Vec<Happened>) {
-        let mut seen: Vec<&str> = Vec::new();
-        let keys = self.step.effects.iter().flat_map(keys_of);
-        for key in keys.filter_map(|key| std::str::from_utf8(key).ok()) {
-            if seen.contains(&key) {
-                continue;
-            }
-            let Some(index) = IndexName::of_key(key) else { continue };
-            seen.push(key);
+        for (key, index) in &self.written.indexes {
             match (self.before.stands_in(key), self.after.stands_in(key)) {
-                (false, true) => told.push(Happened::Indexed(index)),
-                (true, false) => told.push(Happened::Unindexed(index)),
+                (false, true) => told.push(Happened::Indexed(index.clone())),
+                (true, false) => told.push(Happened::Unindexed(index.clone())),
                 _ => {}
             }
         }

@@ -737,7 +737,7 @@ impl<'l> Lua<'l> {
 
     /// Raises Lua's own error, by asking for more than there can be.
     #[cold]
-    fn raise_out_of_memory(&self) {
+    pub fn raise_out_of_memory(&self) {
         let everything = self.with(|state| state.memory_limit()).min(isize::MAX as usize >> 1);
         // SAFETY: raises, under the discipline.
         unsafe { ffi::lua_newuserdata(self.raw, everything) };

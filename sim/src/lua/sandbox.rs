@@ -797,7 +797,8 @@ fn os_clock(lua: &mut Lua<'_>) -> Outcome {
     Ok(1)
 }
 
-/// As Lua's, which would count to the end even when there is nothing to repeat. Each time is a step.
+/// As Lua's, which would count to the end even when there is nothing to repeat, and fill its memory before it finds that the
+/// result does not fit. Each time is a step.
 fn string_rep(lua: &mut Lua<'_>) -> Outcome {
     lua.check_bytes(1);
     let times = lua.check_int(2).max(0);
@@ -808,9 +809,10 @@ fn string_rep(lua: &mut Lua<'_>) -> Outcome {
     }
     narrow(lua, 2);
     let bytes = length.saturating_mul(times as u64);
-    if bytes <= lua.with(|state| state.memory_limit()) as u64 {
-        lua.charge(times as u64 + bytes / state::BYTES_A_STEP)?;
+    if bytes > lua.with(|state| state.memory_limit()) as u64 {
+        lua.raise_out_of_memory();
     }
+    lua.charge(times as u64 + bytes / state::BYTES_A_STEP)?;
     lua.tail_call(lua.upvalue(1))
 }
 
