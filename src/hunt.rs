@@ -1,20 +1,20 @@
 //! The hunt: many seeds, in parallel, each judged; and what came of all of them.
 
 mod again;
+mod crew;
 mod exit;
 mod gather;
+mod places;
 mod report;
+mod resume;
+mod settle;
+mod stop;
 #[cfg(test)]
 pub(crate) mod testing;
 mod verdict;
 
 use std::{
     num::NonZero,
-    sync::{
-        atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc,
-    },
-    thread,
     time::{Duration, Instant},
 };
 
@@ -22,19 +22,25 @@ use valkey_sim::engine::Dialect;
 
 pub use again::{NotTheSame, same};
 pub use exit::Exit;
-pub use report::{Found, Report};
+pub use places::{NoPlaces, Places};
+pub use report::{Failed, Found, Hung, Report, Smaller};
+pub use resume::{Earlier, Resume, ResumeError};
+pub use stop::{NotDone, Stop};
 pub use verdict::{Conclusion, Unseen, verdict};
 
 use crate::{
     drive::{self, RunError, Subject},
     finding::Finding,
     plan::{Plan, token::Token},
-    property::{self, Entry, Judge, Verdict, catalogue},
+    property::{self, Entry, Fingerprint, Judge, Verdict, Violation, catalogue},
+    shrink::{self, Budget, ShrinkError, Shrunk},
     trace::Trace,
 };
-use gather::{Gather, Outcome};
+use crew::{Crew, Heard};
+use gather::Gather;
 
 /// What to hunt through.
+#[derive(Clone)]
 pub struct Hunt {
     /// The library.
     pub subject: Subject,
@@ -54,6 +60,11 @@ pub struct Hunt {
     pub dialect: Option<Dialect>,
     /// Whether known findings count as violations.
     pub strict: bool,
+    /// After how long, in real time, a run is said to hang.
+    pub hang_after: Duration,
+    /// What an earlier hunt had when it ended or was killed: this one goes on from there. [`Earlier::check`] says whether it
+    /// can.
+    pub resume: Option<Earlier>,
 }
 
 /// When a hunt stops.
@@ -74,12 +85,27 @@ pub struct Progress<'a> {
 impl Progress<'_> {
     /// Seeds done.
     pub fn seeds(&self) -> u64 {
-        self.gather.seeds
+        self.gather.seeds()
     }
 
     /// New violations so far, one a fingerprint.
     pub fn violations(&self) -> usize {
         self.gather.violations()
+    }
+
+    /// Reasons so far for a run not to come to its end.
+    pub fn failures(&self) -> usize {
+        self.gather.failures()
+    }
+
+    /// Real time since the hunt began.
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
+    /// The runs that hang.
+    pub fn hung(&self) -> Vec<Hung> {
+        self.gather.hung()
     }
 
     /// The report of a hunt that is interrupted here. What is in the baseline, too, is told apart at the end only.
@@ -95,60 +121,63 @@ pub enum ShowError {
     #[error("{0}")]
     Run(#[from] RunError),
     /// Its run goes differently.
-    #[error("{token} did not do again what it did")]
+    #[error("{what} did not do again what it did")]
     NotTheSame {
-        /// The token.
-        token: String,
+        /// The token, or the plan's file.
+        what: String,
         /// From which event on.
         source: NotTheSame,
     },
 }
 
 impl Hunt {
-    /// Hunts until the end, or until `stop` is set, and tells how far it is before the first seed and after each.
+    /// Hunts until the end, or until it is to `stop`, and tells how far it is before the first seed, after each, and now and
+    /// then in between.
     ///
-    /// # Errors
-    /// [`RunError`] of the lowest seed that had one, with its token.
-    pub fn run(
-        &self,
-        stop: &AtomicBool,
-        mut progress: impl FnMut(Progress<'_>),
-    ) -> Result<Report, (Token, RunError)> {
+    /// A run that does not come to its end is in the report, and the hunt goes on. One that hangs is left behind once the
+    /// hunt is to stop, or its time is up: its thread goes on until the process ends.
+    pub fn run(&self, stop: &Stop, mut progress: impl FnMut(Progress<'_>)) -> Report {
         let started = Instant::now();
-        let next = AtomicU64::new(0);
-        let (sender, receiver) = mpsc::sync_channel(1_024);
         let mut gather = Gather::new(self);
         progress(Progress { gather: &gather, elapsed: started.elapsed() });
-        thread::scope(|scope| {
-            for _ in 0..self.jobs.get() {
-                let (sender, next) = (sender.clone(), &next);
-                scope.spawn(move || {
-                    while !stop.load(Ordering::Relaxed)
-                        && let Some(seed) = self.take(next, started)
-                    {
-                        let result = self.judge(&self.plan(seed), &self.subject);
-                        if sender.send(Outcome { seed, result }).is_err() {
-                            return;
-                        }
-                    }
-                });
+        if stop.is_asked() {
+            return gather.report(started.elapsed(), true);
+        }
+        let crew = Crew::start(self, gather.done().clone(), started);
+        loop {
+            match crew.hear() {
+                Heard::Outcome(outcome) => gather.add(outcome),
+                Heard::Nothing => {}
+                Heard::AllDone => break,
             }
-            drop(sender);
-            for outcome in receiver {
-                if outcome.result.is_err() {
-                    stop.store(true, Ordering::Relaxed);
-                }
-                gather.add(outcome);
-                progress(Progress { gather: &gather, elapsed: started.elapsed() });
+            gather.hung = crew.running_for(self.hang_after);
+            progress(Progress { gather: &gather, elapsed: started.elapsed() });
+            if stop.is_asked() {
+                crew.dismiss();
             }
-        });
+            if stop.is_over() || self.has_only_hung(&gather, &crew, started) {
+                break;
+            }
+        }
+        gather.hung = crew.running_for(Duration::ZERO);
         let elapsed = started.elapsed();
         let is_interrupted = match self.seeds() {
-            Some(seeds) => gather.seeds < seeds,
-            None => stop.load(Ordering::Relaxed),
+            Some(seeds) => gather.seeds() < seeds,
+            None => stop.is_asked(),
         };
-        gather.settle()?;
-        Ok(gather.report(elapsed, is_interrupted))
+        let (hunt, shown_by) = (self.clone(), gather.shown_by(settle::BASELINE_SEEDS));
+        let has_claims = gather.has_claims();
+        // Where it is to stop, and this takes long, nothing is told apart.
+        if let Ok(settled) = stop.wait_for(move || settle::settle(&hunt, &shown_by, has_claims)) {
+            gather.settle(settled);
+        }
+        gather.report(elapsed, is_interrupted)
+    }
+
+    /// Whether the hunt's time is up and nothing runs but what hangs.
+    fn has_only_hung(&self, gather: &Gather<'_>, crew: &Crew, started: Instant) -> bool {
+        let is_up = matches!(self.until, Until::Elapsed(limit) if started.elapsed() >= limit);
+        is_up && !gather.hung.is_empty() && gather.hung.len() == crew.at_work()
     }
 
     /// Runs the token of a violation once more, to show what led there.
@@ -156,35 +185,70 @@ impl Hunt {
     /// # Errors
     /// [`ShowError`]: above all, where the run does not show the violation again.
     pub fn show(&self, found: &Found) -> Result<Trace, ShowError> {
-        let token = &found.token;
-        let seed = token.parse::<Token>().expect("a hunt's tokens are of this build").seed();
-        let trace = drive::run(&self.plan(seed), &self.subject)?;
-        let verdict = property::judge(&trace, self.properties.iter().copied());
-        if verdict.violations.contains(&found.violation) {
+        let (violation, trace) =
+            self.show_plan(&self.plan_of(found), &found.violation.fingerprint, &found.token)?;
+        if violation == found.violation {
             return Ok(trace);
         }
         let at = trace.events.len().min(found.violation.at as usize);
-        Err(ShowError::NotTheSame { token: token.clone(), source: NotTheSame { at } })
+        Err(ShowError::NotTheSame { what: found.token.clone(), source: NotTheSame { at } })
     }
 
-    /// The next seed of this hunt's share.
-    fn take(&self, next: &AtomicU64, started: Instant) -> Option<u64> {
-        let place = self.place(next.fetch_add(1, Ordering::Relaxed));
-        let more = match self.until {
-            Until::Seeds(seeds) => place < seeds,
-            Until::Elapsed(limit) => started.elapsed() < limit,
-        };
-        more.then(|| self.seed(place))
+    /// Runs a plan that shows a violation, and finds it again. `what` is what an error calls the plan.
+    ///
+    /// # Errors
+    /// As [`show`](Self::show).
+    pub fn show_plan(
+        &self,
+        plan: &Plan,
+        fingerprint: &Fingerprint,
+        what: &str,
+    ) -> Result<(Violation, Trace), ShowError> {
+        let trace = drive::run(plan, &self.subject)?;
+        let verdict = property::judge(&trace, self.properties.iter().copied());
+        match verdict.violations.into_iter().find(|violation| violation.fingerprint == *fingerprint) {
+            Some(violation) => Ok((violation, trace)),
+            None => {
+                let source = NotTheSame { at: trace.events.len() };
+                Err(ShowError::NotTheSame { what: what.to_owned(), source })
+            }
+        }
     }
 
-    /// Where the n-th seed of this hunt's share stands among all seeds, counted from 0.
-    fn place(&self, nth: u64) -> u64 {
+    /// Shrinks the plan of a violation, with all jobs, for so long at most.
+    ///
+    /// # Errors
+    /// [`ShrinkError`].
+    pub fn shrink(
+        &self,
+        found: &Found,
+        runs: u64,
+        wall: Duration,
+        progress: impl FnMut(shrink::Progress<'_>),
+    ) -> Result<Shrunk, ShrinkError> {
+        let budget = Budget { runs, wall, jobs: self.jobs };
+        shrink::run(&self.plan_of(found), &self.subject, &found.violation.fingerprint, budget, progress)
+    }
+
+    /// The plan that shows a violation.
+    fn plan_of(&self, found: &Found) -> Plan {
+        self.plan(found.token.parse::<Token>().expect("a hunt's tokens are of this build").seed())
+    }
+
+    /// The seed that is the n-th of this hunt's share, counted from 0.
+    fn seed(&self, nth: u64) -> u64 {
         let (share, shares) = self.shard;
-        nth.saturating_mul(shares).saturating_add(share - 1)
+        self.first.seed().wrapping_add(nth.wrapping_mul(shares)).wrapping_add(share - 1)
     }
 
-    fn seed(&self, place: u64) -> u64 {
-        self.first.seed().wrapping_add(place)
+    /// Which of this hunt's share a seed is.
+    fn nth(&self, seed: u64) -> u64 {
+        let (share, shares) = self.shard;
+        seed.wrapping_sub(self.first.seed()).wrapping_sub(share - 1) / shares
+    }
+
+    fn token(&self, nth: u64) -> String {
+        self.first.with_seed(self.seed(nth)).to_string()
     }
 
     fn judge(&self, plan: &Plan, subject: &Subject) -> Result<Verdict, RunError> {

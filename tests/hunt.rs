@@ -2,16 +2,12 @@
 
 mod common;
 
-use std::{
-    num::NonZero,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::{num::NonZero, time::Duration};
 
 use common::PUBLISHED;
 use grantsim::{
     drive::Subject,
-    hunt::{self, Exit, Hunt, Report, Until},
+    hunt::{self, Exit, Hunt, Report, Stop, Until},
     library::{Library, Mutant},
     plan::{profile, token::Token},
     property::catalogue,
@@ -28,6 +24,8 @@ fn hunt(subject: &Subject, until: Until) -> Hunt {
         properties: catalogue::always().collect(),
         dialect: None,
         strict: false,
+        hang_after: Duration::from_secs(3_600),
+        resume: None,
     }
 }
 
@@ -36,11 +34,16 @@ fn mutant(name: &str) -> Subject {
     Subject::new(Library::published().mutant(&mutant)).expect("it loads")
 }
 
-/// Hunts to the end and hands out the reports that were to be had on the way, and the last.
+/// Hunts to the end and hands out the reports that were to be had on the way, one after each seed, and the last.
 fn run(hunt: &Hunt) -> (Vec<Report>, Report) {
-    let mut on_the_way = Vec::new();
-    let report = hunt.run(&AtomicBool::new(false), |progress| on_the_way.push(progress.report()));
-    (on_the_way, report.unwrap_or_else(|(token, error)| panic!("{token}: {error}")))
+    let mut on_the_way: Vec<Report> = Vec::new();
+    let report = hunt.run(&Stop::default(), |progress| {
+        // Now and then it tells how far it is though no seed has ended.
+        if on_the_way.last().is_none_or(|last| last.seeds < progress.seeds()) {
+            on_the_way.push(progress.report());
+        }
+    });
+    (on_the_way, report)
 }
 
 #[test]
@@ -56,12 +59,24 @@ fn there_is_a_report_before_the_first_seed_and_after_each() {
 fn a_hunt_that_is_stopped_reports_what_it_has_and_that_it_is_not_all() {
     for until in [Until::Seeds(1_000_000), Until::Elapsed(Duration::from_secs(3_600))] {
         let hunt = hunt(&PUBLISHED, until);
-        let stop = AtomicBool::new(false);
-        let report = hunt.run(&stop, |progress| stop.store(progress.seeds() >= 3, Ordering::Relaxed));
-        let report = report.unwrap_or_else(|(token, error)| panic!("{token}: {error}"));
+        let stop = Stop::default();
+        let report = hunt.run(&stop, |progress| {
+            if progress.seeds() >= 3 {
+                stop.ask();
+            }
+        });
+        // What runs may end, and no other seed is begun.
         assert!((3..10).contains(&report.seeds) && report.interrupted, "{report:?}");
         assert_eq!(hunt::verdict(&report, profile::DEFAULT).exit, Exit::AllHeld);
     }
+}
+
+#[test]
+fn a_hunt_that_is_stopped_before_it_begins_runs_no_seed() {
+    let stop = Stop::default();
+    stop.ask();
+    let report = hunt(&PUBLISHED, Until::Seeds(5)).run(&stop, |_| ());
+    assert!(report.seeds == 0 && report.interrupted, "{report:?}");
 }
 
 #[test]
@@ -78,21 +93,60 @@ fn a_violation_is_shown_again_and_one_that_cannot_be_is_told_apart() {
     assert_eq!(Exit::of_error(error.chain()), Exit::NotDeterministic);
 }
 
-#[test]
-fn a_run_that_hangs_names_the_lowest_seed_that_does_however_many_run_at_a_time() {
+/// minimal.lua, where the first line of a function's body is another.
+fn minimal_with(function: &str, line: &str) -> Subject {
     let minimal = std::fs::read_to_string("fixtures/libraries/minimal.lua").expect("minimal.lua is there");
-    let call = "redis.register_function('ff_mark_lease_expired_if_due', function(keys, args)";
-    assert!(minimal.contains(call), "minimal.lua has changed");
-    let hangs = minimal.replacen(call, &format!("{call} while true do end"), 1);
-    let subject = Subject::new(Library::from_source("a test", &hangs).expect("a library")).expect("it loads");
-    let failed = |jobs| {
-        let mut hunt = hunt(&subject, Until::Seeds(1_000));
+    let call = format!("redis.register_function('{function}', function(keys, args)");
+    assert!(minimal.contains(&call), "minimal.lua has changed");
+    let changed = minimal.replacen(&call, &format!("{call} {line}"), 1);
+    Subject::new(Library::from_source("a test", &changed).expect("a library")).expect("it loads")
+}
+
+#[test]
+fn runs_that_do_not_return_lose_nothing_of_the_others_however_many_run_at_a_time() {
+    // A lease expires in some of the runs only.
+    let subject = minimal_with("ff_mark_lease_expired_if_due", "while true do end");
+    let report = |jobs| {
+        let mut hunt = hunt(&subject, Until::Seeds(12));
         (hunt.first, hunt.jobs) =
-            (Token::new("crash", 0).expect("a profile"), NonZero::new(jobs).expect("some"));
-        let (token, error) =
-            hunt.run(&AtomicBool::new(false), |_| ()).expect_err("a lease expires at some time");
-        assert!(error.to_string().contains("ff_mark_lease_expired_if_due"), "{error}");
-        token
+            (Token::new("calm", 0).expect("a profile"), NonZero::new(jobs).expect("some"));
+        Report { wall_seconds: 0.0, ..run(&hunt).1 }
     };
-    assert_eq!(failed(1), failed(4));
+    let one = report(1);
+    let failed: u64 = one.errors.iter().map(|failed| failed.seeds).sum();
+    assert!((1..12).contains(&failed), "{failed} of 12 seeds fail: choose other seeds");
+    assert_eq!((one.seeds, one.passed, one.interrupted), (12, 12 - failed, false));
+    assert!(one.errors[0].message.contains("ff_mark_lease_expired_if_due"), "{:?}", one.errors);
+    assert!(one.counts.grants > 0, "the others were run");
+    assert_eq!(hunt::verdict(&one, "calm").exit, Exit::BadInput);
+    assert_eq!(one, report(4));
+}
+
+#[test]
+fn a_run_that_takes_too_long_is_told_and_a_hunt_that_is_stopped_leaves_it_behind() {
+    // A run makes ten executions at least, and each takes more than half a second: nobody waits for its end.
+    let line = "for i = 1, 4000000 do tostring(i) end";
+    let mut hunt = hunt(&minimal_with("ff_create_execution", line), Until::Seeds(2));
+    hunt.hang_after = Duration::from_millis(200);
+    let stop = Stop::default();
+    let mut told = 0;
+    let report = hunt.run(&stop, |progress| {
+        told = told.max(progress.hung().len());
+        if told == 2 {
+            stop.ask();
+        }
+    });
+    assert_eq!((told, report.seeds, report.interrupted), (2, 0, true));
+    let hung: Vec<_> = report.hung.iter().map(|hung| hung.token.clone()).collect();
+    assert_eq!(hung, [0, 1].map(|seed| hunt.first.with_seed(seed).to_string()));
+}
+
+#[test]
+fn a_hunt_whose_time_is_up_does_not_wait_for_a_run_that_hangs() {
+    let line = "for i = 1, 4000000 do tostring(i) end";
+    let mut hunt =
+        hunt(&minimal_with("ff_create_execution", line), Until::Elapsed(Duration::from_millis(300)));
+    hunt.hang_after = Duration::from_millis(100);
+    let report = hunt.run(&Stop::default(), |_| ());
+    assert_eq!((report.seeds, report.hung.len(), report.interrupted), (0, 2, false), "{report:?}");
 }

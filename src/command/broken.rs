@@ -55,7 +55,7 @@ impl BreakArgs {
         let subject = Subject::new(self.library.library()?)?;
         file.library = Some(subject.reference());
         let trace = drive::run(&file.plan, &subject)?;
-        let found = property::judge(&trace, self.library.properties()?).violations;
+        let found = property::judge(&trace, self.library.properties()).violations;
         let fingerprint = self.choose(found, &Finding::of(&subject))?;
         Ok(Broken { file, subject, fingerprint })
     }
@@ -98,7 +98,7 @@ impl BreakArgs {
     pub(super) fn tell(&self, broken: &Broken, path: &Path) -> anyhow::Result<()> {
         let Broken { file, subject, fingerprint } = broken;
         let trace = drive::run(&file.plan, subject)?;
-        let found = property::judge(&trace, self.library.properties()?).violations;
+        let found = property::judge(&trace, self.library.properties()).violations;
         let violation =
             found.iter().find(|violation| violation.fingerprint == *fingerprint).with_context(|| {
                 format!(

@@ -1,12 +1,10 @@
 //! `grantsim hunt`: many seeds, a bar, and what came of them.
 
 use std::{
+    collections::BTreeSet,
     num::NonZero,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,22 +12,28 @@ use anyhow::Context;
 use clap::Args;
 use grantsim::{
     drive::Subject,
-    hunt::{self, Exit, Hunt, Report, Until},
+    hunt::{self, Earlier, Exit, Hunt, Progress, Report, Stop, Until},
     library::Library,
     plan::{profile, token::Token},
     report::{self, ReportFile},
 };
 
 use super::{
+    ci::CiArgs,
     library::LibraryArgs,
+    smaller::{Shrinks, SmallerArgs},
     terminal::{Bar, print, say},
-    values::{duration, hex, jobs, shard},
+    values::{Named, duration, hex, jobs, shard},
+    violation::{Shown, show},
 };
+
+/// What a second Ctrl-C ends with: 128 and the number of the signal, as shells say it.
+const INTERRUPTED_TWICE: i32 = 130;
 
 #[derive(Args)]
 pub(super) struct HuntArgs {
     #[command(flatten)]
-    library: LibraryArgs,
+    pub(super) library: LibraryArgs,
     /// How many seeds.
     #[arg(long, default_value_t = 500, conflicts_with = "for", value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
@@ -40,7 +44,7 @@ pub(super) struct HuntArgs {
     #[arg(long, value_name = "S", default_value = "0", value_parser = hex)]
     start: u64,
     /// The profile to draw plans from.
-    #[arg(long, default_value = profile::DEFAULT)]
+    #[arg(long, default_value = profile::DEFAULT, value_parser = profiles())]
     profile: String,
     /// How many runs at a time; all cores when absent.
     #[arg(long)]
@@ -54,88 +58,211 @@ pub(super) struct HuntArgs {
     /// The library as it was before an edit: what it breaks in the same way is told apart from what is new.
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
-    /// Write the report as JSON.
+    /// Say so when a run takes longer than this.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    hang_after: Duration,
+    /// Write the report as JSON. The file holds a valid report at any time of the hunt.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Go on where the hunt was that wrote this report. The other flags are those that it was begun with, but --seeds, --for
+    /// and --jobs. The report is written to the same file, unless --json names another.
+    #[arg(long, value_name = "FILE")]
+    resume: Option<PathBuf>,
+    #[command(flatten)]
+    smaller: SmallerArgs,
+    #[command(flatten)]
+    ci: CiArgs,
+}
+
+/// What went wrong that loses nothing of what was found: it is said at once, and the hunt goes on.
+#[derive(Default)]
+struct Troubles(Option<Exit>);
+
+impl Troubles {
+    fn note<T>(&mut self, result: anyhow::Result<T>) -> Option<T> {
+        result.map_err(|error| self.say(&error)).ok()
+    }
+
+    fn say(&mut self, error: &anyhow::Error) {
+        say(&format!("error: {}", super::describe(error)));
+        self.0.get_or_insert(Exit::of_error(error.chain()));
+    }
 }
 
 impl HuntArgs {
     /// Hunts, and tells what came of it.
     pub(super) fn run(&self) -> anyhow::Result<Exit> {
-        let hunt = self.hunt()?;
-        let mut file = self.json.as_deref().map(ReportFile::new);
-        let report = run(&hunt, self, file.as_mut())?;
+        let hunt = Arc::new(self.hunt()?);
+        self.ci.check()?;
+        let stop = listen()?;
+        let mut file = self.report_file().map(ReportFile::new);
+        let mut troubles = Troubles::default();
+        let mut report = self.seeds(&hunt, &stop, file.as_mut(), &mut troubles);
+        if let (0, Some(exit)) = (report.seeds, troubles.0) {
+            return Ok(exit);
+        }
         anyhow::ensure!(
-            report.seeds > 0,
+            report.seeds > 0 || report.interrupted,
             "the hunt ran no seed: give it more time (--for), more --seeds, or another --shard"
         );
+        let shown = self.violations(&hunt, &stop, &mut report, file.as_mut(), &mut troubles);
         if let Some(file) = file {
-            file.finish(&report).with_context(|| self.cannot_write())?;
+            troubles.note(file.finish(&report).with_context(|| self.cannot_write()));
         }
-        conclude(&hunt, &report, self)
+        Ok(self.conclude(&hunt, &report, &shown, troubles))
     }
 
     fn hunt(&self) -> anyhow::Result<Hunt> {
-        Ok(Hunt {
+        let hunt = Hunt {
             subject: Subject::new(self.library.library()?)?,
             first: Token::new(&self.profile, self.start)?,
             until: self.r#for.map_or(Until::Seeds(self.seeds), Until::Elapsed),
             jobs: jobs(self.jobs),
             shard: self.shard,
-            properties: self.library.properties()?,
+            properties: self.library.properties(),
             dialect: self.library.dialect,
             strict: self.strict,
             baseline: self.baseline.as_deref().map(baseline).transpose()?,
-        })
+            hang_after: self.hang_after,
+            resume: None,
+        };
+        let Some(path) = &self.resume else { return Ok(hunt) };
+        let earlier = Earlier::read(path)?;
+        earlier.check(&hunt).with_context(|| format!("cannot go on from {}", path.display()))?;
+        Ok(Hunt { resume: Some(earlier), ..hunt })
+    }
+
+    fn report_file(&self) -> Option<&Path> {
+        self.json.as_deref().or(self.resume.as_deref())
     }
 
     fn cannot_write(&self) -> String {
-        let path = self.json.as_deref().unwrap_or(Path::new("")).display();
-        format!("cannot write the report {path}")
+        format!("cannot write the report {}", self.report_file().unwrap_or(Path::new("")).display())
     }
-}
 
-/// Hunts until the end or Ctrl-C; shows how far it is, and keeps the report's file up to date.
-fn run(hunt: &Hunt, args: &HuntArgs, mut file: Option<&mut ReportFile>) -> anyhow::Result<Report> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let on_interrupt = Arc::clone(&stop);
-    ctrlc::set_handler(move || on_interrupt.store(true, Ordering::Relaxed))
-        .context("cannot listen for Ctrl-C")?;
-    let bar = Bar::new(hunt);
-    let mut unwritten = None;
-    let report = hunt.run(&stop, |progress| {
-        bar.show(&progress);
-        let written = file.as_mut().map_or(Ok(()), |file| file.update(|| progress.report()));
-        if let Err(error) = written {
-            stop.store(true, Ordering::Relaxed);
-            unwritten.get_or_insert(error);
+    /// Hunts until the end or Ctrl-C; shows how far it is, says which runs hang, and keeps the report's file up to date.
+    fn seeds(
+        &self,
+        hunt: &Hunt,
+        stop: &Stop,
+        mut file: Option<&mut ReportFile>,
+        troubles: &mut Troubles,
+    ) -> Report {
+        let bar = Bar::new(hunt);
+        let (mut unwritten, mut told, mut is_stopping) = (None, BTreeSet::new(), false);
+        let report = hunt.run(stop, |progress| {
+            bar.show(&progress);
+            self.tell_hung(&bar, &progress, &mut told);
+            if stop.is_asked() && unwritten.is_none() && !std::mem::replace(&mut is_stopping, true) {
+                bar.say(
+                    "stopping: what runs may end within two seconds; a second Ctrl-C ends everything at once",
+                );
+            }
+            let Some(file) = file.as_mut().filter(|_| unwritten.is_none()) else { return };
+            let to_tell = progress.violations() + progress.failures();
+            if let Err(error) = file.update(to_tell, || progress.report()) {
+                stop.ask();
+                unwritten = Some(error);
+            }
+        });
+        bar.done();
+        if let Some(error) = unwritten {
+            troubles.say(&anyhow::Error::new(error).context(self.cannot_write()));
         }
-    });
-    bar.done();
-    if let Some(error) = unwritten {
-        return Err(error).with_context(|| args.cannot_write());
+        report
     }
-    report.map_err(|(token, error)| {
-        let replay = args.library.replay_line(&token);
-        anyhow::Error::new(error).context(format!("token {token} (replay: {replay})"))
-    })
+
+    fn tell_hung(&self, bar: &Bar, progress: &Progress<'_>, told: &mut BTreeSet<String>) {
+        for hung in progress.hung() {
+            if told.insert(hung.token.clone()) {
+                bar.say(&format!(
+                    "token {} has been running for {:.0} s, and the hunt goes on beside it; Ctrl-C ends both (replay: {})",
+                    hung.token,
+                    hung.seconds,
+                    self.library.replay_line(&hung.token)
+                ));
+            }
+        }
+    }
+
+    /// Shrinks each new violation and prints it with its story.
+    fn violations(
+        &self,
+        hunt: &Arc<Hunt>,
+        stop: &Stop,
+        report: &mut Report,
+        mut file: Option<&mut ReportFile>,
+        troubles: &mut Troubles,
+    ) -> Vec<Shown> {
+        let shrinks = Shrinks::new(&self.smaller, hunt, stop);
+        let mut all = Vec::new();
+        for nth in 0..report.violations.len() {
+            shrinks.shrink(&mut report.violations[nth]);
+            let found = &report.violations[nth];
+            if let Some(file) = file.as_mut().filter(|_| found.shrunk.is_some()) {
+                let to_tell = report.violations.len() + report.errors.len() + nth + 1;
+                troubles.note(file.update(to_tell, || report.clone()).with_context(|| self.cannot_write()));
+            }
+            let shown = show(hunt, stop, &report.violations[nth], &self.library);
+            if let Some(error) = &shown.error {
+                troubles.say(error);
+            }
+            troubles.note(print(&format!("{}\n", shown.text)));
+            all.push(shown);
+        }
+        all
+    }
+
+    /// Prints the numbers, and what was never seen; says how the process ends.
+    fn conclude(&self, hunt: &Hunt, report: &Report, shown: &[Shown], mut troubles: Troubles) -> Exit {
+        troubles.note(print(&report::summary(report)));
+        let conclusion = hunt::verdict(report, &self.profile);
+        for failed in &report.errors {
+            let replay = failed.token.as_ref().map(|token| self.library.replay_line(token));
+            let replay = replay.map(|line| format!(" (replay: {line})")).unwrap_or_default();
+            say(&format!("error: {}{replay}", report::failed(failed)));
+        }
+        for unseen in &conclusion.unseen {
+            say(&format!("error: {}", report::unseen(*unseen, report)));
+        }
+        let failures: Vec<String> = shown.iter().map(|shown| shown.text.clone()).collect();
+        let told = report::Told {
+            report,
+            properties: &hunt.properties,
+            failures: &failures,
+            unseen: &conclusion.unseen,
+        };
+        troubles.note(self.ci.write(&told));
+        // That something broke wins, but not where nothing of it could be shown again.
+        let is_broken = matches!(conclusion.exit, Exit::Broken | Exit::Stuck);
+        if is_broken && shown.iter().any(|shown| shown.error.is_none()) {
+            return conclusion.exit;
+        }
+        troubles.0.unwrap_or(conclusion.exit)
+    }
 }
 
-/// Prints what came of a hunt: each new violation with its story, the numbers, and what was never seen.
-fn conclude(hunt: &Hunt, report: &Report, args: &HuntArgs) -> anyhow::Result<Exit> {
-    for found in &report.violations {
-        let trace = hunt.show(found)?;
-        let replay = args.library.replay_line(&found.token);
-        print(&format!("{}\n", report::failure(&found.violation, &trace, &replay)))?;
-    }
-    print(&report::summary(report))?;
-    let conclusion = hunt::verdict(report, &args.profile);
-    for unseen in conclusion.unseen {
-        say(&format!("error: {}", report::unseen(unseen, report)));
-    }
-    Ok(conclusion.exit)
+/// Ctrl-C and SIGTERM stop the hunt, which then tells what it has; a second one ends it at once.
+fn listen() -> anyhow::Result<Arc<Stop>> {
+    let stop = Arc::new(Stop::default());
+    let on_signal = Arc::clone(&stop);
+    let stop_or_end = move || {
+        if on_signal.is_asked() {
+            std::process::exit(INTERRUPTED_TWICE);
+        }
+        on_signal.ask();
+    };
+    ctrlc::set_handler(stop_or_end).context("cannot listen for Ctrl-C")?;
+    Ok(stop)
 }
 
 fn baseline(path: &Path) -> anyhow::Result<Subject> {
     Ok(Subject::new(Library::from_file(path)?)?)
+}
+
+fn profiles() -> Named<String> {
+    let values = profile::PROFILES.iter().map(|profile| (profile.name.to_owned(), profile.about.to_owned()));
+    Named::new(values, |name| {
+        profile::find(name).map(|found| found.name.to_owned()).map_err(|why| why.to_string())
+    })
 }

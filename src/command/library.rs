@@ -2,16 +2,19 @@
 
 use std::{fmt::Display, path::PathBuf};
 
-use anyhow::Context;
 use clap::Args;
 use grantsim::{
     library::{Library, Mutant},
     plan::Plan,
     property::{self, Entry, Expect, catalogue},
 };
-use valkey_sim::engine::Dialect;
+use valkey_sim::engine::{Dialect, UnknownDialect};
 
-use super::values::quoted;
+use super::values::{Named, program, quoted};
+
+/// A property that can be judged by.
+#[derive(Clone, Copy)]
+struct Judged(&'static Entry);
 
 #[derive(Args)]
 pub(super) struct LibraryArgs {
@@ -19,46 +22,31 @@ pub(super) struct LibraryArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) library: Option<PathBuf>,
     /// Break the library in a known way first, to see what a failure looks like.
-    #[arg(long, value_name = "NAME")]
-    pub(super) mutant: Option<String>,
-    /// The server to simulate: valkey-8 or redis-7.
-    #[arg(long, value_name = "DIALECT")]
+    #[arg(long, value_name = "NAME", value_parser = mutants())]
+    pub(super) mutant: Option<Mutant>,
+    /// The server to simulate.
+    #[arg(long, value_name = "DIALECT", value_parser = dialects())]
     pub(super) dialect: Option<Dialect>,
     /// Judge by this property only; may be repeated.
-    #[arg(long = "property", value_name = "NAME")]
-    pub(super) properties: Vec<String>,
+    #[arg(long = "property", value_name = "NAME", value_parser = properties())]
+    properties: Vec<Judged>,
 }
 
 impl LibraryArgs {
     pub(super) fn library(&self) -> anyhow::Result<Library> {
         let library = self.library.as_deref().map_or_else(|| Ok(Library::published()), Library::from_file)?;
-        match &self.mutant {
-            None => Ok(library),
-            Some(name) => {
-                let mutant = Mutant::named(name);
-                let names: Vec<_> = Mutant::all().into_iter().map(|mutant| mutant.name).collect();
-                let mutant = mutant.with_context(|| {
-                    format!("no mutant is called {name:?}; there are {}", names.join(", "))
-                })?;
-                Ok(library.mutant(&mutant))
-            }
-        }
+        Ok(self.mutant.as_ref().map_or(library.clone(), |mutant| library.mutant(mutant)))
     }
 
     /// The properties to judge by, each once.
-    pub(super) fn properties(&self) -> anyhow::Result<Vec<&'static Entry>> {
+    pub(super) fn properties(&self) -> Vec<&'static Entry> {
         let mut chosen: Vec<&'static Entry> = Vec::new();
-        for name in &self.properties {
-            let entry = property::find(name)?;
-            anyhow::ensure!(
-                !matches!(entry.expect, Expect::Sometimes { .. }),
-                "{name} is a state that hunts reach, not a property that can break: `grantsim properties` lists those"
-            );
+        for Judged(entry) in &self.properties {
             if chosen.iter().all(|other| other.name != entry.name) {
                 chosen.push(entry);
             }
         }
-        Ok(if chosen.is_empty() { catalogue::always().collect() } else { chosen })
+        if chosen.is_empty() { catalogue::always().collect() } else { chosen }
     }
 
     pub(super) fn adjust(&self, plan: &mut Plan) {
@@ -69,13 +57,42 @@ impl LibraryArgs {
 
     pub(super) fn flags(&self) -> String {
         let library = self.library.iter().map(|path| format!(" --library {}", quoted(&path.display())));
-        let mutant = self.mutant.iter().map(|name| format!(" --mutant {name}"));
+        let mutant = self.mutant.iter().map(|mutant| format!(" --mutant {}", quoted(&mutant.name)));
         let dialect = self.dialect.iter().map(|dialect| format!(" --dialect {dialect}"));
         library.chain(mutant).chain(dialect).collect()
     }
 
     /// The line to copy that replays a token or a plan file.
     pub(super) fn replay_line(&self, what: &impl Display) -> String {
-        format!("cargo run --release -- replay {}{} --timeline", quoted(what), self.flags())
+        format!("{} replay {}{} --timeline", program(), quoted(what), self.flags())
     }
+}
+
+fn mutants() -> Named<Mutant> {
+    let values = Mutant::all().into_iter().map(|mutant| (mutant.name, mutant.sentence));
+    Named::new(values, |name| {
+        let names = || Mutant::all().into_iter().map(|mutant| mutant.name).collect::<Vec<_>>().join(", ");
+        Mutant::named(name).ok_or_else(|| format!("no mutant is called {name:?}; there are {}", names()))
+    })
+}
+
+fn dialects() -> Named<Dialect> {
+    let values = [Dialect::Valkey8, Dialect::Redis7].map(|it| (it.name().to_owned(), String::new()));
+    Named::new(values, |name| name.parse().map_err(|why: UnknownDialect| why.to_string()))
+}
+
+fn properties() -> Named<Judged> {
+    let values = catalogue::all().filter(|entry| is_judged(entry));
+    Named::new(values.map(|entry| (entry.name.to_owned(), entry.claim.to_owned())), |name| {
+        let entry = property::find(name).map_err(|why| why.to_string())?;
+        is_judged(entry).then_some(Judged(entry)).ok_or_else(|| {
+            format!(
+                "{name} is a state that hunts reach, not a property that can break: `grantsim properties` lists those"
+            )
+        })
+    })
+}
+
+fn is_judged(entry: &Entry) -> bool {
+    !matches!(entry.expect, Expect::Sometimes { .. })
 }

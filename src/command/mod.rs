@@ -1,14 +1,20 @@
 //! The command line, and nothing else: arguments in, a report out, an exit code that says which. A command a file.
 
 mod broken;
+mod ci;
+mod completions;
 mod hunt;
 mod keep;
 mod library;
 mod lists;
+#[cfg(test)]
+mod readme;
 mod replay;
 mod shrink;
+mod smaller;
 mod terminal;
 mod values;
+mod violation;
 
 use std::process::ExitCode;
 
@@ -37,6 +43,8 @@ enum Command {
     Properties,
     /// List the profiles.
     Profiles,
+    /// Print what a shell needs to complete this command line.
+    Completions(completions::CompletionsArgs),
 }
 
 /// Does what the command line says.
@@ -47,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Shrink(args) => args.run(),
         Command::Keep(args) => args.run(),
         Command::Properties => terminal::print(&lists::properties()).map(|()| Exit::AllHeld),
+        Command::Completions(args) => args.run(),
         Command::Profiles => terminal::print(&lists::profiles()).map(|()| Exit::AllHeld),
     };
     let exit = result.unwrap_or_else(|error| {

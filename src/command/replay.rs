@@ -21,7 +21,6 @@ use super::{
     broken::read_plan,
     library::LibraryArgs,
     terminal::{create, print, say},
-    values::quoted,
 };
 
 #[derive(Args)]
@@ -50,16 +49,14 @@ pub(super) struct ReplayArgs {
 impl ReplayArgs {
     /// Runs it again, twice, and tells it.
     pub(super) fn run(&self) -> anyhow::Result<Exit> {
-        if self.verbose > 0 {
-            show_tracing(self.verbose);
-        }
+        let silence = (self.verbose > 0).then(|| show_tracing(self.verbose));
         if self.what.ends_with(".jsonl") {
             return retell(self);
         }
         let (mut file, token) = read_plan(&self.what)?;
         self.library.adjust(&mut file.plan);
         let subject = Subject::new(self.library.library()?)?;
-        let properties = self.library.properties()?;
+        let properties = self.library.properties();
         if let Some(recorded) =
             file.library.replace(subject.reference()).filter(|it| *it != subject.reference())
         {
@@ -78,10 +75,10 @@ impl ReplayArgs {
         let plan = file.plan;
         let (mut trace, stopped) = drive::story(&plan, &subject)?;
         // Nothing is shown of the second run: it only has to be the same.
-        let (again, _) =
-            tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || {
-                drive::story(&plan, &subject)
-            })?;
+        if let Some(silence) = silence {
+            silence();
+        }
+        let (again, _) = drive::story(&plan, &subject)?;
         if let Err(differ) = hunt::same(&trace, &again) {
             print(&report::difference(&trace, &again, &differ))?;
             return Err(differ.into());
@@ -126,23 +123,26 @@ fn retell(args: &ReplayArgs) -> anyhow::Result<Exit> {
     let run = Run {
         trace: &trace,
         plan: None,
-        properties: &args.library.properties()?,
+        properties: &args.library.properties(),
         known: &Finding::of_recorded(&trace.header.library),
-        replay: &format!("cargo run --release -- replay {} --timeline", quoted(&args.what)),
+        replay: &args.library.replay_line(&args.what),
     };
     let (out, exit) = run.tell(args.timeline);
     print(&out)?;
     Ok(exit)
 }
 
-fn show_tracing(verbose: u8) {
-    use tracing_subscriber::{filter::Targets, fmt, prelude::*};
+/// Shows what happens on standard error, on whatever thread, until it is silenced.
+fn show_tracing(verbose: u8) -> impl FnOnce() {
+    use tracing_subscriber::{filter::Targets, fmt, prelude::*, reload};
     let level = if verbose > 1 { tracing::Level::TRACE } else { tracing::Level::DEBUG };
     let targets = Targets::new().with_target("grantsim", level).with_target("valkey_sim", level);
+    let (targets, handle) = reload::Layer::new(targets);
     let lines = fmt::layer().without_time().with_writer(io::stderr).with_ansi(false);
     // That a line cannot be written is not worth another one, which cannot be written either.
     let lines = lines.log_internal_errors(false).with_filter(targets);
     tracing_subscriber::registry().with(lines).init();
+    move || handle.reload(Targets::new()).expect("the subscriber lives as long as the process")
 }
 
 fn detail(text: &str) -> Result<Detail, String> {

@@ -10,15 +10,17 @@ use std::{
 
 use anyhow::Context;
 use grantsim::{
-    hunt::{Hunt, Progress},
+    hunt::{Hunt, Progress, Until},
     shrink,
 };
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A progress bar on a terminal, a line now and then elsewhere.
+use super::values::told;
+
+/// A progress bar on a terminal, a line now and then elsewhere. It has no colours.
 pub(super) struct Bar {
     bar: Option<ProgressBar>,
-    started: Instant,
+    until: Until,
     said: Cell<u64>,
 }
 
@@ -26,30 +28,61 @@ impl Bar {
     const SAY_EVERY: Duration = Duration::from_secs(10);
 
     pub(super) fn new(hunt: &Hunt) -> Self {
-        let bar = io::stderr().is_terminal().then(|| match hunt.seeds() {
-            Some(seeds) => ProgressBar::new(seeds).with_style(
-                ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {msg}, {eta} left")
-                    .expect("a template"),
-            ),
-            None => ProgressBar::new_spinner(),
-        });
-        Self { bar, started: Instant::now(), said: Cell::new(0) }
+        Self::on(io::stderr().is_terminal().then(ProgressDrawTarget::stderr), hunt)
+    }
+
+    fn on(terminal: Option<ProgressDrawTarget>, hunt: &Hunt) -> Self {
+        let (length, template) = match (hunt.until, hunt.seeds()) {
+            (Until::Elapsed(limit), _) => (millis(limit), "{wide_bar} {msg}"),
+            (Until::Seeds(_), seeds) => (seeds.unwrap_or(0), "{wide_bar} {msg}, {eta} left"),
+        };
+        let style = ProgressStyle::with_template(template).expect("a template");
+        let bar =
+            terminal.map(|target| ProgressBar::with_draw_target(Some(length), target).with_style(style));
+        // The first seed of a slow library may take a while.
+        if let Some(bar) = &bar {
+            bar.tick();
+        }
+        Self { bar, until: hunt.until, said: Cell::new(0) }
     }
 
     pub(super) fn show(&self, progress: &Progress<'_>) {
-        let violations = match progress.violations() {
-            0 => "no new violation".to_owned(),
-            1 => "1 new violation".to_owned(),
-            n => format!("{n} new violations"),
-        };
-        if let Some(bar) = &self.bar {
-            bar.set_position(progress.seeds());
-            bar.set_message(violations);
+        let (seeds, elapsed) = (progress.seeds(), progress.elapsed());
+        let line = self.line(seeds, progress.violations(), elapsed);
+        let Some(bar) = &self.bar else {
+            let due = elapsed.as_secs() / Self::SAY_EVERY.as_secs();
+            if due > self.said.replace(due) {
+                say(&line);
+            }
             return;
+        };
+        bar.set_message(line);
+        bar.set_position(if let Until::Elapsed(_) = self.until { millis(elapsed) } else { seeds });
+    }
+
+    /// How far the hunt is, in 50 columns: a terminal may be narrow.
+    fn line(&self, seeds: u64, violations: usize, elapsed: Duration) -> String {
+        let violations = match violations {
+            0 => "nothing new".to_owned(),
+            1 => "1 violation".to_owned(),
+            n => format!("{n} violations"),
+        };
+        match self.until {
+            Until::Elapsed(limit) => {
+                format!("{} of {}, {seeds} seeds, {violations}", told(elapsed.min(limit)), told(limit))
+            }
+            Until::Seeds(_) => match self.bar.as_ref().and_then(ProgressBar::length) {
+                Some(length) => format!("{seeds}/{length} seeds, {violations}"),
+                None => format!("{seeds} seeds, {violations}"),
+            },
         }
-        let due = self.started.elapsed().as_secs() / Self::SAY_EVERY.as_secs();
-        if due > self.said.replace(due) {
-            say(&format!("{} seeds, {violations}", progress.seeds()));
+    }
+
+    /// Says something above the bar.
+    pub(super) fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| say(line)),
+            None => say(line),
         }
     }
 
@@ -57,6 +90,24 @@ impl Bar {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How far a shrink is.
+#[derive(Clone, Copy)]
+pub(super) struct Step {
+    phase: shrink::Phase,
+    runs: u64,
+    size: shrink::Size,
+}
+
+impl From<&shrink::Progress<'_>> for Step {
+    fn from(progress: &shrink::Progress<'_>) -> Self {
+        Self { phase: progress.phase, runs: progress.runs, size: progress.size }
     }
 }
 
@@ -74,13 +125,17 @@ impl Spinner {
     }
 
     pub(super) fn show(&self, progress: &shrink::Progress<'_>) {
-        let line = format!("{}: {} runs, {}", progress.phase, progress.runs, progress.size);
+        self.step(progress.into());
+    }
+
+    pub(super) fn step(&self, Step { phase, runs, size }: Step) {
+        let line = format!("{phase}: {runs} runs, {size}");
         if let Some(bar) = &self.bar {
             bar.set_message(line);
             bar.tick();
             return;
         }
-        let due = Some((progress.phase, self.started.elapsed().as_secs() / Bar::SAY_EVERY.as_secs()));
+        let due = Some((phase, self.started.elapsed().as_secs() / Bar::SAY_EVERY.as_secs()));
         if due != self.said.replace(due) {
             say(&line);
         }
@@ -111,4 +166,65 @@ pub(super) fn say(line: &str) {
 
 pub(super) fn create(path: &Path) -> anyhow::Result<BufWriter<File>> {
     Ok(BufWriter::new(File::create(path).with_context(|| format!("cannot write {}", path.display()))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZero;
+
+    use grantsim::{drive::Subject, library::Library, plan::token::Token, property::catalogue};
+    use indicatif::InMemoryTerm;
+
+    use super::*;
+
+    fn hunt(until: Until) -> Hunt {
+        Hunt {
+            subject: Subject::new(Library::published()).expect("it loads"),
+            baseline: None,
+            first: Token::new("calm", 0).expect("a profile"),
+            until,
+            jobs: NonZero::<usize>::MIN,
+            shard: (1, 1),
+            properties: catalogue::always().collect(),
+            dialect: None,
+            strict: false,
+            hang_after: Duration::from_secs(30),
+            resume: None,
+        }
+    }
+
+    /// What a terminal of 60 columns shows before the first seed, and with this line.
+    fn on_a_terminal(until: Until, line: impl FnOnce(&Bar) -> String) -> [String; 2] {
+        let terminal = InMemoryTerm::new(4, 60);
+        let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
+        let bar = Bar::on(Some(target), &hunt(until));
+        let before = terminal.contents();
+        let line = line(&bar);
+        let shown = bar.bar.as_ref().expect("there is a terminal");
+        shown.set_message(line);
+        shown.force_draw();
+        [before, terminal.contents()]
+    }
+
+    #[test]
+    fn the_bar_is_there_before_the_first_seed_ends_and_fits_60_columns() {
+        let hour = Duration::from_secs(3_600);
+        for until in [Until::Seeds(1_000_000), Until::Elapsed(hour * 10)] {
+            let [before, after] =
+                on_a_terminal(until, |bar| bar.line(987_654, 17, hour * 9 + Duration::from_secs(3_599)));
+            assert!(!before.is_empty(), "{until:?}");
+            assert_eq!(after.lines().count(), 1, "{after}");
+            assert!(after.contains("987654") && after.contains("17 violations"), "{after}");
+            assert!(!after.contains('\u{1b}'), "{after:?}");
+        }
+    }
+
+    #[test]
+    fn a_hunt_that_has_a_time_shows_how_much_of_it_is_over() {
+        let bar = Bar::on(None, &hunt(Until::Elapsed(Duration::from_secs(600))));
+        assert_eq!(bar.line(12, 0, Duration::from_millis(61_500)), "1m 1s of 10m, 12 seeds, nothing new");
+        assert_eq!(bar.line(12, 1, Duration::from_secs(700)), "10m of 10m, 12 seeds, 1 violation");
+        let bar = Bar::on(None, &hunt(Until::Seeds(500)));
+        assert_eq!(bar.line(12, 2, Duration::ZERO), "12 seeds, 2 violations");
+    }
 }

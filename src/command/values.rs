@@ -1,12 +1,64 @@
 //! Values of flags: how they are read, and how they are written back.
 
-use std::{fmt::Display, num::NonZero, thread, time::Duration};
+use std::{ffi::OsStr, fmt::Display, num::NonZero, path::Path, thread, time::Duration};
+
+use clap::{
+    Arg, Command,
+    builder::{PossibleValue, StringValueParser, TypedValueParser},
+};
 
 /// A word of a command line as a shell takes it.
 pub(super) fn quoted(word: &impl Display) -> String {
     let word = word.to_string();
-    let is_plain = |c: char| c.is_alphanumeric() || "-_./+@=:".contains(c);
-    if word.chars().all(is_plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    // A NUL can be in no argument of a process, and so in no word that came from one.
+    shlex::try_quote(&word).map(Into::into).unwrap_or_else(|_| word.replace('\0', ""))
+}
+
+/// How this program is called, in a line to copy: as it was, or through cargo where cargo built it in a checkout.
+pub(super) fn program() -> String {
+    let called = std::env::args_os().next().unwrap_or_default();
+    named(&called, std::env::var_os("CARGO_PKG_NAME").as_deref())
+}
+
+/// `package` is what cargo says that it runs, if it does.
+fn named(called: &OsStr, package: Option<&OsStr>) -> String {
+    let is_built_here = Path::new(called).iter().any(|folder| folder == "target");
+    if is_built_here || package.is_some_and(|package| package == env!("CARGO_PKG_NAME")) {
+        return "cargo run --release --".to_owned();
+    }
+    let called = if called.is_empty() { OsStr::new(env!("CARGO_BIN_NAME")) } else { called };
+    quoted(&Path::new(called).display())
+}
+
+/// A value that has a name: the help lists the names, and an error says more than that it is none of them.
+#[derive(Clone)]
+pub(super) struct Named<T> {
+    values: Vec<PossibleValue>,
+    parse: fn(&str) -> Result<T, String>,
+}
+
+impl<T> Named<T> {
+    /// Names with what each is about, and who reads one.
+    pub(super) fn new(
+        values: impl IntoIterator<Item = (String, String)>,
+        parse: fn(&str) -> Result<T, String>,
+    ) -> Self {
+        let value = |(name, about): (String, String)| PossibleValue::new(name).help(about);
+        Self { values: values.into_iter().map(value).collect(), parse }
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for Named<T> {
+    type Value = T;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
+        let parse = self.parse;
+        StringValueParser::new().try_map(move |text| parse(&text)).parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.values.iter().cloned()))
+    }
 }
 
 /// As many runs at a time as were asked for, or as there are cores.
@@ -38,15 +90,52 @@ pub(super) fn shard(text: &str) -> Result<(u64, u64), String> {
         .ok_or_else(|| format!("{text:?} is no share: say 1/4 to 4/4"))
 }
 
+/// A time as people write it: 90s, 10m, 1h 30m.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no time: say 90s, 10m or 2h");
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        _ => return Err(wrong()),
-    };
-    let count: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    Ok(Duration::from_secs(count.saturating_mul(seconds)))
+    humantime::parse_duration(text).map_err(|why| format!("{text:?} is no time ({why}): say 90s, 10m or 2h"))
+}
+
+/// A time as people read it, to the second.
+pub(super) fn told(time: Duration) -> String {
+    humantime::format_duration(Duration::from_secs(time.as_secs())).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_cargo_built_here_is_called_through_cargo_and_another_as_it_was_called() {
+        let named = |called: &str, package: Option<&str>| named(OsStr::new(called), package.map(OsStr::new));
+        for called in ["target/release/grantsim", "/home/me/grantsim/target/debug/grantsim"] {
+            assert_eq!(named(called, None), "cargo run --release --");
+        }
+        assert_eq!(named("/elsewhere/debug/grantsim", Some("grantsim")), "cargo run --release --");
+        // Installed, and run by another crate's tests.
+        assert_eq!(named("/usr/bin/grantsim", Some("ours")), "/usr/bin/grantsim");
+        assert_eq!(named("grantsim", None), "grantsim");
+        assert_eq!(named("", None), "grantsim");
+        assert_eq!(shlex::split(&named("/my tools/grantsim", None)).unwrap(), ["/my tools/grantsim"]);
+    }
+
+    #[test]
+    fn a_word_is_one_word_to_a_shell_whatever_is_in_it() {
+        for word in ["plain.json", "a plan's name", "$HOME `x` \"y\" \\ !z", "", "é*?", "#no"] {
+            let line = format!("replay {} end", quoted(&word));
+            assert_eq!(shlex::split(&line).unwrap(), ["replay", word, "end"], "{line}");
+        }
+        assert_eq!(quoted(&"fixtures/plans/life.json"), "fixtures/plans/life.json");
+    }
+
+    #[test]
+    fn a_time_has_a_unit() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5_400)));
+        for text in ["", "90", "soon", "-3s", "3 parsecs", "99999999999999999999h"] {
+            let error = duration(text).unwrap_err();
+            assert!(error.contains(&format!("{text:?}")) && error.contains("10m"), "{error}");
+        }
+        assert_eq!(told(Duration::from_millis(3_723_900)), "1h 2m 3s");
+        assert_eq!(told(Duration::ZERO), "0s");
+    }
 }

@@ -3,7 +3,9 @@
 
 use std::error::Error;
 
-use super::NotTheSame;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use super::{NotTheSame, ResumeError};
 use crate::{
     drive::RunError,
     plan::{file::PlanFileError, token::TokenError},
@@ -33,6 +35,18 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// All of them.
+    const ALL: [Exit; 8] = [
+        Exit::AllHeld,
+        Exit::BadInput,
+        Exit::Broken,
+        Exit::Stuck,
+        Exit::NotDeterministic,
+        Exit::NotReached,
+        Exit::Stale,
+        Exit::Harness,
+    ];
+
     /// The exit code.
     pub fn code(self) -> u8 {
         self as u8
@@ -50,10 +64,25 @@ impl Exit {
     }
 }
 
+impl Serialize for Exit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(self.code())
+    }
+}
+
+impl<'de> Deserialize<'de> for Exit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = u8::deserialize(deserializer)?;
+        let known = Exit::ALL.into_iter().find(|exit| exit.code() == code);
+        known.ok_or_else(|| D::Error::custom(format!("{code} is no exit code of grantsim")))
+    }
+}
+
 fn of_cause(cause: &(dyn Error + 'static)) -> Option<Exit> {
     let is_stale = matches!(cause.downcast_ref(), Some(TokenError::Stale { .. }))
         || matches!(cause.downcast_ref(), Some(PlanFileError::Schema { .. }))
-        || matches!(cause.downcast_ref(), Some(ReadError::Schema(_)));
+        || matches!(cause.downcast_ref(), Some(ReadError::Schema(_)))
+        || matches!(cause.downcast_ref(), Some(ResumeError::Build { .. }));
     if is_stale {
         return Some(Exit::Stale);
     }
@@ -82,12 +111,26 @@ mod tests {
         assert_eq!(exit(stale), Exit::Stale);
         assert_eq!(exit(PlanFileError::Schema { path: "p".into(), found: 99 }), Exit::Stale);
         assert_eq!(exit(ReadError::Schema(1)), Exit::Stale);
+        assert_eq!(exit(ResumeError::Build { theirs: "0.0.9".into() }), Exit::Stale);
+        let stale = TokenError::Stale { token: "t".into(), profile: "calm", now: "n".into() };
+        assert_eq!(exit(ResumeError::Token(stale)), Exit::Stale);
         assert_eq!(exit(NotTheSame { at: 7 }), Exit::NotDeterministic);
         assert_eq!(exit(RunError::Harness("a panic".into())), Exit::Harness);
         assert_eq!(exit(TokenError::Malformed("t".into())), Exit::BadInput);
         assert_eq!(exit(ReadError::CutShort), Exit::BadInput);
         assert_eq!(exit(io::Error::other("no space left")), Exit::BadInput);
         assert_eq!(exit(Library::from_file(Path::new("no/such.lua")).unwrap_err()), Exit::BadInput);
+    }
+
+    #[test]
+    fn an_exit_code_is_a_number_in_json_and_no_other_number_is_one() {
+        for exit in Exit::ALL {
+            let json = serde_json::to_string(&exit).unwrap();
+            assert_eq!(json, exit.code().to_string());
+            assert_eq!(serde_json::from_str::<Exit>(&json).unwrap(), exit);
+        }
+        let error = serde_json::from_str::<Exit>("7").unwrap_err();
+        assert!(error.to_string().contains("7 is no exit code"), "{error}");
     }
 
     #[test]

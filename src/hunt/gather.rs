@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Found, Hunt, Report};
+use super::{Earlier, Exit, Failed, Found, Hung, Hunt, Places, Report, Resume, Smaller, settle::Settled};
 use crate::{
     drive::RunError,
     finding::Finding,
@@ -13,89 +13,139 @@ use crate::{
     property::{Counts, Fingerprint, Verdict, Violation, catalogue},
 };
 
-/// How many of the seeds that show a violation are run on the baseline. A library that differs runs differently, so that
-/// the lowest seed alone may miss what the baseline shows by the next.
-const BASELINE_SEEDS: usize = 16;
-
 /// What came of one seed.
 pub(super) struct Outcome {
-    pub seed: u64,
+    /// Its place in the hunt's share, counted from 0.
+    pub nth: u64,
     pub result: Result<Verdict, RunError>,
 }
 
-/// What is gathered so far.
+/// What is gathered so far. Seeds are named by their places in the hunt's share.
 pub(super) struct Gather<'a> {
     hunt: &'a Hunt,
     known: Vec<Finding>,
-    pub seeds: u64,
-    last_seed: u64,
+    done: Places,
     found: BTreeMap<Fingerprint, Seen>,
-    known_met: BTreeMap<String, BTreeSet<u64>>,
-    fixed: BTreeMap<String, Vec<Fingerprint>>,
+    known_met: BTreeMap<String, u64>,
     reach: BTreeMap<String, u64>,
     counts: Counts,
-    error: Option<(u64, RunError)>,
+    /// Runs that did not come to their end, by what is said of them.
+    failed: BTreeMap<String, Failures>,
+    /// Those that still run: which, and for how long.
+    pub hung: Vec<(u64, Duration)>,
+    settled: Settled,
+    /// Real time of the hunts that this one goes on from.
+    before: Duration,
 }
 
 /// A kind of violation that is not a known finding.
 struct Seen {
     /// Of the lowest seed that showed it.
     violation: Violation,
-    seeds: BTreeSet<u64>,
-    /// Whether the baseline breaks in the same way.
-    is_inherited: bool,
+    seeds: Places,
+    /// What an earlier hunt made of it, for as long as no lower seed shows it.
+    shrunk: Option<Smaller>,
+}
+
+struct Failures {
+    exit: Exit,
+    lowest: u64,
+    seeds: u64,
 }
 
 impl<'a> Gather<'a> {
+    /// Nothing yet, or what an earlier hunt had.
     pub fn new(hunt: &'a Hunt) -> Self {
-        Self {
+        let mut gather = Self {
             known: hunt.known(),
             hunt,
-            seeds: 0,
-            last_seed: hunt.seed(hunt.place(0)),
+            done: Places::default(),
             found: BTreeMap::new(),
             known_met: BTreeMap::new(),
-            fixed: BTreeMap::new(),
             reach: BTreeMap::new(),
             counts: Counts::default(),
-            error: None,
+            failed: BTreeMap::new(),
+            hung: Vec::new(),
+            settled: Settled::default(),
+            before: Duration::ZERO,
+        };
+        if let Some(earlier) = &hunt.resume {
+            gather.go_on_from(earlier);
+        }
+        gather
+    }
+
+    fn go_on_from(&mut self, earlier: &Earlier) {
+        self.done = earlier.resume.done.clone();
+        self.known_met = earlier.known.clone();
+        self.reach = earlier.reach.clone();
+        self.counts = earlier.counts.clone();
+        self.before = Duration::try_from_secs_f64(earlier.wall_seconds).unwrap_or_default();
+        for found in earlier.violations.iter().chain(&earlier.in_baseline) {
+            let fingerprint = found.violation.fingerprint.clone();
+            let seeds = earlier.resume.shown_by.get(&fingerprint).cloned().unwrap_or_default();
+            let seen = Seen { violation: found.violation.clone(), seeds, shrunk: found.shrunk.clone() };
+            self.found.insert(fingerprint, seen);
+        }
+        for Failed { token, message, seeds, exit } in &earlier.errors {
+            // What is asked once all seeds are in is asked again.
+            let Some(token) = token.as_ref().and_then(|token| token.parse::<Token>().ok()) else { continue };
+            let failures = Failures { exit: *exit, lowest: self.hunt.nth(token.seed()), seeds: *seeds };
+            self.failed.insert(message.clone(), failures);
         }
     }
 
     /// Takes in what came of a seed.
     pub fn add(&mut self, outcome: Outcome) {
-        let Outcome { seed, result } = outcome;
-        let verdict = match result {
-            Ok(verdict) => verdict,
-            Err(error) => {
-                if self.error.as_ref().is_none_or(|(first, _)| seed < *first) {
-                    self.error = Some((seed, error));
-                }
-                return;
-            }
-        };
-        self.seeds += 1;
-        self.last_seed = self.last_seed.max(seed);
+        let Outcome { nth, result } = outcome;
+        self.done.insert(nth);
+        match result {
+            Ok(verdict) => self.judged(nth, verdict),
+            Err(error) => self.failed(nth, &error),
+        }
+    }
+
+    fn judged(&mut self, nth: u64, verdict: Verdict) {
         self.counts.add(&verdict.counts);
         for (name, count) in verdict.reached {
             *self.reach.entry(name.to_owned()).or_default() += count;
         }
+        let mut met = BTreeSet::new();
         for violation in verdict.violations {
-            self.violated(seed, violation);
+            match self.known.iter().find(|finding| finding.covers(&violation.fingerprint)) {
+                Some(finding) => _ = met.insert(finding.slug.clone()),
+                None => self.violated(nth, violation),
+            }
+        }
+        for slug in met {
+            *self.known_met.entry(slug).or_default() += 1;
         }
     }
 
-    fn violated(&mut self, seed: u64, violation: Violation) {
-        if let Some(finding) = self.known.iter().find(|finding| finding.covers(&violation.fingerprint)) {
-            self.known_met.entry(finding.slug.clone()).or_default().insert(seed);
-            return;
-        }
-        let first = || Seen { violation: violation.clone(), seeds: BTreeSet::new(), is_inherited: false };
+    fn violated(&mut self, nth: u64, violation: Violation) {
+        let first = || Seen { violation: violation.clone(), seeds: Places::default(), shrunk: None };
         let seen = self.found.entry(violation.fingerprint.clone()).or_insert_with(first);
-        if seen.seeds.first().is_some_and(|lowest| seed < *lowest) {
-            seen.violation = violation;
+        if seen.seeds.first().is_some_and(|lowest| nth < lowest) {
+            (seen.violation, seen.shrunk) = (violation, None);
         }
-        seen.seeds.insert(seed);
+        seen.seeds.insert(nth);
+    }
+
+    fn failed(&mut self, nth: u64, error: &RunError) {
+        let first = Failures { exit: Exit::of_error([error as _]), lowest: nth, seeds: 0 };
+        let failures = self.failed.entry(error.to_string()).or_insert(first);
+        failures.lowest = failures.lowest.min(nth);
+        failures.seeds += 1;
+    }
+
+    /// Seeds that were run.
+    pub fn seeds(&self) -> u64 {
+        self.done.len()
+    }
+
+    /// The seeds that were run.
+    pub fn done(&self) -> &Places {
+        &self.done
     }
 
     /// How many kinds of violation are not known.
@@ -103,88 +153,98 @@ impl<'a> Gather<'a> {
         self.found.len()
     }
 
-    /// Once all seeds are in: asks the baseline what it breaks, too, and the library which findings it no longer shows.
-    ///
-    /// # Errors
-    /// [`RunError`] of the lowest seed that had one, with its token.
-    pub fn settle(&mut self) -> Result<(), (Token, RunError)> {
-        let hunt = self.hunt;
-        let token = |seed| hunt.first.with_seed(seed);
-        if let Some((seed, error)) = self.error.take() {
-            return Err((token(seed), error));
-        }
-        for (fingerprint, seen) in &mut self.found {
-            for seed in seen.seeds.iter().take(BASELINE_SEEDS) {
-                let inherits = baseline_breaks(hunt, *seed, fingerprint);
-                seen.is_inherited |= inherits.map_err(|error| (token(*seed), error))?;
-                if seen.is_inherited {
-                    break;
-                }
-            }
-        }
-        self.fixed = self.fixed().map_err(|error| (hunt.first.clone(), error))?;
-        Ok(())
+    /// How many reasons there were for a run not to come to its end.
+    pub fn failures(&self) -> usize {
+        self.failed.len()
     }
 
-    /// The kinds of known findings that the library no longer shows. Of the published library itself nothing is fixed; and
-    /// where nothing was claimed, nothing is shown either way.
-    fn fixed(&self) -> Result<BTreeMap<String, Vec<Fingerprint>>, RunError> {
-        let mut fixed = BTreeMap::new();
-        if self.hunt.subject.library.is_published() || self.counts.claims == 0 {
-            return Ok(fixed);
-        }
-        for finding in &self.known {
-            let gone: Vec<_> = finding
-                .fixed_on(&self.hunt.subject)?
-                .into_iter()
-                .map(|shown| shown.fingerprint.clone())
-                .filter(|gone| self.hunt.properties.iter().any(|entry| gone.property() == entry.name))
-                .collect();
-            if !gone.is_empty() {
-                fixed.insert(finding.slug.clone(), gone);
-            }
-        }
-        Ok(fixed)
+    /// Each kind of violation, and the first of the seeds that showed it.
+    pub fn shown_by(&self, at_most: usize) -> Vec<(Fingerprint, Vec<u64>)> {
+        let seeds = |seen: &Seen| seen.seeds.iter().take(at_most).collect();
+        self.found.iter().map(|(fingerprint, seen)| (fingerprint.clone(), seeds(seen))).collect()
+    }
+
+    /// Whether anything was claimed.
+    pub fn has_claims(&self) -> bool {
+        self.counts.claims > 0
+    }
+
+    /// Takes in what is asked once all seeds are in.
+    pub fn settle(&mut self, settled: Settled) {
+        self.settled = settled;
     }
 
     /// The report of what is gathered so far.
     pub fn report(&self, elapsed: Duration, is_interrupted: bool) -> Report {
         let hunt = self.hunt;
-        let token = |seed| hunt.first.with_seed(seed).to_string();
         let mut seen: Vec<&Seen> = self.found.values().collect();
         seen.sort_by_key(|seen| seen.seeds.first());
-        let entry = |seen: &&Seen| Found {
-            violation: seen.violation.clone(),
-            token: token(seen.seeds.first().copied().unwrap_or_default()),
-            seeds: seen.seeds.len() as u64,
-        };
-        let (inherited, new): (Vec<&Seen>, Vec<&Seen>) = seen.into_iter().partition(|seen| seen.is_inherited);
-        let failed: BTreeSet<u64> = new.iter().flat_map(|seen| &seen.seeds).copied().collect();
+        let (inherited, new): (Vec<&Seen>, Vec<&Seen>) =
+            seen.into_iter().partition(|seen| self.settled.inherited.contains(&seen.violation.fingerprint));
+        let broken: BTreeSet<u64> = new.iter().flat_map(|seen| seen.seeds.iter()).collect();
+        let failed: u64 = self.failed.values().map(|failures| failures.seeds).sum();
         let missed = catalogue::sometimes().filter(|entry| !self.reach.contains_key(entry.name));
         Report {
-            seeds: self.seeds,
-            passed: self.seeds - failed.len() as u64,
-            known: self.known_met.iter().map(|(slug, seeds)| (slug.clone(), seeds.len() as u64)).collect(),
-            fixed: self.fixed.clone(),
-            in_baseline: inherited.iter().map(entry).collect(),
-            first_token: token(hunt.seed(hunt.place(0))),
-            last_token: token(self.last_seed),
-            violations: new.iter().map(entry).collect(),
+            seeds: self.seeds(),
+            passed: self.seeds().saturating_sub(broken.len() as u64 + failed),
+            known: self.known_met.clone(),
+            fixed: self.settled.fixed.clone(),
+            in_baseline: inherited.iter().map(|seen| self.found(seen)).collect(),
+            first_token: hunt.token(0),
+            last_token: hunt.token(self.done.last().unwrap_or(0)),
+            violations: new.iter().map(|seen| self.found(seen)).collect(),
+            errors: self.errors(),
+            hung: self.hung(),
             not_reached: missed.map(|entry| entry.name).collect(),
             reach: self.reach.clone(),
             counts: self.counts.clone(),
-            wall_seconds: elapsed.as_secs_f64(),
+            wall_seconds: (self.before + elapsed).as_secs_f64(),
             library: hunt.subject.reference(),
             interrupted: is_interrupted,
+            resume: self.resume(),
         }
     }
-}
 
-/// Whether the baseline breaks in the same way, by the same plan.
-fn baseline_breaks(hunt: &Hunt, seed: u64, fingerprint: &Fingerprint) -> Result<bool, RunError> {
-    let Some(baseline) = &hunt.baseline else { return Ok(false) };
-    let verdict = hunt.judge(&hunt.plan(seed), baseline)?;
-    Ok(verdict.violations.iter().any(|theirs| theirs.fingerprint == *fingerprint))
+    fn found(&self, seen: &Seen) -> Found {
+        Found {
+            violation: seen.violation.clone(),
+            token: self.hunt.token(seen.seeds.first().unwrap_or(0)),
+            seeds: seen.seeds.len(),
+            shrunk: seen.shrunk.clone(),
+            not_shrunk: None,
+        }
+    }
+
+    /// The runs that failed, the lowest seed first, and what could not be asked at the end.
+    fn errors(&self) -> Vec<Failed> {
+        let mut failed: Vec<_> = self.failed.iter().collect();
+        failed.sort_by_key(|(_, failures)| failures.lowest);
+        let of_seeds = failed.into_iter().map(|(message, failures)| Failed {
+            token: Some(self.hunt.token(failures.lowest)),
+            message: message.clone(),
+            seeds: failures.seeds,
+            exit: failures.exit,
+        });
+        of_seeds.chain(self.settled.errors.iter().cloned()).collect()
+    }
+
+    /// The seeds that still run, as they are told.
+    pub fn hung(&self) -> Vec<Hung> {
+        let hung = |(nth, time): &(u64, Duration)| Hung {
+            token: self.hunt.token(*nth),
+            seconds: time.as_secs_f64(),
+        };
+        self.hung.iter().map(hung).collect()
+    }
+
+    fn resume(&self) -> Resume {
+        let shown_by = |(fingerprint, seen): (&Fingerprint, &Seen)| (fingerprint.clone(), seen.seeds.clone());
+        Resume {
+            done: self.done.clone(),
+            shown_by: self.found.iter().map(shown_by).collect(),
+            ..Resume::of(self.hunt)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -209,6 +269,8 @@ mod tests {
             properties: catalogue::always().collect(),
             dialect: None,
             strict: false,
+            hang_after: Duration::from_secs(30),
+            resume: None,
         }
     }
 
@@ -218,13 +280,12 @@ mod tests {
         violation.message = format!("seed {seed}");
         let reached = BTreeMap::from([("late-claim", seed)]);
         let counts = Counts { events: seed, ..Counts::default() };
-        Outcome { seed, result: Ok(Verdict { violations: vec![violation], reached, counts }) }
+        Outcome { nth: seed, result: Ok(Verdict { violations: vec![violation], reached, counts }) }
     }
 
     fn gathered(hunt: &Hunt, outcomes: impl IntoIterator<Item = Outcome>) -> Report {
         let mut gather = Gather::new(hunt);
         outcomes.into_iter().for_each(|outcome| gather.add(outcome));
-        gather.settle().map_err(|(_, error)| error).unwrap();
         gather.report(Duration::ZERO, false)
     }
 
@@ -251,15 +312,112 @@ mod tests {
     }
 
     #[test]
-    fn of_several_runs_that_fail_the_lowest_seed_is_named() {
+    fn a_run_that_fails_loses_nothing_of_the_others_and_of_several_the_lowest_seed_is_named() {
         let hunt = hunt();
-        let fails = |seed| Outcome { seed, result: Err(RunError::Harness(format!("seed {seed}"))) };
-        for seeds in [[3, 8], [8, 3]] {
-            let mut gather = Gather::new(&hunt);
-            seeds.map(fails).into_iter().for_each(|outcome| gather.add(outcome));
-            let (token, error) = gather.settle().unwrap_err();
-            assert_eq!(token, hunt.first.with_seed(3));
-            assert!(error.to_string().contains("seed 3"), "{error}");
+        let fails = |nth, why: &str| Outcome { nth, result: Err(RunError::Harness(why.to_owned())) };
+        for order in [[3, 8], [8, 3]] {
+            let failures = order.map(|nth| fails(nth, "index out of bounds"));
+            let others = [shows(5, "lane/-/-/core"), fails(1, "no thread")];
+            let report = gathered(&hunt, failures.into_iter().chain(others));
+            let told: Vec<_> = report
+                .errors
+                .iter()
+                .map(|failed| (failed.token.clone().unwrap(), failed.seeds, failed.exit))
+                .collect();
+            let token = |seed| hunt.first.with_seed(seed).to_string();
+            assert_eq!(told, [(token(1), 1, Exit::Harness), (token(3), 2, Exit::Harness)]);
+            assert!(report.errors[1].message.contains("index out of bounds"), "{report:?}");
+            assert_eq!((report.seeds, report.passed, report.violations.len()), (4, 0, 1));
         }
+    }
+
+    /// What another process reads of a report.
+    fn read_back(report: &Report) -> Earlier {
+        serde_json::from_value(serde_json::to_value(report).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_hunt_that_goes_on_from_a_report_ends_with_that_of_one_that_was_never_stopped() {
+        let hunt = hunt();
+        let outcomes = || {
+            let fails = |nth| Outcome { nth, result: Err(RunError::Harness("no thread".to_owned())) };
+            vec![
+                shows(4, "lane/-/-/core"),
+                shows(9, "lane/-/-/grant"),
+                fails(6),
+                shows(3, "fence/ff_renew_lease/OK/marked-lease"),
+                shows(2, "lane/-/-/core"),
+                fails(0),
+                shows(7, "fence/ff_renew_lease/OK/marked-lease"),
+            ]
+        };
+        let whole = gathered(&hunt, outcomes());
+        for first_part in 0..=outcomes().len() {
+            let mut head = outcomes();
+            let tail = head.split_off(first_part);
+            let resumed = Hunt { resume: Some(read_back(&gathered(&hunt, head))), ..hunt.clone() };
+            assert_eq!(
+                resumed.resume.as_ref().unwrap().check(&resumed).map_err(|why| why.to_string()),
+                Ok(())
+            );
+            assert_eq!(gathered(&resumed, tail), whole, "after {first_part}");
+        }
+    }
+
+    #[test]
+    fn a_report_of_another_hunt_is_refused_with_what_differs() {
+        let hunt = hunt();
+        let earlier = || read_back(&gathered(&hunt, [shows(1, "lane/-/-/core")]));
+        let refused = |earlier: &Earlier, hunt: &Hunt| earlier.check(hunt).unwrap_err().to_string();
+        let first = Token::new("crash", 0).unwrap();
+        let told = refused(&earlier(), &Hunt { first, ..hunt.clone() });
+        assert!(told.contains("its profile is calm, and here it is crash"), "{told}");
+        let later = Hunt { first: hunt.first.with_seed(16), ..hunt.clone() };
+        assert!(refused(&earlier(), &later).contains("its first seed is 0, and here it is 10"));
+        assert!(
+            refused(&earlier(), &Hunt { shard: (2, 3), ..hunt.clone() }).contains("1/1, and here it is 2/3")
+        );
+        assert!(refused(&earlier(), &Hunt { strict: true, ..hunt.clone() }).contains("known findings"));
+        let dialect = Some(valkey_sim::engine::Dialect::Redis7);
+        assert!(refused(&earlier(), &Hunt { dialect, ..hunt.clone() }).contains("redis-7"));
+        let baseline = Some(hunt.subject.clone());
+        assert!(
+            refused(&earlier(), &Hunt { baseline, ..hunt.clone() }).contains("baseline is none, and here")
+        );
+        let properties = vec![crate::property::find("lane").unwrap()];
+        assert!(refused(&earlier(), &Hunt { properties, ..hunt.clone() }).contains("here it is lane"));
+        let mut other = earlier();
+        other.library.sha256 = "0123456789abcdef".to_owned();
+        assert!(refused(&other, &hunt).contains("its library is flowfabric 34 (0123456789ab…)"));
+        let mut other = earlier();
+        other.resume.build = "0.0.1".to_owned();
+        assert!(refused(&other, &hunt).contains("written by grantsim 0.0.1"));
+        let mut other = earlier();
+        other.first_token = "g1-calm-0-00000000".to_owned();
+        assert!(refused(&other, &hunt).contains("another generator"));
+        let more = Hunt { until: Until::Seeds(99), jobs: NonZero::new(7).unwrap(), ..hunt.clone() };
+        assert!(earlier().check(&more).is_ok());
+    }
+
+    #[test]
+    fn a_smaller_plan_is_kept_until_a_lower_seed_shows_the_violation() {
+        let hunt = hunt();
+        let mut report = gathered(&hunt, [shows(4, "lane/-/-/core")]);
+        let smaller = Smaller {
+            plan: "small.json".to_owned(),
+            executions: 1,
+            workers: 1,
+            schedulers: 1,
+            faults: 0,
+            clocks: 0,
+            events: 9,
+            minimal: true,
+            runs: 7,
+        };
+        report.violations[0].shrunk = Some(smaller.clone());
+        let resumed = Hunt { resume: Some(read_back(&report)), ..hunt.clone() };
+        let shrunk = |outcome| gathered(&resumed, [outcome]).violations[0].shrunk.clone();
+        assert_eq!(shrunk(shows(5, "lane/-/-/core")), Some(smaller));
+        assert_eq!(shrunk(shows(3, "lane/-/-/core")), None);
     }
 }

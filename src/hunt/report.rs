@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::{Exit, Resume};
 use crate::{
     library::LibraryRef,
     property::{Counts, Fingerprint, Violation},
+    shrink::Size,
 };
 
 /// A violation, and the token that shows it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Found {
     /// The violation.
     #[serde(flatten)]
@@ -19,6 +21,66 @@ pub struct Found {
     pub token: String,
     /// How many seeds showed the same.
     pub seeds: u64,
+    /// The smaller plan that shows the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shrunk: Option<Smaller>,
+    /// Why there is no smaller plan, where one was wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_shrunk: Option<String>,
+}
+
+/// The plan that a shrink made of a violation's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Smaller {
+    /// Its file.
+    pub plan: String,
+    /// Executions in it.
+    pub executions: usize,
+    /// Workers in it.
+    pub workers: usize,
+    /// Schedulers in it.
+    pub schedulers: usize,
+    /// Faults in it.
+    pub faults: usize,
+    /// Wrong clocks in it.
+    pub clocks: usize,
+    /// Events of its run.
+    pub events: u64,
+    /// Whether no single part of it can go.
+    pub minimal: bool,
+    /// Runs that the shrink took.
+    pub runs: u64,
+}
+
+impl Smaller {
+    /// How big it is.
+    pub fn size(&self) -> Size {
+        let Self { executions, workers, schedulers, faults, clocks, events, .. } = *self;
+        Size { executions, workers, schedulers, faults, clocks, events }
+    }
+}
+
+/// Runs that did not come to their end, all for the same reason.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failed {
+    /// The token of the lowest seed. None where it is no seed that failed: a finding's plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Why.
+    pub message: String,
+    /// How many seeds.
+    pub seeds: u64,
+    /// The exit code that this asks for.
+    pub exit: Exit,
+}
+
+/// A seed that was still running: it hangs, or is very slow.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Hung {
+    /// Its token.
+    pub token: String,
+    /// For how long it had been running, seconds of real time.
+    pub seconds: f64,
 }
 
 /// What came of a hunt. Its JSON is a promise: see the README.
@@ -26,7 +88,7 @@ pub struct Found {
 pub struct Report {
     /// Seeds that were run.
     pub seeds: u64,
-    /// Those without a new violation.
+    /// Those that came to their end without a new violation.
     pub passed: u64,
     /// Known findings that were met again, by slug: in how many seeds.
     pub known: BTreeMap<String, u64>,
@@ -41,6 +103,10 @@ pub struct Report {
     pub last_token: String,
     /// New violations, one a fingerprint, the lowest seed first.
     pub violations: Vec<Found>,
+    /// Runs that did not come to their end, one a reason.
+    pub errors: Vec<Failed>,
+    /// Seeds that still ran when the report was written: for longer than is usual, or when the hunt was stopped.
+    pub hung: Vec<Hung>,
     /// States reached, by name.
     pub reach: BTreeMap<String, u64>,
     /// States of the catalogue that no run reached.
@@ -54,4 +120,6 @@ pub struct Report {
     pub library: LibraryRef,
     /// Whether it was stopped before its end.
     pub interrupted: bool,
+    /// What a hunt needs that goes on from here.
+    pub resume: Resume,
 }

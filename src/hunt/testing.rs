@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Found, Report};
+use super::{Found, Report, Resume};
 use crate::{
     library::Library,
     property::{Counts, Fingerprint, Violation, catalogue},
@@ -19,12 +19,15 @@ pub fn report() -> Report {
         first_token: "g1-swarm-0-00000000".to_owned(),
         last_token: "g1-swarm-0-00000000".to_owned(),
         violations: Vec::new(),
+        errors: Vec::new(),
+        hung: Vec::new(),
         reach: catalogue::sometimes().map(|entry| (entry.name.to_owned(), 1)).collect(),
         not_reached: Vec::new(),
         counts: Counts { grants: 1, claims: 1, ..Counts::default() },
         wall_seconds: 1.0,
         library: Library::published().reference(),
         interrupted: false,
+        resume: Resume::default(),
     }
 }
 
@@ -39,5 +42,5 @@ pub fn found(fingerprint: &str) -> Found {
         execution: None,
         times: 1,
     };
-    Found { violation, token: "g1-swarm-0-00000000".to_owned(), seeds: 1 }
+    Found { violation, token: "g1-swarm-0-00000000".to_owned(), seeds: 1, shrunk: None, not_shrunk: None }
 }

@@ -12,7 +12,7 @@ use crate::{
 /// What a hunt ends with.
 #[derive(Clone, Debug)]
 pub struct Conclusion {
-    /// The exit code: of several that hold, the first of 10, 11, 13.
+    /// The exit code: of several that hold, the first of 10, 11, 15, 2, 13.
     pub exit: Exit,
     /// Why it counts as passed by no means, whatever broke besides.
     pub unseen: Vec<Unseen>,
@@ -34,14 +34,16 @@ pub fn verdict(report: &Report, profile: &str) -> Conclusion {
     let unseen = unseen(report, profile);
     let expected: BTreeSet<bool> =
         report.violations.iter().map(|found| is_liveness(&found.violation)).collect();
-    let exit = exit(expected.contains(&false), expected.contains(&true), !unseen.is_empty());
+    let failed = report.errors.iter().map(|failed| failed.exit).max_by_key(|exit| exit.code());
+    let exit = exit(expected.contains(&false), expected.contains(&true), failed, !unseen.is_empty());
     Conclusion { exit, unseen }
 }
 
-fn exit(is_broken: bool, is_stuck: bool, is_unseen: bool) -> Exit {
-    match (is_broken, is_stuck, is_unseen) {
+fn exit(is_broken: bool, is_stuck: bool, failed: Option<Exit>, is_unseen: bool) -> Exit {
+    match (is_broken, is_stuck, failed, is_unseen) {
         (true, ..) => Exit::Broken,
-        (_, true, _) => Exit::Stuck,
+        (_, true, ..) => Exit::Stuck,
+        (_, _, Some(failed), _) => failed,
         (.., true) => Exit::NotReached,
         _ => Exit::AllHeld,
     }
@@ -53,6 +55,11 @@ fn is_liveness(violation: &property::Violation) -> bool {
 }
 
 fn unseen(report: &Report, profile: &str) -> Vec<Unseen> {
+    // Where no run came to its end, why is said already.
+    let failed: u64 = report.errors.iter().map(|failed| failed.seeds).sum();
+    if failed > 0 && failed >= report.seeds {
+        return Vec::new();
+    }
     if report.counts.grants == 0 {
         return vec![Unseen::Grant];
     }
@@ -80,7 +87,10 @@ impl Unseen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hunt::testing::{found, report};
+    use crate::hunt::{
+        Failed,
+        testing::{found, report},
+    };
 
     /// A hunt that is long enough to demand that all is reached.
     fn long() -> Report {
@@ -97,19 +107,46 @@ mod tests {
     }
 
     #[test]
-    fn of_several_that_hold_broken_wins_over_stuck_over_unseen() {
-        for (is_broken, is_stuck, is_unseen, expected) in [
-            (false, false, false, Exit::AllHeld),
-            (false, false, true, Exit::NotReached),
-            (false, true, false, Exit::Stuck),
-            (false, true, true, Exit::Stuck),
-            (true, false, false, Exit::Broken),
-            (true, false, true, Exit::Broken),
-            (true, true, false, Exit::Broken),
-            (true, true, true, Exit::Broken),
+    fn of_several_that_hold_broken_wins_over_stuck_over_a_failed_run_over_unseen() {
+        let (bad, harness) = (Some(Exit::BadInput), Some(Exit::Harness));
+        for (is_broken, is_stuck, failed, is_unseen, expected) in [
+            (false, false, None, false, Exit::AllHeld),
+            (false, false, None, true, Exit::NotReached),
+            (false, false, bad, true, Exit::BadInput),
+            (false, false, harness, false, Exit::Harness),
+            (false, true, None, false, Exit::Stuck),
+            (false, true, harness, true, Exit::Stuck),
+            (true, false, None, false, Exit::Broken),
+            (true, false, bad, true, Exit::Broken),
+            (true, true, None, false, Exit::Broken),
+            (true, true, harness, true, Exit::Broken),
         ] {
-            assert_eq!(exit(is_broken, is_stuck, is_unseen), expected);
+            assert_eq!(exit(is_broken, is_stuck, failed, is_unseen), expected);
         }
+    }
+
+    fn failed(seeds: u64, exit: Exit) -> Failed {
+        Failed { token: None, message: "it did not return".to_owned(), seeds, exit }
+    }
+
+    #[test]
+    fn a_run_that_failed_is_no_passed_hunt_and_the_harness_own_fault_wins() {
+        let mut report = Report { seeds: 5, ..report() };
+        report.errors = vec![failed(1, Exit::Harness), failed(1, Exit::BadInput)];
+        assert_eq!(ends(&report), Exit::Harness);
+        report.errors.remove(0);
+        assert_eq!(ends(&report), Exit::BadInput);
+        report.violations = vec![found("lane/-/-/core")];
+        assert_eq!(ends(&report), Exit::Broken);
+    }
+
+    #[test]
+    fn where_no_run_came_to_its_end_it_is_not_said_besides_that_nothing_was_seen() {
+        let mut report = Report { seeds: 2, errors: vec![failed(2, Exit::BadInput)], ..report() };
+        (report.counts.grants, report.counts.claims) = (0, 0);
+        assert!(verdict(&report, "calm").unseen.is_empty());
+        report.seeds = 3;
+        assert_eq!(verdict(&report, "calm").unseen.len(), 1);
     }
 
     #[test]

@@ -76,6 +76,11 @@ impl Token {
         Self { seed, ..self.clone() }
     }
 
+    /// The profile's name.
+    pub fn profile(&self) -> &'static str {
+        self.profile
+    }
+
     /// The seed.
     pub fn seed(&self) -> u64 {
         self.seed

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     trace::{End, Ended, Happened, Moment, Step},
@@ -19,7 +19,7 @@ use crate::{
 /// let json = serde_json::to_value(&all).unwrap();
 /// assert_eq!((&json["grants"], &json["sim_seconds"]), (&3.into(), &1.5.into()));
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Moments: what clients did and saw, what broke, what the server executed.
     pub events: u64,
@@ -38,7 +38,7 @@ pub struct Counts {
     /// Runs that ended before all executions had.
     pub unfinished: u64,
     /// Simulated time, microseconds; in JSON it is `sim_seconds`.
-    #[serde(rename = "sim_seconds", serialize_with = "seconds")]
+    #[serde(rename = "sim_seconds", serialize_with = "seconds", deserialize_with = "micros")]
     pub sim_us: u64,
     /// What the functions answered: calls by function and answer.
     pub answers: BTreeMap<Function, BTreeMap<Answer, u64>>,
@@ -46,6 +46,11 @@ pub struct Counts {
 
 fn seconds<S: Serializer>(micros: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(*micros as f64 / 1e6)
+}
+
+/// Exact for all that a hunt can simulate: seconds with six digits are told apart up to 2^53 microseconds, 285 years.
+fn micros<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    f64::deserialize(deserializer).map(|seconds| (seconds * 1e6).round() as u64)
 }
 
 impl Counts {

@@ -173,6 +173,24 @@ impl KindName {
     }
 }
 
+impl Fingerprint {
+    /// Reads what a program wrote: an answer may be any text.
+    fn recorded(text: &str) -> Result<Self, FingerprintError> {
+        let parts = || {
+            let (property, rest) = text.split_once('/')?;
+            let (rest, kind) = rest.rsplit_once('/')?;
+            Some((property, rest.split_once('/')?, kind))
+        };
+        let (property, call, kind) = parts().ok_or_else(|| FingerprintError::Shape(text.to_owned()))?;
+        let KindName { property, kind } = KindName::find(property, kind)?;
+        let call = match call {
+            ("-", "-") => None,
+            (function, answer) => Some((Function::from(function), Answer::from(answer))),
+        };
+        Ok(Self { property, call, kind })
+    }
+}
+
 impl FromStr for KindName {
     type Err = FingerprintError;
 
@@ -265,8 +283,11 @@ impl Serialize for Fingerprint {
 }
 
 impl<'de> Deserialize<'de> for Fingerprint {
+    /// A library may have functions and answers that the published one lacks. So may a fingerprint in a file, which a
+    /// program wrote; one that a person types is [parsed](Fingerprint::from_str).
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        let text = String::deserialize(deserializer)?;
+        Self::recorded(&text).map_err(D::Error::custom)
     }
 }
 
@@ -293,6 +314,17 @@ mod tests {
             assert_eq!(json, format!("{text:?}"));
             assert_eq!(serde_json::from_str::<Fingerprint>(&json).unwrap(), fingerprint);
         }
+    }
+
+    #[test]
+    fn a_fingerprint_in_json_keeps_what_only_this_library_has() {
+        for text in ["fence/ff_moon_phase/new_moon/stale-lease", "fence/ff_renew_lease/a/b: c/stale-lease"] {
+            assert!(text.parse::<Fingerprint>().is_err(), "{text}");
+            let json = format!("{text:?}");
+            let fingerprint: Fingerprint = serde_json::from_str(&json).unwrap();
+            assert_eq!(serde_json::to_string(&fingerprint).unwrap(), json);
+        }
+        assert!(serde_json::from_str::<Fingerprint>("\"fence/-/stale-lease\"").is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::{
-    hunt::{Found, Report},
+    hunt::{Found, Hung, Report},
     property::catalogue,
 };
 
@@ -44,6 +44,7 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     }
     reached(report, out)?;
     known(report, out)?;
+    ended(report, out)?;
     match report.violations.len() {
         0 => writeln!(out, "no new violation"),
         1 => writeln!(out, "1 new violation"),
@@ -72,7 +73,7 @@ fn known(report: &Report, out: &mut String) -> std::fmt::Result {
     for (slug, seeds) in &report.known {
         writeln!(out, "known      {seeds:>7}  {slug} (see fixtures/findings/{slug})")?;
     }
-    for Found { violation, seeds, token } in &report.in_baseline {
+    for Found { violation, seeds, token, .. } in &report.in_baseline {
         writeln!(
             out,
             "baseline   {seeds:>7}  {} ({token}): the baseline breaks in the same way",
@@ -86,10 +87,25 @@ fn known(report: &Report, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
+/// The runs that did not come to their end.
+fn ended(report: &Report, out: &mut String) -> std::fmt::Result {
+    for failed in &report.errors {
+        let token = failed.token.as_deref().unwrap_or("no seed");
+        writeln!(out, "failed     {:>7}  {} ({token})", failed.seeds, failed.message)?;
+    }
+    for Hung { token, seconds } in &report.hung {
+        writeln!(out, "hung                {token} was still running after {seconds:.0} s")?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hunt::testing::{found, report};
+    use crate::hunt::{
+        Exit, Failed,
+        testing::{found, report},
+    };
 
     /// The lines that begin with this title.
     fn lines<'s>(summary: &'s str, title: &str) -> Vec<&'s str> {
@@ -123,5 +139,20 @@ mod tests {
         assert!(lines(&told, "baseline")[0].contains("fence/ff_renew_lease/OK/stale-lease"), "{told}");
         assert!(lines(&told, "fixed")[0].contains("renewal-of-a-marked-lease: "), "{told}");
         assert!(told.ends_with("\n1 new violation\n"), "{told}");
+    }
+
+    #[test]
+    fn runs_that_did_not_come_to_their_end_are_listed_with_their_tokens() {
+        let mut report = report();
+        let message = "ff_renew_lease did not return".to_owned();
+        report.errors =
+            vec![Failed { token: Some("g1-calm-1f-0".to_owned()), message, seeds: 3, exit: Exit::BadInput }];
+        report.hung = vec![Hung { token: "g1-calm-7-0".to_owned(), seconds: 31.2 }];
+        let told = summary(&report);
+        assert_eq!(
+            lines(&told, "failed"),
+            ["failed           3  ff_renew_lease did not return (g1-calm-1f-0)"]
+        );
+        assert_eq!(lines(&told, "hung"), ["hung                g1-calm-7-0 was still running after 31 s"]);
     }
 }

@@ -1,9 +1,10 @@
-//! Why a hunt does not count as passed, in words: what it looked for and never saw.
+//! Why a hunt does not count as passed, in words: what it looked for and never saw, and which runs did not come to their
+//! end.
 
 use std::collections::BTreeMap;
 
 use crate::{
-    hunt::{Report, Unseen},
+    hunt::{Failed, Report, Unseen},
     property::Counts,
 };
 
@@ -21,6 +22,17 @@ pub fn unseen(unseen: Unseen, report: &Report) -> String {
             format!("no run reached {} ({}): the hunt proves less than it claims", entry.name, entry.claim)
         }
     }
+}
+
+/// Says which runs did not come to their end, and why, in a line.
+pub fn failed(failed: &Failed) -> String {
+    let token = failed.token.as_ref().map(|token| format!("token {token}: ")).unwrap_or_default();
+    let more = match failed.seeds {
+        0 | 1 => String::new(),
+        2 => " (and 1 seed more)".to_owned(),
+        seeds => format!(" (and {} seeds more)", seeds - 1),
+    };
+    format!("{token}{}{more}", failed.message)
 }
 
 fn never(what: &str, looks_for: &str, unseen: Unseen, report: &Report) -> String {

@@ -28,7 +28,8 @@ fn dialect_chooses_the_server_of_a_hunt_and_of_its_replay_line() {
     let library = breaks_on_redis_7("redis-only.lua");
     grantsim(&["hunt", "--seeds", "3", "--library", &library]).succeeds();
     grantsim(&["hunt", "--seeds", "3", "--library", &library, "--dialect", "valkey-8"]).succeeds();
-    let broken = grantsim(&["hunt", "--seeds", "3", "--library", &library, "--dialect", "redis-7"]);
+    let redis = ["--dialect", "redis-7", "--no-shrink"];
+    let broken = grantsim(&[&["hunt", "--seeds", "3", "--library", &library], &redis as &[&str]].concat());
     assert_eq!(broken.code, BROKEN, "{}{}", broken.out, broken.err);
     let line = replay_line(&broken.out);
     assert!(line.windows(2).any(|words| words == ["--dialect", "redis-7"]), "{line:?}");

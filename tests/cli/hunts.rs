@@ -32,6 +32,8 @@ fn the_json_of_a_hunt_has_the_documented_names() {
         "first_token",
         "last_token",
         "violations",
+        "errors",
+        "hung",
         "reach",
         "not_reached",
         "events",
@@ -40,6 +42,7 @@ fn the_json_of_a_hunt_has_the_documented_names() {
         "answers",
         "sim_seconds",
         "wall_seconds",
+        "resume",
     ];
     for name in names {
         assert!(!report[name].is_null(), "the report has no {name}:\n{text}");
@@ -73,7 +76,7 @@ fn the_shards_of_a_hunt_are_the_hunt_in_parts() {
 fn a_violation_in_the_json_names_its_property_fingerprint_token_and_message() {
     let path = scratch("mutant.json");
     let path = path.to_str().expect("a path in UTF-8");
-    let hunt = grantsim(&["hunt", "--seeds", "4", "--mutant", "keep-grant", "--json", path]);
+    let hunt = grantsim(&["hunt", "--seeds", "4", "--mutant", "keep-grant", "--no-shrink", "--json", path]);
     assert_eq!(hunt.code, BROKEN, "{}", hunt.err);
     let text = fs::read_to_string(path).expect("the report was written");
     let report: Value = serde_json::from_str(&text).expect("the report is JSON");
@@ -84,7 +87,7 @@ fn a_violation_in_the_json_names_its_property_fingerprint_token_and_message() {
 
 #[test]
 fn a_mutant_is_found_and_the_replay_line_shows_it_again() {
-    let hunt = grantsim(&["hunt", "--seeds", "4", "--mutant", "keep-grant"]);
+    let hunt = grantsim(&["hunt", "--seeds", "4", "--mutant", "keep-grant", "--no-shrink"]);
     assert_eq!(hunt.code, BROKEN, "{}{}", hunt.out, hunt.err);
     let line = hunt.out.lines().find_map(|line| line.trim().strip_prefix("replay:"));
     let line = line.unwrap_or_else(|| panic!("no replay line:\n{}", hunt.out)).trim();
@@ -98,4 +101,30 @@ fn a_mutant_is_found_and_the_replay_line_shows_it_again() {
     let fingerprint = hunt.out.lines().find(|line| line.trim().starts_with("fingerprint:"));
     let fingerprint = fingerprint.expect("a failure has a fingerprint");
     assert!(replay.out.contains(fingerprint), "the replay shows something else:\n{}", replay.out);
+}
+
+/// The words of the README's block of the report's names.
+fn promised() -> Vec<&'static str> {
+    let readme = include_str!("../../README.md");
+    let (_, rest) = readme.split_once("```text\nseeds, passed,").expect("the README has the block");
+    let (block, _) = rest.split_once("\n```").expect("it ends");
+    let words = block.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.chain(["seeds", "passed"]).filter(|word| !word.is_empty()).collect()
+}
+
+#[test]
+fn the_readme_promises_every_name_that_is_in_a_report() {
+    let args = ["--seeds", "4", "--mutant", "keep-grant", "--profile", "crash"];
+    let report = hunt("promised", BROKEN, &args);
+    let promised = promised();
+    for part in [&report, &report["violations"][0], &report["resume"], &report["library"]] {
+        for name in part.as_object().expect("an object").keys() {
+            assert!(promised.contains(&name.as_str()), "{name} is not in the README");
+        }
+    }
+    let not_in_all =
+        ["shrunk", "not_shrunk", "errors", "hung", "executions", "workers", "minimal", "runs", "plan"];
+    for name in not_in_all {
+        assert!(promised.contains(&name), "{name} is not in the README");
+    }
 }

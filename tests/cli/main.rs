@@ -15,12 +15,15 @@ use serde_json::Value;
 #[path = "../common/mod.rs"]
 mod common;
 
+mod ci;
 mod flags;
 mod hunts;
 mod inputs;
 mod known;
+mod lost;
 mod replays;
 mod shrinks;
+mod smaller;
 mod streams;
 mod traces;
 mod unseen;
@@ -59,11 +62,12 @@ fn grantsim(args: &[&str]) -> Ran {
     }
 }
 
-/// Hunts, demands an exit code, and reads the report. `name` is that of the report's file: each test has its own.
+/// Hunts without shrinking, demands an exit code, and reads the report. `name` is that of the report's file: each test has
+/// its own.
 #[track_caller]
 fn hunt(name: &str, code: i32, args: &[&str]) -> Value {
     let path = scratch(&format!("{name}.json"));
-    let ran = grantsim(&[&["hunt", "--json", utf8(&path)], args].concat());
+    let ran = grantsim(&[&["hunt", "--no-shrink", "--json", utf8(&path)], args].concat());
     assert_eq!(ran.code, code, "{}{}", ran.out, ran.err);
     read_json(&path)
 }

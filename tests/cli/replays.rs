@@ -53,9 +53,28 @@ fn a_plan_that_breaks_a_property_prints_a_line_that_replays_it() {
     let plan = written("a plan's name.json", &fs::read_to_string(LIFE).expect("the plan is there"));
     let broken = grantsim(&["replay", &plan, "--mutant", "keep-grant"]);
     assert_eq!(broken.code, BROKEN, "{}{}", broken.out, broken.err);
-    let quoted = plan.replace('\'', r"'\''");
-    let line = format!("cargo run --release -- replay '{quoted}' --mutant keep-grant --timeline");
-    assert!(broken.out.contains(&line), "{}", broken.out);
+    let line =
+        broken.out.lines().find_map(|line| line.trim().strip_prefix("replay:")).expect("a line to copy");
+    let words = shlex::split(line).expect("a shell can read it");
+    let expected =
+        ["cargo", "run", "--release", "--", "replay", &plan, "--mutant", "keep-grant", "--timeline"];
+    assert_eq!(words, expected, "{line}");
+}
+
+#[test]
+fn what_a_run_does_is_shown_once_though_it_is_run_twice() {
+    for verbose in ["-v", "-vv"] {
+        let ran = grantsim(&["replay", LIFE, verbose]);
+        let lines: Vec<&str> = ran.err.lines().collect();
+        assert!(lines.len() > 20, "{verbose} shows little:\n{}", ran.err);
+        let (one, other) = lines.split_at(lines.len() / 2);
+        assert_ne!(one, other, "{verbose} shows both runs");
+        let claims = |lines: &[&str]| lines.iter().filter(|line| line.contains("ff_claim_execution")).count();
+        assert!(
+            claims(one) == 0 || claims(other) == 0 || claims(one) != claims(other),
+            "{verbose} shows both runs"
+        );
+    }
 }
 
 #[test]

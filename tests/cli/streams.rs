@@ -40,7 +40,9 @@ fn full_disk() -> Option<File> {
 fn that_nobody_reads_the_output_changes_no_exit_code_and_makes_no_panic() {
     for (args, code) in [
         (&["hunt", "--seeds", "2"] as &[&str], ALL_HELD),
-        (&["hunt", "--seeds", "4", "--mutant", "keep-grant"], BROKEN),
+        (&["hunt", "--seeds", "4", "--mutant", "keep-grant", "--no-shrink"], BROKEN),
+        (&["hunt", "--seeds", "2", "--mutant", "keep-grant", "--no-shrink", "--github"], BROKEN),
+        (&["completions", "bash"], ALL_HELD),
         (&["hunt", "--seeds", "1", "--profile", "storm"], BAD_INPUT),
         (&["replay", LIFE, "--timeline=full", "-vv"], ALL_HELD),
         (&["replay", LIFE, "--mutant", "keep-grant"], BROKEN),
@@ -64,6 +66,13 @@ fn a_full_disk_is_an_error_that_says_what_could_not_be_written() {
         if full_disk().is_some() {
             grantsim(args).fails(BAD_INPUT, &["/dev/full", "No space left"]);
         }
+    }
+    // What was found is told where it can be, and wins over what could not be written.
+    let breaks = ["hunt", "--seeds", "1", "--profile", "calm", "--mutant", "keep-grant", "--no-shrink"];
+    if full_disk().is_some() {
+        let ran = grantsim(&[&breaks as &[&str], &["--json", "/dev/full"]].concat());
+        ran.fails(BROKEN, &["/dev/full", "No space left"]);
+        assert!(ran.out.contains("fingerprint: at-most-once/"), "{}", ran.out);
     }
     for args in [&["hunt", "--seeds", "1"] as &[&str], &["replay", LIFE, "--timeline"], &["profiles"]] {
         let Some(full) = full_disk() else { return };

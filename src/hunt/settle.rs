@@ -1,0 +1,74 @@
+//! What is asked once all seeds are in: what the baseline breaks, too, and which findings the library no longer shows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Exit, Failed, Hunt};
+use crate::{drive::RunError, finding::Finding, property::Fingerprint};
+
+/// How many of the seeds that show a violation are run on the baseline. A library that differs runs differently, so that
+/// the lowest seed alone may miss what the baseline shows by the next.
+pub(super) const BASELINE_SEEDS: usize = 16;
+
+/// What came of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Settled {
+    /// What the baseline breaks in the same way.
+    pub inherited: BTreeSet<Fingerprint>,
+    /// The kinds of known findings that the library no longer shows, by slug.
+    pub fixed: BTreeMap<String, Vec<Fingerprint>>,
+    /// Runs that did not come to their end.
+    pub errors: Vec<Failed>,
+}
+
+/// Asks. `shown_by` has the violations and the seeds that showed each.
+pub(super) fn settle(hunt: &Hunt, shown_by: &[(Fingerprint, Vec<u64>)], has_claims: bool) -> Settled {
+    let mut settled = Settled::default();
+    for (fingerprint, seeds) in shown_by {
+        for nth in seeds {
+            match baseline_breaks(hunt, *nth, fingerprint) {
+                Ok(true) => {
+                    settled.inherited.insert(fingerprint.clone());
+                    break;
+                }
+                Ok(false) => {}
+                Err(error) => settled.errors.push(failed(Some(hunt.token(*nth)), "the baseline", &error)),
+            }
+        }
+    }
+    // Of the published library itself nothing is fixed; and where nothing was claimed, nothing is shown either way.
+    if has_claims && !hunt.subject.library.is_published() {
+        for finding in hunt.known() {
+            settled.ask(hunt, &finding);
+        }
+    }
+    settled
+}
+
+impl Settled {
+    /// Which kinds of a finding the library no longer shows.
+    fn ask(&mut self, hunt: &Hunt, finding: &Finding) {
+        let gone: Vec<Fingerprint> = match finding.fixed_on(&hunt.subject) {
+            Ok(gone) => gone.into_iter().map(|shown| shown.fingerprint.clone()).collect(),
+            Err(error) => {
+                let what = format!("the finding {} cannot be looked for", finding.slug);
+                return self.errors.push(failed(None, &what, &error));
+            }
+        };
+        let is_judged = |it: &Fingerprint| hunt.properties.iter().any(|entry| it.property() == entry.name);
+        let gone: Vec<_> = gone.into_iter().filter(is_judged).collect();
+        if !gone.is_empty() {
+            self.fixed.insert(finding.slug.clone(), gone);
+        }
+    }
+}
+
+/// Whether the baseline breaks in the same way, by the same plan.
+fn baseline_breaks(hunt: &Hunt, nth: u64, fingerprint: &Fingerprint) -> Result<bool, RunError> {
+    let Some(baseline) = &hunt.baseline else { return Ok(false) };
+    let verdict = hunt.judge(&hunt.plan(hunt.seed(nth)), baseline)?;
+    Ok(verdict.violations.iter().any(|theirs| theirs.fingerprint == *fingerprint))
+}
+
+fn failed(token: Option<String>, what: &str, error: &RunError) -> Failed {
+    Failed { token, message: format!("{what}: {error}"), seeds: 1, exit: Exit::of_error([error as _]) }
+}
