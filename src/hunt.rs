@@ -231,7 +231,7 @@ impl Hunt {
     }
 
     /// The plan that shows a violation.
-    fn plan_of(&self, found: &Found) -> Plan {
+    pub fn plan_of(&self, found: &Found) -> Plan {
         self.plan(found.token.parse::<Token>().expect("a hunt's tokens are of this build").seed())
     }
 

@@ -24,7 +24,7 @@ fn every_fault_does_what_its_plan_says() {
     {
         classes.extend(file.plan.faults.iter().map(|fault| fault.class()));
         classes.extend((!file.plan.clocks.is_empty()).then_some(FaultClass::Clock));
-        let life = report::timeline(&run(&file.plan, &PUBLISHED), Detail::Life);
+        let life = report::timeline(&run(&file.plan, &PUBLISHED), Detail::Order);
         assert!(life.lines().count() < MOST_LINES, "the life {name} is too long to be read:\n{life}");
         insta::with_settings!({ description => file.about, omit_expression => true, prepend_module_to_snapshot => false }, {
             insta::assert_snapshot!(name, life);

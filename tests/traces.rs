@@ -19,7 +19,7 @@ const MOST_LINES: usize = 60;
 fn assert_life(name: &str) {
     let file = PlanFile::read(Path::new(&format!("fixtures/plans/life-{name}.json")))
         .unwrap_or_else(|error| panic!("{error}"));
-    let life = report::timeline(&run(&file.plan, &PUBLISHED), Detail::Life);
+    let life = report::timeline(&run(&file.plan, &PUBLISHED), Detail::Order);
     assert!(life.lines().count() < MOST_LINES, "the life {name} is too long to be read:\n{life}");
     insta::with_settings!({ description => file.about, omit_expression => true, prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!(name, life);

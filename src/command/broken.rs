@@ -9,7 +9,7 @@ use grantsim::{
     finding::Finding,
     plan::{file::PlanFile, token::Token},
     property::{self, Fingerprint, Violation},
-    report,
+    report::{self, Failure},
     shrink::{self, Budget, Shrunk},
 };
 
@@ -106,7 +106,14 @@ impl BreakArgs {
                     path.display()
                 )
             })?;
-        print(&report::failure(violation, &trace, &self.library.replay_line(&path.display())))
+        let replay = self.library.replay_line(&path.display());
+        print(&report::failure(&Failure {
+            violation,
+            trace: &trace,
+            plan: Some(&file.plan),
+            replay: &replay,
+            seeds: None,
+        }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! `grantsim replay`: one token, plan or trace, judged and told.
 
 use std::{
+    convert::Infallible,
     fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -15,6 +16,7 @@ use grantsim::{
     plan::token::Token,
     report::{self, Detail, Run},
     trace::Trace,
+    types::ExecutionName,
 };
 
 use super::{
@@ -37,10 +39,16 @@ pub(super) struct ReplayArgs {
     /// Write the plan, to edit it or to keep it.
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
-    /// Print the run as a timeline: the life of its grants and leases, or every event.
-    #[arg(long, value_name = "life|full", num_args = 0..=1, require_equals = true, default_missing_value = "life",
+    /// Print the run as a timeline: the life of its grants and leases, its order and outcome without times, or every event.
+    #[arg(long, value_name = "life|order|full", num_args = 0..=1, require_equals = true, default_missing_value = "life",
           value_parser = detail)]
     timeline: Option<Detail>,
+    /// Print the timeline of this execution alone, with what broke at the processes that took part; may be repeated.
+    #[arg(long = "execution", value_name = "NAME", value_parser = execution)]
+    executions: Vec<ExecutionName>,
+    /// Count known findings as violations.
+    #[arg(long)]
+    strict: bool,
     /// Show what engine, links and processes do as they do it, on standard error; twice for more.
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
@@ -95,12 +103,22 @@ impl ReplayArgs {
             trace: &trace,
             plan: Some(&plan),
             properties: &properties,
-            known: &Finding::of(&subject),
+            executions: &self.executions,
+            known: &self.known(|| Finding::of(&subject)),
             replay: &self.library.replay_line(&self.what),
         };
-        let (out, exit) = run.tell(self.timeline);
+        let (out, exit) = run.tell(self.detail())?;
         print(&out)?;
         stopped.map_or(Ok(exit), |error| Err(error.into()))
+    }
+
+    /// How much to tell: of an execution that is named its life, where nothing else is asked for.
+    fn detail(&self) -> Option<Detail> {
+        self.timeline.or((!self.executions.is_empty()).then_some(Detail::Life))
+    }
+
+    fn known(&self, findings: impl FnOnce() -> Vec<Finding>) -> Vec<Finding> {
+        if self.strict { Vec::new() } else { findings() }
     }
 }
 
@@ -124,10 +142,11 @@ fn retell(args: &ReplayArgs) -> anyhow::Result<Exit> {
         trace: &trace,
         plan: None,
         properties: &args.library.properties(),
-        known: &Finding::of_recorded(&trace.header.library),
+        executions: &args.executions,
+        known: &args.known(|| Finding::of_recorded(&trace.header.library)),
         replay: &args.library.replay_line(&args.what),
     };
-    let (out, exit) = run.tell(args.timeline);
+    let (out, exit) = run.tell(args.detail())?;
     print(&out)?;
     Ok(exit)
 }
@@ -148,7 +167,13 @@ fn show_tracing(verbose: u8) -> impl FnOnce() {
 fn detail(text: &str) -> Result<Detail, String> {
     match text {
         "life" => Ok(Detail::Life),
+        "order" => Ok(Detail::Order),
         "full" => Ok(Detail::Full),
-        _ => Err(format!("{text:?} is no timeline: say life or full")),
+        _ => Err(format!("{text:?} is no timeline: say life, order or full")),
     }
+}
+
+/// A name, or the id of an execution that no plan names.
+fn execution(text: &str) -> Result<ExecutionName, Infallible> {
+    Ok(ExecutionName::of_id(text))
 }

@@ -4,9 +4,9 @@ use std::{fmt::Write, path::Path, sync::Arc};
 
 use grantsim::{
     hunt::{Found, Hunt, NotDone, Smaller, Stop},
-    plan::file::PlanFile,
+    plan::{Plan, file::PlanFile},
     property::Violation,
-    report,
+    report::{self, Failure},
     trace::Trace,
 };
 
@@ -29,7 +29,16 @@ pub(super) fn show(hunt: &Arc<Hunt>, stop: &Stop, found: &Found, library: &Libra
         move || run(&hunt, &found)
     });
     let (mut text, error) = match again {
-        Ok(Ok((violation, trace))) => (report::failure(&violation, &trace, &replay), None),
+        Ok(Ok(Again { violation, plan, trace })) => {
+            let failure = Failure {
+                violation: &violation,
+                trace: &trace,
+                plan: Some(&plan),
+                replay: &replay,
+                seeds: Some(found.seeds),
+            };
+            (report::failure(&failure), None)
+        }
         Ok(Err(error)) => (without_story(&found.violation, &replay, &error.to_string()), Some(error)),
         Err(why) => {
             let error = (why == NotDone::Harness).then(|| anyhow::Error::new(why));
@@ -40,10 +49,21 @@ pub(super) fn show(hunt: &Arc<Hunt>, stop: &Stop, found: &Found, library: &Libra
     Shown { text, error }
 }
 
-fn run(hunt: &Hunt, found: &Found) -> anyhow::Result<(Violation, Trace)> {
-    let Some(smaller) = &found.shrunk else { return Ok((found.violation.clone(), hunt.show(found)?)) };
+/// A violation, seen again.
+struct Again {
+    violation: Violation,
+    plan: Plan,
+    trace: Trace,
+}
+
+fn run(hunt: &Hunt, found: &Found) -> anyhow::Result<Again> {
+    let Some(smaller) = &found.shrunk else {
+        let (violation, trace) = (found.violation.clone(), hunt.show(found)?);
+        return Ok(Again { violation, plan: hunt.plan_of(found), trace });
+    };
     let plan = PlanFile::read(Path::new(&smaller.plan))?.plan;
-    Ok(hunt.show_plan(&plan, &found.violation.fingerprint, &smaller.plan)?)
+    let (violation, trace) = hunt.show_plan(&plan, &found.violation.fingerprint, &smaller.plan)?;
+    Ok(Again { violation, plan, trace })
 }
 
 fn without_story(violation: &Violation, replay: &str, why: &str) -> String {

@@ -103,6 +103,7 @@ impl Deployment {
         let number = number.rsplit('-').next().unwrap_or_default();
         Some(WorkerConfig {
             worker_id: WorkerId::new(&worker.worker_id),
+            // `process_of` reads it back.
             instance: WorkerInstanceId::new(format!("{}-{number}.{life}", worker.worker_id)),
             lanes: worker.lanes.iter().map(LaneId::new).collect(),
             capabilities: worker.capabilities.iter().cloned().collect(),
@@ -170,6 +171,20 @@ fn id(plan: &Plan, execution: &plan::Execution) -> ExecutionId {
     let bits = (u128::from(random.next_u64()) << 64) | u128::from(random.next_u64());
     let uuid = uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid();
     ExecutionId::deterministic_solo(&LaneId::new(&execution.lane), &config, uuid)
+}
+
+/// The worker process that calls itself by an instance id; none where no deployment makes such an id.
+///
+/// ```
+/// use grantsim::{drive::process_of, types::Node};
+/// assert_eq!(process_of("w1-2.1"), Some(Node::Worker(2)));
+/// assert_eq!(process_of("somebody"), None);
+/// ```
+pub fn process_of(instance: &str) -> Option<Node> {
+    let (_, process) = instance.rsplit_once('-')?;
+    let (number, life) = process.split_once('.')?;
+    life.parse::<u32>().ok()?;
+    format!("worker-{number}").parse().ok()
 }
 
 #[cfg(test)]
@@ -255,6 +270,10 @@ mod tests {
         let deployment = deployment(&plan);
         let instance = |n| deployment.worker(Node::Worker(n), 1).unwrap().instance;
         assert_eq!((instance(1).as_str(), instance(2).as_str()), ("w1-1.1", "w1-2.1"));
+        assert_eq!(
+            (1..=2).map(|n| process_of(instance(n).as_str())).collect::<Vec<_>>(),
+            [1, 2].map(|n| Some(Node::Worker(n)))
+        );
     }
 
     #[test]

@@ -23,7 +23,7 @@ use std::{panic::AssertUnwindSafe, thread};
 
 use valkey_sim::engine::UnixMicros;
 
-pub use deployment::Deployment;
+pub use deployment::{Deployment, process_of};
 pub use faults::Faults;
 pub use process::Process;
 pub use subject::{LoadError, Loaded, Subject};

@@ -29,10 +29,10 @@ mod history;
 mod judge;
 #[cfg(test)]
 mod libraries;
-mod nearest;
+pub(crate) mod nearest;
 mod state;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use catalogue::{UnknownProperty, find};
 pub use counts::Counts;

@@ -9,7 +9,7 @@ pub(super) fn nearest(text: &str, words: impl Iterator<Item = &'static str>) -> 
 }
 
 /// How many letters must be added, removed or changed to make one word of the other.
-fn edits(one: &str, other: &str) -> usize {
+pub(crate) fn edits(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (i, letter) in one.bytes().enumerate() {
         let mut diagonal = std::mem::replace(&mut row[0], i + 1);

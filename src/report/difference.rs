@@ -1,8 +1,9 @@
 //! Where two runs of one plan part, for people: what led there in each, and what of the event differs.
 
 use super::{
-    story::{Entry, Story},
+    story::{Entry, Much, Story},
     timeline::excerpt,
+    words::Style,
 };
 use crate::{hunt::NotTheSame, trace::Trace};
 
@@ -23,9 +24,9 @@ pub fn difference(one: &Trace, other: &Trace, differ: &NotTheSame) -> String {
 }
 
 fn around(trace: &Trace, at: usize) -> String {
-    let story = Story::of(trace);
+    let story = Story::of(trace, Style::Exact);
     let near = |entry: &&Entry| (at.saturating_sub(CONTEXT)..=at).contains(&(entry.head.seq as usize));
-    excerpt(story.entries.iter().filter(near), true)
+    excerpt(Style::Exact, story.entries.iter().filter(near), Much::All)
 }
 
 /// An event as the trace's file has it: a timeline leaves fields out.

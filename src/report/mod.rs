@@ -1,28 +1,36 @@
 //! What people read: a run as a timeline, a failure with the line that replays it, the summary of a hunt.
 
+mod beside;
 mod ci;
 mod difference;
+mod facts;
 mod failure;
 mod failures;
 mod faults;
 mod file;
 mod kept;
+mod promise;
 mod run;
+mod sides;
+mod slice;
 mod story;
 mod summary;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod timeline;
 mod unseen;
+mod words;
 
 pub use ci::{Told, github, github_summary, junit};
 pub use difference::difference;
-pub use failure::failure;
+pub use failure::{Failure, SCREEN_COLUMNS, SCREEN_LINES, failure};
 pub use failures::Failures;
 pub use faults::faults;
 pub use file::ReportFile;
 pub use kept::{finding_folder, shrunk};
 pub use run::Run;
 pub use summary::summary;
-pub use timeline::{Detail, timeline};
+pub use timeline::{Detail, UnknownExecution, timeline, timeline_of};
 pub use unseen::{failed, unseen};

@@ -1,12 +1,13 @@
 //! What people read of one run: its timeline, what became of its faults, what broke, and the numbers.
 
-use super::{Detail, failure, faults, timeline};
+use super::{Detail, Failure, UnknownExecution, failure, faults, timeline_of};
 use crate::{
     finding::Finding,
     hunt::Exit,
     plan::Plan,
     property::{self, Entry, Verdict},
     trace::{End, Trace},
+    types::ExecutionName,
 };
 
 /// A run, and what is known about it.
@@ -17,6 +18,8 @@ pub struct Run<'a> {
     pub plan: Option<&'a Plan>,
     /// The properties to judge by.
     pub properties: &'a [&'static Entry],
+    /// The executions that the timeline is about; all where none is named.
+    pub executions: &'a [ExecutionName],
     /// The findings that are not this run's news.
     pub known: &'a [Finding],
     /// The command line that shows it again.
@@ -25,9 +28,13 @@ pub struct Run<'a> {
 
 impl Run<'_> {
     /// Judges it and tells it; says also how the process should end.
-    pub fn tell(&self, detail: Option<Detail>) -> (String, Exit) {
+    ///
+    /// # Errors
+    /// [`UnknownExecution`], where the timeline is to be about one that the run does not have.
+    pub fn tell(&self, detail: Option<Detail>) -> Result<(String, Exit), UnknownExecution> {
         let verdict = property::judge(self.trace, self.properties.iter().copied());
-        let mut out = detail.map(|detail| timeline(self.trace, detail)).unwrap_or_default();
+        let timeline = detail.map(|detail| timeline_of(self.trace, detail, self.executions)).transpose()?;
+        let mut out = timeline.unwrap_or_default();
         out += &faults(self.plan, &self.trace.faults);
         let mut exit = Exit::AllHeld;
         for violation in &verdict.violations {
@@ -37,7 +44,13 @@ impl Run<'_> {
                     out += &format!("known finding {slug}: {message} (see fixtures/findings/{slug})\n");
                 }
                 None => {
-                    out += &failure(violation, self.trace, self.replay);
+                    out += &failure(&Failure {
+                        violation,
+                        trace: self.trace,
+                        plan: self.plan,
+                        replay: self.replay,
+                        seeds: None,
+                    });
                     exit = Exit::Broken;
                 }
             }
@@ -48,7 +61,7 @@ impl Run<'_> {
         }
         // A run that did not come to its end shows what broke before, and that all held it cannot show.
         let exit = if self.trace.ended.how == End::Endless { Exit::BadInput } else { exit };
-        (out, exit)
+        Ok((out, exit))
     }
 }
 

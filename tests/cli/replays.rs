@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use grantsim::plan::file::PlanFile;
+use grantsim::plan::{file::PlanFile, token::Token};
 
 use crate::{
     ALL_HELD, BAD_INPUT, BROKEN, LIFE, NOT_DETERMINISTIC, changed_library, changed_plan, grantsim, scratch,
@@ -18,7 +18,72 @@ fn a_plan_file_is_replayed_as_a_timeline_to_its_end() {
     assert!(!out.contains("eligible of lane"), "the life of a grant shows an index:\n{out}");
     let full = grantsim(&["replay", LIFE, "--timeline=full"]).succeeds();
     assert!(full.contains("e1 into eligible of lane gold"), "{full}");
-    grantsim(&["replay", LIFE, "--timeline=novel"]).fails(BAD_INPUT, &["novel", "life", "full"]);
+    grantsim(&["replay", LIFE, "--timeline=novel"]).fails(BAD_INPUT, &["novel", "life", "order", "full"]);
+    let order = grantsim(&["replay", LIFE, "--timeline=order"]).succeeds();
+    assert!(
+        order.contains("\nvalkey       ff_claim_execution e1: OK  (worker-1 as w1-1.1; lane gold)\n"),
+        "{order}"
+    );
+}
+
+#[test]
+fn one_execution_is_told_alone_and_an_unknown_one_is_told_the_nearest() {
+    let token = Token::new("swarm", 5).expect("a profile").to_string();
+    let all = grantsim(&["replay", &token, "--timeline"]).out;
+    let one = grantsim(&["replay", &token, "--execution", "e3"]).out;
+    assert!(one.contains("ff_create_execution e3: OK") && !one.contains("ff_create_execution e4"), "{one}");
+    assert!(one.lines().count() < all.lines().count() / 2, "{one}");
+    let full = grantsim(&["replay", &token, "--execution", "e3", "--timeline=full"]).out;
+    assert!(full.contains("e3 into eligible of lane "), "{full}");
+    let both = grantsim(&["replay", &token, "--execution", "e3", "--execution", "e4"]).out;
+    assert!(both.contains("ff_create_execution e3") && both.contains("ff_create_execution e4"), "{both}");
+    let unknown = grantsim(&["replay", &token, "--execution", "e333"]);
+    unknown.fails(BAD_INPUT, &["no execution of this run is called \"e333\"", "e3"]);
+    let trace = scratch("one-execution.jsonl");
+    grantsim(&["replay", &token, "--trace", utf8(&trace)]);
+    assert_eq!(
+        grantsim(&["replay", utf8(&trace), "--execution", "e3", "--timeline=full"]).out.lines().next(),
+        full.lines().next()
+    );
+    grantsim(&["replay", utf8(&trace), "--execution", "e333"]).fails(BAD_INPUT, &["e333"]);
+}
+
+#[test]
+fn strict_makes_a_violation_of_a_known_finding_in_a_plan_and_in_a_trace() {
+    let plan = "fixtures/findings/cancel-under-expired-lease/plan.json";
+    let trace = scratch("strict.jsonl");
+    let lenient = grantsim(&["replay", plan, "--trace", utf8(&trace)]).succeeds();
+    assert!(lenient.contains("known finding cancel-under-expired-lease"), "{lenient}");
+    for what in [plan, utf8(&trace)] {
+        let strict = grantsim(&["replay", what, "--strict"]);
+        assert_eq!(strict.code, BROKEN, "{}{}", strict.out, strict.err);
+        assert!(
+            strict.out.contains("fingerprint: fence/ff_cancel_execution/OK/expired-lease"),
+            "{}",
+            strict.out
+        );
+        assert!(!strict.out.contains("known finding"), "{}", strict.out);
+    }
+}
+
+#[test]
+fn the_command_that_a_block_names_for_what_it_left_out_shows_it() {
+    let token = Token::new("crash", 3).expect("a profile").to_string();
+    let broken = grantsim(&["replay", &token, "--mutant", "no-fence"]);
+    assert_eq!(broken.code, BROKEN, "{}{}", broken.out, broken.err);
+    let line = broken
+        .out
+        .lines()
+        .find_map(|line| line.strip_prefix("  left out:    "))
+        .expect("a life too long for a screen");
+    let (count, command) = line.split_once(": cargo run --release -- ").expect("a command");
+    let args: Vec<&str> = command.split(' ').collect();
+    let shown = grantsim(&args);
+    let timeline = shown.out.split("the end:").next().expect("a timeline");
+    let name = count.rsplit(' ').next().expect("a name");
+    assert!(timeline.contains(&format!("ff_create_execution {name}")), "{timeline}");
+    let marked = broken.out.lines().find_map(|line| line.strip_prefix("  > ")).expect("a marked line");
+    assert!(marked.ends_with('…') || timeline.contains(marked), "{marked}\n{timeline}");
 }
 
 #[test]

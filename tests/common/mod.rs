@@ -14,7 +14,7 @@ use grantsim::{
     library::Library,
     plan::{Plan, file::PlanFile},
     property::{self, Verdict, Violation, catalogue},
-    report,
+    report::{self, Failure},
     trace::Trace,
 };
 use proptest::{
@@ -98,9 +98,14 @@ fn check_but(
     match violations.into_iter().find(|violation| !is_known(violation)) {
         None => Ok(trace),
         Some(violation) => {
-            let replay = "save the plan below as fixtures/plans/<name>.json and run `grantsim replay` on it";
-            let story = report::failure(&violation, &trace, replay);
-            Err(TestCaseError::fail(format!("{story}\n{}", as_file(plan))))
+            let replay = "cargo run --release -- replay fixtures/plans/<name>.json --timeline";
+            let failure =
+                Failure { violation: &violation, trace: &trace, plan: Some(plan), replay, seeds: None };
+            let story = report::failure(&failure);
+            Err(TestCaseError::fail(format!(
+                "{story}\nfixtures/plans/<name>.json, to save:\n{}",
+                as_file(plan)
+            )))
         }
     }
 }
