@@ -26,6 +26,7 @@
 //! | [`drive`] | runs a plan; madsim is in `drive/sim.rs` and nowhere else |
 //! | [`finding`] | known breaks of the published library |
 //! | [`shrink`] | the smallest plan that still shows a violation |
+//! | [`compare`] | what a change to the library changed, call by call |
 //! | [`hunt`] | many seeds, in parallel, and what came of all of them |
 //! | [`report`] | what people read |
 //!
@@ -44,6 +45,7 @@
 //! ```
 
 pub mod actor;
+pub mod compare;
 pub mod drive;
 pub mod finding;
 pub mod hunt;

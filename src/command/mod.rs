@@ -3,6 +3,7 @@
 mod broken;
 mod ci;
 mod completions;
+mod compare;
 mod hunt;
 mod keep;
 mod library;
@@ -39,6 +40,8 @@ enum Command {
     Shrink(shrink::ShrinkArgs),
     /// Keep the plan of a violation among those that the tests run: fixtures/plans/NAME.json.
     Keep(keep::KeepArgs),
+    /// Compare two libraries, call by call: what did a change to the library change?
+    Compare(compare::CompareArgs),
     /// List the properties.
     Properties,
     /// List the profiles.
@@ -54,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => args.run(),
         Command::Shrink(args) => args.run(),
         Command::Keep(args) => args.run(),
+        Command::Compare(args) => args.run(),
         Command::Properties => terminal::print(&lists::properties()).map(|()| Exit::AllHeld),
         Command::Completions(args) => args.run(),
         Command::Profiles => terminal::print(&lists::profiles()).map(|()| Exit::AllHeld),

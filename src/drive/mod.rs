@@ -127,7 +127,11 @@ pub fn watch<W: Watch + Send + 'static>(
     error.map_or(Ok((ran, watch)), Err)
 }
 
-fn watch_to_the_end<W: Watch + Send + 'static>(
+/// As [`watch`], and hands back what was seen of a run that was stopped in the middle of a call, too.
+///
+/// # Errors
+/// [`RunError`], but for [`RunError::Endless`], which comes with whoever watched.
+pub(crate) fn watch_to_the_end<W: Watch + Send + 'static>(
     plan: &Plan,
     subject: &Subject,
     watch: W,

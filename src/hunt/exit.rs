@@ -20,7 +20,7 @@ pub enum Exit {
     AllHeld = 0,
     /// Bad usage, or an input that cannot be read, does not load or does not return.
     BadInput = 2,
-    /// A safety property broke.
+    /// A safety property broke; of a comparison: something differs that is not accepted.
     Broken = 10,
     /// What must happen in the end did not.
     Stuck = 11,

@@ -36,7 +36,7 @@ fn event(trace: &Trace, at: usize) -> String {
 }
 
 /// Two texts from shortly before they differ.
-fn parting(one: &str, other: &str) -> (String, String) {
+pub(super) fn parting(one: &str, other: &str) -> (String, String) {
     let common = one.chars().zip(other.chars()).take_while(|(a, b)| a == b).count();
     let from = common.saturating_sub(BEFORE);
     let piece = |text: &str| {

@@ -2,6 +2,7 @@
 
 mod beside;
 mod ci;
+mod comparison;
 mod difference;
 mod facts;
 mod failure;
@@ -24,6 +25,7 @@ mod unseen;
 mod words;
 
 pub use ci::{Told, github, github_summary, junit};
+pub use comparison::comparison;
 pub use difference::difference;
 pub use failure::{Failure, SCREEN_COLUMNS, SCREEN_LINES, failure};
 pub use failures::Failures;

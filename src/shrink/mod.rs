@@ -21,7 +21,8 @@ mod trial;
 use std::{fmt, num::NonZero, time::Duration};
 
 use search::Search;
-use trial::{OnSubject, Trial};
+use trial::OnSubject;
+pub(crate) use trial::{Shown, Trial};
 
 use crate::{
     drive::{RunError, Subject},
@@ -138,7 +139,7 @@ pub fn run(
 }
 
 /// Shrinks a plan by any trial. `None` where the plan itself does not show what it is about.
-fn shrink(
+pub(crate) fn shrink(
     plan: &Plan,
     trial: &impl Trial,
     budget: Budget,

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Tries plans. It answers the same each time it is asked about the same plan.
-pub(super) trait Trial: Sync {
+pub(crate) trait Trial: Sync {
     /// Whether the plan shows it.
     ///
     /// # Errors
@@ -19,7 +19,7 @@ pub(super) trait Trial: Sync {
 
 /// A run that showed it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Shown {
+pub(crate) struct Shown {
     /// When, by the true time of the run, rounded up; unknown where nobody looked.
     pub at_ms: Option<u64>,
     /// The execution that it is about.

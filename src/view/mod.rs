@@ -49,6 +49,11 @@ impl View {
         Self { keyspace }
     }
 
+    /// The keyspace itself: a clone of it costs nothing.
+    pub fn keyspace(&self) -> &Keyspace {
+        &self.keyspace
+    }
+
     /// An execution, whether it exists or not.
     pub fn execution(&self, id: &ExecutionId) -> Execution<'_> {
         Execution::new(self, id)

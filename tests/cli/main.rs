@@ -16,6 +16,7 @@ use serde_json::Value;
 mod common;
 
 mod ci;
+mod compares;
 mod flags;
 mod hunts;
 mod inputs;

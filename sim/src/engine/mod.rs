@@ -130,6 +130,12 @@ impl Engine {
         &self.db
     }
 
+    /// Puts another keyspace in the place of database 0, as it was at some moment on this server or another. Whoever watches
+    /// a key is not told.
+    pub fn set_keyspace(&mut self, keyspace: Keyspace) {
+        self.db = keyspace;
+    }
+
     /// Starts all random choices anew from a seed: those of `SPOP`, `RANDOMKEY` … and `math.random` in functions. A
     /// new engine has seed 0; a real server's `math.random` always starts from the same one.
     pub fn seed(&mut self, seed: u64) {
