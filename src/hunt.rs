@@ -15,6 +15,7 @@ mod verdict;
 
 use std::{
     num::NonZero,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -31,7 +32,11 @@ pub use verdict::{Conclusion, Unseen, verdict};
 use crate::{
     drive::{self, RunError, Subject},
     finding::Finding,
-    plan::{Plan, token::Token},
+    plan::{
+        Plan,
+        file::{PlanFile, PlanFileError},
+        token::Token,
+    },
     property::{self, Entry, Fingerprint, Judge, Verdict, Violation, catalogue},
     shrink::{self, Budget, ShrinkError, Shrunk},
     trace::Trace,
@@ -114,9 +119,22 @@ impl Progress<'_> {
     }
 }
 
+/// A violation that was seen again.
+pub struct Again {
+    /// The violation, in the run of this plan.
+    pub violation: Violation,
+    /// The smallest plan that there is.
+    pub plan: Plan,
+    /// Its run.
+    pub trace: Trace,
+}
+
 /// A violation cannot be shown again.
 #[derive(Debug, thiserror::Error)]
 pub enum ShowError {
+    /// The plan that it was shrunk to is not there any more.
+    #[error(transparent)]
+    Plan(#[from] PlanFileError),
     /// Its run does not come to an end.
     #[error("{0}")]
     Run(#[from] RunError),
@@ -192,6 +210,20 @@ impl Hunt {
         }
         let at = trace.events.len().min(found.violation.at as usize);
         Err(ShowError::NotTheSame { what: found.token.clone(), source: NotTheSame { at } })
+    }
+
+    /// Runs a violation's smallest plan once more: the one that it was shrunk to, else its token's.
+    ///
+    /// # Errors
+    /// As [`show`](Self::show); or the plan's file cannot be read.
+    pub fn show_smallest(&self, found: &Found) -> Result<Again, ShowError> {
+        let Some(smaller) = &found.shrunk else {
+            let trace = self.show(found)?;
+            return Ok(Again { violation: found.violation.clone(), plan: self.plan_of(found), trace });
+        };
+        let plan = PlanFile::read(Path::new(&smaller.plan))?.plan;
+        let (violation, trace) = self.show_plan(&plan, &found.violation.fingerprint, &smaller.plan)?;
+        Ok(Again { violation, plan, trace })
     }
 
     /// Runs a plan that shows a violation, and finds it again. `what` is what an error calls the plan.

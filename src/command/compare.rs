@@ -27,7 +27,7 @@ use valkey_sim::engine::Dialect;
 
 use super::{
     terminal::{print, say},
-    values::{hex, jobs, quoted},
+    values::{hex, jobs, profiles, program, quoted},
 };
 
 /// The word that stands for FlowFabric's own library in the place of a file.
@@ -48,7 +48,7 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "S", default_value = "0", value_parser = hex)]
     start: u64,
     /// The profile to draw plans from.
-    #[arg(long, default_value = profile::DEFAULT)]
+    #[arg(long, default_value = profile::DEFAULT, value_parser = profiles())]
     profile: String,
     /// How many runs at a time; all cores when absent. The result does not depend on it.
     #[arg(long)]
@@ -138,11 +138,12 @@ impl CompareArgs {
                 false => format!(" --library {}", quoted(&self.old.display())),
             };
             let plan = plan_path(folder, found);
-            return format!("cargo run --release -- replay {}{library} --timeline", quoted(&plan.display()));
+            return format!("{} replay {}{library} --timeline", program(), quoted(&plan.display()));
         }
         let token = found.example.as_ref().and_then(|example| example.token.parse::<Token>().ok());
         format!(
-            "cargo run --release -- compare {} {} --profile {} --start {:x} --seeds 1{dialect}",
+            "{} compare {} {} --profile {} --start {:x} --seeds 1{dialect}",
+            program(),
             quoted(&self.old.display()),
             quoted(&self.new.display()),
             self.profile,

@@ -15,7 +15,7 @@ use grantsim::{
     hunt::{self, Earlier, Exit, Hunt, Progress, Report, Stop, Until},
     library::Library,
     plan::{profile, token::Token},
-    report::{self, ReportFile},
+    report::{self, ReportFile, ReportFolder},
 };
 
 use super::{
@@ -23,7 +23,7 @@ use super::{
     library::LibraryArgs,
     smaller::{Shrinks, SmallerArgs},
     terminal::{Bar, print, say},
-    values::{Named, duration, hex, jobs, shard},
+    values::{duration, hex, jobs, profiles, shard},
     violation::{Shown, show},
 };
 
@@ -64,6 +64,9 @@ pub(super) struct HuntArgs {
     /// Write the report as JSON. The file holds a valid report at any time of the hunt.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write the report as a folder: an index, a page for each new violation, and the report as JSON.
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
     /// Go on where the hunt was that wrote this report. The other flags are those that it was begun with, but --seeds, --for
     /// and --jobs. The report is written to the same file, unless --json names another.
     #[arg(long, value_name = "FILE")]
@@ -89,15 +92,48 @@ impl Troubles {
     }
 }
 
+/// Where the report is written, while the hunt goes on and when it is over.
+struct Written<'h> {
+    file: Option<(&'h Path, ReportFile)>,
+    folder: Option<(&'h Path, ReportFolder<'h>)>,
+}
+
+impl Written<'_> {
+    /// Writes what is due. `to_tell` grows when there is something new.
+    fn update(&mut self, to_tell: usize, report: impl Fn() -> Report) -> anyhow::Result<()> {
+        if let Some((path, file)) = &mut self.file {
+            file.update(to_tell, &report).with_context(|| cannot_write(path))?;
+        }
+        if let Some((path, folder)) = &mut self.folder {
+            folder.update(to_tell, &report).with_context(|| cannot_write(path))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the whole report; one that cannot be written does not keep the other from it.
+    fn finish(&mut self, report: &Report, troubles: &mut Troubles) {
+        if let Some((path, file)) = &self.file {
+            troubles.note(file.finish(report).with_context(|| cannot_write(path)));
+        }
+        if let Some((path, folder)) = &mut self.folder {
+            troubles.note(folder.finish(report).with_context(|| cannot_write(path)));
+        }
+    }
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("cannot write the report {}", path.display())
+}
+
 impl HuntArgs {
     /// Hunts, and tells what came of it.
     pub(super) fn run(&self) -> anyhow::Result<Exit> {
         let hunt = Arc::new(self.hunt()?);
         self.ci.check()?;
         let stop = listen()?;
-        let mut file = self.report_file().map(ReportFile::new);
+        let mut written = self.written(&hunt);
         let mut troubles = Troubles::default();
-        let mut report = self.seeds(&hunt, &stop, file.as_mut(), &mut troubles);
+        let mut report = self.seeds(&hunt, &stop, &mut written, &mut troubles);
         if let (0, Some(exit)) = (report.seeds, troubles.0) {
             return Ok(exit);
         }
@@ -105,10 +141,8 @@ impl HuntArgs {
             report.seeds > 0 || report.interrupted,
             "the hunt ran no seed: give it more time (--for), more --seeds, or another --shard"
         );
-        let shown = self.violations(&hunt, &stop, &mut report, file.as_mut(), &mut troubles);
-        if let Some(file) = file {
-            troubles.note(file.finish(&report).with_context(|| self.cannot_write()));
-        }
+        let shown = self.violations(&hunt, &stop, &mut report, &mut written, &mut troubles);
+        written.finish(&report, &mut troubles);
         Ok(self.conclude(&hunt, &report, &shown, troubles))
     }
 
@@ -136,18 +170,16 @@ impl HuntArgs {
         self.json.as_deref().or(self.resume.as_deref())
     }
 
-    fn cannot_write(&self) -> String {
-        format!("cannot write the report {}", self.report_file().unwrap_or(Path::new("")).display())
+    fn written<'h>(&'h self, hunt: &'h Hunt) -> Written<'h> {
+        let replay = |what: &str| self.library.replay_line(&what);
+        Written {
+            file: self.report_file().map(|path| (path, ReportFile::new(path))),
+            folder: self.report.as_deref().map(|path| (path, ReportFolder::new(path, hunt, replay))),
+        }
     }
 
     /// Hunts until the end or Ctrl-C; shows how far it is, says which runs hang, and keeps the report's file up to date.
-    fn seeds(
-        &self,
-        hunt: &Hunt,
-        stop: &Stop,
-        mut file: Option<&mut ReportFile>,
-        troubles: &mut Troubles,
-    ) -> Report {
+    fn seeds(&self, hunt: &Hunt, stop: &Stop, written: &mut Written<'_>, troubles: &mut Troubles) -> Report {
         let bar = Bar::new(hunt);
         let (mut unwritten, mut told, mut is_stopping) = (None, BTreeSet::new(), false);
         let report = hunt.run(stop, |progress| {
@@ -158,16 +190,18 @@ impl HuntArgs {
                     "stopping: what runs may end within two seconds; a second Ctrl-C ends everything at once",
                 );
             }
-            let Some(file) = file.as_mut().filter(|_| unwritten.is_none()) else { return };
+            if unwritten.is_some() {
+                return;
+            }
             let to_tell = progress.violations() + progress.failures();
-            if let Err(error) = file.update(to_tell, || progress.report()) {
+            if let Err(error) = written.update(to_tell, || progress.report()) {
                 stop.ask();
                 unwritten = Some(error);
             }
         });
         bar.done();
         if let Some(error) = unwritten {
-            troubles.say(&anyhow::Error::new(error).context(self.cannot_write()));
+            troubles.say(&error);
         }
         report
     }
@@ -191,17 +225,16 @@ impl HuntArgs {
         hunt: &Arc<Hunt>,
         stop: &Stop,
         report: &mut Report,
-        mut file: Option<&mut ReportFile>,
+        written: &mut Written<'_>,
         troubles: &mut Troubles,
     ) -> Vec<Shown> {
         let shrinks = Shrinks::new(&self.smaller, hunt, stop);
         let mut all = Vec::new();
         for nth in 0..report.violations.len() {
             shrinks.shrink(&mut report.violations[nth]);
-            let found = &report.violations[nth];
-            if let Some(file) = file.as_mut().filter(|_| found.shrunk.is_some()) {
+            if report.violations[nth].shrunk.is_some() {
                 let to_tell = report.violations.len() + report.errors.len() + nth + 1;
-                troubles.note(file.update(to_tell, || report.clone()).with_context(|| self.cannot_write()));
+                troubles.note(written.update(to_tell, || report.clone()));
             }
             let shown = show(hunt, stop, &report.violations[nth], &self.library);
             if let Some(error) = &shown.error {
@@ -258,11 +291,4 @@ fn listen() -> anyhow::Result<Arc<Stop>> {
 
 fn baseline(path: &Path) -> anyhow::Result<Subject> {
     Ok(Subject::new(Library::from_file(path)?)?)
-}
-
-fn profiles() -> Named<String> {
-    let values = profile::PROFILES.iter().map(|profile| (profile.name.to_owned(), profile.about.to_owned()));
-    Named::new(values, |name| {
-        profile::find(name).map(|found| found.name.to_owned()).map_err(|why| why.to_string())
-    })
 }

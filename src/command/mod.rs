@@ -2,8 +2,8 @@
 
 mod broken;
 mod ci;
-mod completions;
 mod compare;
+mod completions;
 mod hunt;
 mod keep;
 mod library;

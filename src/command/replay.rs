@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    fs::File,
+    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -49,6 +49,12 @@ pub(super) struct ReplayArgs {
     /// Count known findings as violations.
     #[arg(long)]
     strict: bool,
+    /// Write the run as a page: one HTML file that needs no network.
+    #[arg(long, value_name = "FILE.html")]
+    page: Option<PathBuf>,
+    /// Print the run as a Mermaid sequence diagram, fenced for a pull request; or write it to a file.
+    #[arg(long, value_name = "FILE.mmd", num_args = 0..=1, require_equals = true)]
+    mermaid: Option<Option<PathBuf>>,
     /// Show what engine, links and processes do as they do it, on standard error; twice for more.
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
@@ -107,8 +113,7 @@ impl ReplayArgs {
             known: &self.known(|| Finding::of(&subject)),
             replay: &self.library.replay_line(&self.what),
         };
-        let (out, exit) = run.tell(self.detail())?;
-        print(&out)?;
+        let exit = self.show(&run)?;
         stopped.map_or(Ok(exit), |error| Err(error.into()))
     }
 
@@ -120,6 +125,25 @@ impl ReplayArgs {
     fn known(&self, findings: impl FnOnce() -> Vec<Finding>) -> Vec<Finding> {
         if self.strict { Vec::new() } else { findings() }
     }
+
+    /// Tells a run in every form that was asked for.
+    fn show(&self, run: &Run<'_>) -> anyhow::Result<Exit> {
+        if let Some(path) = &self.page {
+            write(path, &report::page(run, None))?;
+        }
+        let (out, exit) = run.tell(self.detail())?;
+        print(&out)?;
+        match &self.mermaid {
+            Some(Some(path)) => write(path, &report::mermaid(run, None))?,
+            Some(None) => print(&format!("```mermaid\n{}```\n", report::mermaid(run, None)))?,
+            None => {}
+        }
+        Ok(exit)
+    }
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Judges a trace file and tells it.
@@ -146,9 +170,7 @@ fn retell(args: &ReplayArgs) -> anyhow::Result<Exit> {
         known: &args.known(|| Finding::of_recorded(&trace.header.library)),
         replay: &args.library.replay_line(&args.what),
     };
-    let (out, exit) = run.tell(args.detail())?;
-    print(&out)?;
-    Ok(exit)
+    args.show(&run)
 }
 
 /// Shows what happens on standard error, on whatever thread, until it is silenced.

@@ -6,6 +6,7 @@ use clap::{
     Arg, Command,
     builder::{PossibleValue, StringValueParser, TypedValueParser},
 };
+use grantsim::plan::profile;
 
 /// A word of a command line as a shell takes it.
 pub(super) fn quoted(word: &impl Display) -> String {
@@ -98,6 +99,14 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 /// A time as people read it, to the second.
 pub(super) fn told(time: Duration) -> String {
     humantime::format_duration(Duration::from_secs(time.as_secs())).to_string()
+}
+
+/// The profiles, by their names.
+pub(super) fn profiles() -> Named<String> {
+    let values = profile::PROFILES.iter().map(|profile| (profile.name.to_owned(), profile.about.to_owned()));
+    Named::new(values, |name| {
+        profile::find(name).map(|found| found.name.to_owned()).map_err(|why| why.to_string())
+    })
 }
 
 #[cfg(test)]

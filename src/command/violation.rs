@@ -1,13 +1,11 @@
 //! A violation of a hunt as it is printed: its story, the plan that it was shrunk to, and the lines to copy.
 
-use std::{fmt::Write, path::Path, sync::Arc};
+use std::{fmt::Write, sync::Arc};
 
 use grantsim::{
-    hunt::{Found, Hunt, NotDone, Smaller, Stop},
-    plan::{Plan, file::PlanFile},
+    hunt::{Again, Found, Hunt, NotDone, Smaller, Stop},
     property::Violation,
     report::{self, Failure},
-    trace::Trace,
 };
 
 use super::library::LibraryArgs;
@@ -22,11 +20,10 @@ pub(super) struct Shown {
 /// Runs a violation again, by the smallest plan that there is, and tells it. A run that does not end in time, once the hunt
 /// is to stop, is told without its story.
 pub(super) fn show(hunt: &Arc<Hunt>, stop: &Stop, found: &Found, library: &LibraryArgs) -> Shown {
-    let what = found.shrunk.as_ref().map_or(&found.token, |smaller| &smaller.plan);
-    let replay = library.replay_line(what);
+    let replay = library.replay_line(&found.smallest());
     let again = stop.wait_for({
         let (hunt, found) = (Arc::clone(hunt), found.clone());
-        move || run(&hunt, &found)
+        move || hunt.show_smallest(&found)
     });
     let (mut text, error) = match again {
         Ok(Ok(Again { violation, plan, trace })) => {
@@ -39,7 +36,7 @@ pub(super) fn show(hunt: &Arc<Hunt>, stop: &Stop, found: &Found, library: &Libra
             };
             (report::failure(&failure), None)
         }
-        Ok(Err(error)) => (without_story(&found.violation, &replay, &error.to_string()), Some(error)),
+        Ok(Err(error)) => (without_story(&found.violation, &replay, &error.to_string()), Some(error.into())),
         Err(why) => {
             let error = (why == NotDone::Harness).then(|| anyhow::Error::new(why));
             (without_story(&found.violation, &replay, &why.to_string()), error)
@@ -47,23 +44,6 @@ pub(super) fn show(hunt: &Arc<Hunt>, stop: &Stop, found: &Found, library: &Libra
     };
     shrunk(found, library, &mut text);
     Shown { text, error }
-}
-
-/// A violation, seen again.
-struct Again {
-    violation: Violation,
-    plan: Plan,
-    trace: Trace,
-}
-
-fn run(hunt: &Hunt, found: &Found) -> anyhow::Result<Again> {
-    let Some(smaller) = &found.shrunk else {
-        let (violation, trace) = (found.violation.clone(), hunt.show(found)?);
-        return Ok(Again { violation, plan: hunt.plan_of(found), trace });
-    };
-    let plan = PlanFile::read(Path::new(&smaller.plan))?.plan;
-    let (violation, trace) = hunt.show_plan(&plan, &found.violation.fingerprint, &smaller.plan)?;
-    Ok(Again { violation, plan, trace })
 }
 
 fn without_story(violation: &Violation, replay: &str, why: &str) -> String {

@@ -29,6 +29,13 @@ pub struct Found {
     pub not_shrunk: Option<String>,
 }
 
+impl Found {
+    /// The smallest plan that shows it, as `grantsim replay` takes it: the file of the shrunk one, else the token.
+    pub fn smallest(&self) -> &str {
+        self.shrunk.as_ref().map_or(&self.token, |smaller| &smaller.plan)
+    }
+}
+
 /// The plan that a shrink made of a violation's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Smaller {

@@ -83,7 +83,8 @@ pub(super) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     written
 }
 
-fn json(report: &Report) -> io::Result<Vec<u8>> {
+/// A report as JSON.
+pub(super) fn json(report: &Report) -> io::Result<Vec<u8>> {
     let mut json = serde_json::to_vec_pretty(report)?;
     json.push(b'\n');
     Ok(json)

@@ -67,12 +67,7 @@ impl Run<'_> {
 
 fn numbers(trace: &Trace, verdict: &Verdict) -> String {
     let counts = &verdict.counts;
-    let how = match trace.ended.how {
-        End::Quiet => "every execution ended",
-        End::OutOfTime => "the plan's time was up",
-        End::TooManyEvents => "stopped after too many events",
-        End::Endless => "stopped in a function that did not return",
-    };
+    let how = ended(trace.ended.how);
     format!(
         "{} events, {} grants, {} claims, {} grants expired, {:.3} s simulated; {how}; trace {:.16}\n",
         counts.events,
@@ -82,4 +77,14 @@ fn numbers(trace: &Trace, verdict: &Verdict) -> String {
         counts.sim_us as f64 / 1e6,
         trace.digest()
     )
+}
+
+/// How a run ended, in words.
+pub(super) fn ended(how: End) -> &'static str {
+    match how {
+        End::Quiet => "every execution ended",
+        End::OutOfTime => "the plan's time was up",
+        End::TooManyEvents => "stopped after too many events",
+        End::Endless => "stopped in a function that did not return",
+    }
 }

@@ -30,8 +30,8 @@ pub(super) struct Entry {
     pub head: Head,
     /// Where, and what that node's clock showed.
     node: String,
-    text: String,
-    written: Vec<Written>,
+    pub text: String,
+    pub written: Vec<Written>,
     style: Style,
     /// The executions that it is about.
     pub about: Vec<ExecutionName>,
@@ -44,9 +44,16 @@ pub(super) struct Entry {
 }
 
 /// Something that a call wrote.
-struct Written {
-    text: String,
+pub(super) struct Written {
+    pub text: String,
     place: Place,
+}
+
+impl Written {
+    /// Whether it is beside the story of a grant.
+    pub fn is_aside(&self) -> bool {
+        self.place == Place::Beside
+    }
 }
 
 /// Where what was written stands in the story of a grant.

@@ -22,6 +22,7 @@ mod hunts;
 mod inputs;
 mod known;
 mod lost;
+mod pages;
 mod replays;
 mod shrinks;
 mod smaller;
