@@ -40,26 +40,11 @@ pub struct Shown {
     pub plan: String,
 }
 
-/// The files of `fixtures/findings`, within the program: a build has them wherever it runs.
-macro_rules! files {
-    ($($slug:literal: $($plan:literal),*;)*) => {
-        &[$((
-            include_str!(concat!("../fixtures/findings/", $slug, "/finding.json")),
-            &[$(($plan, include_str!(concat!("../fixtures/findings/", $slug, "/", $plan)))),*],
-        )),*]
-    };
-}
-
 /// A finding's JSON, and its plans: file name and text.
 type Files = (&'static str, &'static [(&'static str, &'static str)]);
 
-const FINDINGS: &[Files] = files! {
-    "cancel-from-a-former-owner": "plan.json";
-    "cancel-under-expired-lease": "plan.json";
-    "completion-of-a-marked-lease": "complete.json", "delay.json", "fail.json";
-    "eligible-in-the-delayed-set": "plan.json";
-    "renewal-of-a-marked-lease": "plan.json";
-};
+/// The files of `fixtures/findings`, within the program: a build has them wherever it runs, and `build.rs` lists them.
+const FINDINGS: &[Files] = include!(concat!(env!("OUT_DIR"), "/findings.rs"));
 
 impl Finding {
     /// Every known finding.
@@ -71,6 +56,14 @@ impl Finding {
             .iter()
             .map(|(json, _)| serde_json::from_str(json).expect("a finding of this build is well formed"))
             .collect()
+    }
+
+    /// The text of its `finding.json`.
+    ///
+    /// # Panics
+    /// Never: a finding is plain data.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a finding is plain data") + "\n"
     }
 
     /// Whether a break with this fingerprint is this finding.

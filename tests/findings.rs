@@ -50,7 +50,7 @@ fn the_build_knows_every_finding_and_every_plan_of_the_folder() {
         entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
     };
     let built: BTreeSet<String> = Finding::all().into_iter().map(|finding| finding.slug).collect();
-    assert_eq!(names("fixtures/findings"), built, "src/finding.rs lists what the build knows");
+    assert_eq!(names("fixtures/findings"), built, "build.rs lists what the build knows");
     for finding in Finding::all() {
         let mut plans: BTreeSet<String> = finding.shows.iter().map(|shown| shown.plan.clone()).collect();
         plans.insert("finding.json".to_owned());

@@ -1,23 +1,37 @@
 //! A plan that shows a violation, as `shrink` and `keep` take it.
 
-use std::{num::NonZero, path::Path, time::Duration};
+use std::{
+    num::NonZero,
+    path::Path,
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::Args;
 use grantsim::{
     drive::{self, Subject},
     finding::Finding,
-    plan::{file::PlanFile, token::Token},
+    hunt::{self, Exit},
+    plan::{Plan, file::PlanFile, token::Token},
     property::{self, Fingerprint, Violation},
     report::{self, Failure},
-    shrink::{self, Budget, Shrunk},
+    shrink::{self, Budget, ShrinkError, Shrunk},
 };
 
 use super::{
     library::LibraryArgs,
     terminal::{Spinner, print, say},
-    values::{duration, jobs},
+    values::{duration, jobs, program, quoted},
 };
+
+/// Whoever interrupts a shrink waits no longer than this for a run to end.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A plan that shows a violation, and on which library.
 pub(super) struct Broken {
@@ -48,13 +62,15 @@ pub(super) struct BreakArgs {
 }
 
 impl BreakArgs {
-    /// Runs the plan once, and chooses the violation.
+    /// Runs the plan twice, and chooses the violation.
     pub(super) fn find(&self) -> anyhow::Result<Broken> {
         let (mut file, _) = read_plan(&self.what)?;
         self.library.adjust(&mut file.plan);
         let subject = Subject::new(self.library.library()?)?;
         file.library = Some(subject.reference());
         let trace = drive::run(&file.plan, &subject)?;
+        hunt::same(&trace, &drive::run(&file.plan, &subject)?)
+            .with_context(|| format!("{} cannot be shrunk or kept", self.what))?;
         let found = property::judge(&trace, self.library.properties()).violations;
         let fingerprint = self.choose(found, &Finding::of(&subject))?;
         Ok(Broken { file, subject, fingerprint })
@@ -84,14 +100,37 @@ impl BreakArgs {
         })
     }
 
-    pub(super) fn shrink(&self, broken: &Broken) -> anyhow::Result<Shrunk> {
+    /// Shrinks the plan, until the end or Ctrl-C. `out` holds the smallest plan so far at any time.
+    pub(super) fn shrink(&self, broken: &mut Broken, out: Option<&Path>) -> anyhow::Result<Ended> {
         let Broken { file, subject, fingerprint } = broken;
         say(&format!("shrinking {} to the least that shows {fingerprint}", self.what));
         let budget = Budget { runs: self.runs, wall: self.r#for, jobs: jobs(self.jobs) };
+        let stop = interruption(out)?;
+        let mut so_far = SoFar::new(file, out)?;
+        let start = file.plan.clone();
+        let mut unwritten = None;
         let progress = Spinner::new();
-        let shrunk = shrink::run(&file.plan, subject, fingerprint, budget, |now| progress.show(&now));
+        let shrunk = shrink::run_until(&stop, &start, subject, fingerprint, budget, |now| {
+            progress.show(&now);
+            if let Err(error) = so_far.update(now.plan) {
+                stop.store(true, Ordering::Relaxed);
+                unwritten.get_or_insert(error);
+            }
+        });
         progress.done();
-        Ok(shrunk?)
+        if let Some(error) = unwritten {
+            return Err(error);
+        }
+        let shrunk = shrunk?;
+        file.plan = shrunk.plan.clone();
+        Ok(Ended { shrunk, is_interrupted: stop.load(Ordering::Relaxed) })
+    }
+
+    /// The line to copy that goes on with a plan that was not shrunk to the end.
+    pub(super) fn go_on(&self, broken: &Broken, path: &Path) -> String {
+        let (path, flags) = (quoted(&path.display()), self.library.flags());
+        let fingerprint = quoted(&broken.fingerprint);
+        format!("{} shrink {path}{flags} --fingerprint {fingerprint} --out {path}", program())
     }
 
     /// Runs the plan that was written, and tells its violation with the line that replays it.
@@ -99,13 +138,10 @@ impl BreakArgs {
         let Broken { file, subject, fingerprint } = broken;
         let trace = drive::run(&file.plan, subject)?;
         let found = property::judge(&trace, self.library.properties()).violations;
-        let violation =
-            found.iter().find(|violation| violation.fingerprint == *fingerprint).with_context(|| {
-                format!(
-                    "{} did not do again what it did: it does not show {fingerprint} any more",
-                    path.display()
-                )
-            })?;
+        let violation = found.iter().find(|violation| violation.fingerprint == *fingerprint);
+        let not_again =
+            || ShrinkError::NotAgain { fingerprint: fingerprint.clone(), plan: Box::new(file.plan.clone()) };
+        let violation = violation.ok_or_else(not_again)?;
         let replay = self.library.replay_line(&path.display());
         print(&report::failure(&Failure {
             violation,
@@ -115,6 +151,57 @@ impl BreakArgs {
             seeds: None,
         }))
     }
+}
+
+/// What came of a shrink.
+pub(super) struct Ended {
+    pub(super) shrunk: Shrunk,
+    pub(super) is_interrupted: bool,
+}
+
+/// A file that holds the smallest plan so far, so that nothing is lost whatever ends the shrink.
+struct SoFar<'a> {
+    file: PlanFile,
+    out: Option<&'a Path>,
+}
+
+impl<'a> SoFar<'a> {
+    /// Writes the plan as it is: a path that cannot be written is better known at once. A pipe or a device is left alone
+    /// until the end.
+    fn new(file: &PlanFile, out: Option<&'a Path>) -> anyhow::Result<Self> {
+        let is_stream = |path: &Path| path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir());
+        let out = out.filter(|path| !is_stream(path));
+        out.map_or(Ok(()), |out| file.write(out))?;
+        Ok(Self { file: file.clone(), out })
+    }
+
+    fn update(&mut self, plan: &Plan) -> anyhow::Result<()> {
+        if let Some(out) = self.out.filter(|_| self.file.plan != *plan) {
+            self.file.plan = plan.clone();
+            self.file.write(out)?;
+        }
+        Ok(())
+    }
+}
+
+/// What Ctrl-C, SIGTERM and SIGHUP set. A run that takes its time is not waited for: what there is, is in the file.
+fn interruption(out: Option<&Path>) -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let on_interrupt = Arc::clone(&stop);
+    let (said, exit) = match out {
+        Some(out) => {
+            (format!("interrupted: the smallest plan so far is in {}", out.display()), Exit::AllHeld)
+        }
+        None => ("interrupted: nothing is kept".to_owned(), Exit::BadInput),
+    };
+    ctrlc::set_handler(move || {
+        on_interrupt.store(true, Ordering::Relaxed);
+        thread::park_timeout(PATIENCE);
+        say(&said);
+        process::exit(i32::from(exit.code()));
+    })
+    .context("cannot listen for Ctrl-C")?;
+    Ok(stop)
 }
 
 /// The plan that a token or a file names.

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     drive::{Ran, RunError},
     plan::Plan,
-    shrink::{self, Budget, Shown, Size, Trial},
+    shrink::{self, Budget, Outcome, Shown, Size, Told, Trial},
     trace::FaultFate,
 };
 
@@ -39,12 +39,14 @@ impl Trial for Shows<'_> {
 
 fn shown(difference: &Difference, ran: &Ran, seen: &Seen) -> Option<Shown> {
     let call = &seen.differences.get(difference)?.first;
+    let events = seen.events.into();
     let idle = ran.faults.iter().enumerate().filter(|(_, fate)| **fate != FaultFate::Happened);
     Some(Shown {
         at_ms: Some(call.at.0.div_ceil(1_000)),
         execution: call.execution.clone(),
         idle: idle.map(|(place, _)| place).collect(),
-        events: seen.events.into(),
+        events,
+        told: Told { before: events, all: events },
     })
 }
 
@@ -75,7 +77,8 @@ impl Comparison {
                 _ => plan,
             };
             let trial = Shows { comparison: self, difference: &difference };
-            let Some(shrunk) = shrink::shrink(&start, &trial, budget, &mut |_| {})? else { continue };
+            let shrunk = shrink::shrink(&start, &trial, budget, stop, &mut |_| {})?;
+            let Outcome::Shrunk(shrunk) = shrunk else { continue };
             let (_, seen) = self.beside(&shrunk.plan)?;
             let Some(met) = seen.differences.get(&difference) else { continue };
             gather.shrunk(&difference, shrunk.plan.clone(), shrunk.after, shrunk.minimal, met.first.clone());

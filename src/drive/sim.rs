@@ -210,7 +210,8 @@ impl<W: Watch + 'static> World<W> {
         // Whether all was done after so many steps, as last looked at.
         let mut done = None;
         let how = loop {
-            madsim::time::sleep(LOOK_EVERY).await;
+            let left = Duration::from_micros(end.0.saturating_sub(self.now().0));
+            madsim::time::sleep(LOOK_EVERY.min(left)).await;
             let now = self.now();
             let mut witness = self.witness.borrow_mut();
             witness.at(now);
@@ -758,7 +759,8 @@ mod tests {
         };
         let cut_short = end(200);
         assert_eq!(cut_short.how, End::OutOfTime);
-        assert!((200..250).contains(&(cut_short.at_us.0 / 1_000)), "{cut_short:?}");
+        assert_eq!(cut_short.at_us.0 / 1_000, 200);
+        assert_eq!(end(23).at_us.0 / 1_000, 23, "whatever the interval at which it looks");
         assert_eq!(end(10_000).how, End::Quiet);
     }
 

@@ -9,6 +9,7 @@ use super::{NotTheSame, ResumeError};
 use crate::{
     drive::RunError,
     plan::{file::PlanFileError, token::TokenError},
+    shrink::ShrinkError,
     trace::file::ReadError,
 };
 
@@ -86,7 +87,8 @@ fn of_cause(cause: &(dyn Error + 'static)) -> Option<Exit> {
     if is_stale {
         return Some(Exit::Stale);
     }
-    if cause.is::<NotTheSame>() {
+    let is_not_again = matches!(cause.downcast_ref(), Some(ShrinkError::NotAgain { .. }));
+    if is_not_again || cause.is::<NotTheSame>() {
         return Some(Exit::NotDeterministic);
     }
     matches!(cause.downcast_ref(), Some(RunError::Harness(_))).then_some(Exit::Harness)
@@ -115,6 +117,9 @@ mod tests {
         let stale = TokenError::Stale { token: "t".into(), profile: "calm", now: "n".into() };
         assert_eq!(exit(ResumeError::Token(stale)), Exit::Stale);
         assert_eq!(exit(NotTheSame { at: 7 }), Exit::NotDeterministic);
+        let fingerprint = "fence/ff_renew_lease/OK/stale-lease".parse().unwrap();
+        let plan = Box::new(Token::new("calm", 1).unwrap().plan());
+        assert_eq!(exit(ShrinkError::NotAgain { fingerprint, plan }), Exit::NotDeterministic);
         assert_eq!(exit(RunError::Harness("a panic".into())), Exit::Harness);
         assert_eq!(exit(TokenError::Malformed("t".into())), Exit::BadInput);
         assert_eq!(exit(ReadError::CutShort), Exit::BadInput);

@@ -95,12 +95,56 @@ impl PlanFile {
         serde_json::to_string_pretty(self).expect("a plan is plain data") + "\n"
     }
 
-    /// Writes it.
+    /// Writes it, whole or not at all: whoever reads the file at any time finds a valid one.
     ///
     /// # Errors
     /// [`PlanFileError::Io`].
     pub fn write(&self, path: &Path) -> Result<(), PlanFileError> {
-        fs::write(path, self.to_json())
+        replace(path, &self.to_json())
             .map_err(|source| PlanFileError::Io { path: path.display().to_string(), source })
+    }
+}
+
+/// Replaces a file by another one. A pipe or a device is written as it is.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    // Replacing a link would leave the file that it names as it was.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let name = path.file_name().filter(|_| fs::metadata(&path).map_or(true, |meta| meta.is_file()));
+    let Some(name) = name else { return fs::write(&path, text) };
+    let beside = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, &path));
+    if written.is_err() {
+        // What is half written is of no use; that it cannot be removed either is not the error to tell.
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::token::Token;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_nothing_is_left_beside_it() {
+        let folder = std::env::temp_dir().join(format!("grantsim-plans-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let plan = |seed| PlanFile {
+            about: String::new(),
+            library: None,
+            plan: Token::new("calm", seed).unwrap().plan(),
+        };
+        let path = folder.join("plan.json");
+        for seed in [1, 2] {
+            plan(seed).write(&path).unwrap();
+            assert_eq!(PlanFile::read(&path).unwrap(), plan(seed));
+        }
+        let taken = folder.join("taken");
+        fs::create_dir_all(&taken).unwrap();
+        let error = plan(1).write(&taken).unwrap_err();
+        assert!(error.to_string().contains("taken"), "{error}");
+        let names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(names.len(), 2, "{names:?}");
     }
 }

@@ -1,6 +1,7 @@
-//! What is said of a shrink, and of a plan that is kept: how big it was and is, and what runs it from now on.
+//! What is said of a shrink, and the snapshot of a plan that is kept.
 
-use crate::shrink::Shrunk;
+use super::{Detail, timeline};
+use crate::{shrink::Shrunk, trace::Trace};
 
 /// Describes what came of a shrink, in a few lines.
 pub fn shrunk(shrunk: &Shrunk) -> String {
@@ -11,19 +12,22 @@ pub fn shrunk(shrunk: &Shrunk) -> String {
             "1-minimal: without any one of its parts it does not show the violation; its numbers may get plainer with more \
              --runs or --for"
         }
-        (false, _) => "not known to be 1-minimal: the budget ran out; go on with more --runs or --for",
+        (false, _) => "not known to be 1-minimal: the budget ran out, or it was interrupted",
     };
     format!("before     {before}\nafter      {after}\nruns       {runs}\nminimal    {verdict}\n")
 }
 
-/// What a finding's folder looks like, for a plan that breaks the published library itself.
-pub fn finding_folder(name: &str, fingerprint: &str) -> String {
-    format!(
-        "the published library itself breaks this promise, so the test stays red until the plan is a finding:\n  \
-         fixtures/findings/{name}/plan.json      the plan, moved from fixtures/plans\n  \
-         fixtures/findings/{name}/finding.json   {{ \"slug\": \"{name}\", \"shows\": [{{ \"fingerprint\": \
-         \"{fingerprint}\", \"plan\": \"plan.json\" }}], \"library\": \"flowfabric\", \"versions\": [\"34\"], \"about\": \
-         \"what goes wrong and why\" }}\n  \
-         src/finding.rs                          a line in FINDINGS: \"{name}\": \"plan.json\";\n"
-    )
+/// The life of a kept plan as its snapshot has it.
+pub fn snapshot(trace: &Trace) -> String {
+    timeline(trace, Detail::Order)
+}
+
+/// What the snapshot of a kept plan is called.
+pub fn snapshot_name(plan: &str) -> String {
+    format!("kept-{plan}")
+}
+
+/// A snapshot as insta writes it, so that the test of a kept plan passes from the first time on.
+pub fn snapshot_file(trace: &Trace) -> String {
+    format!("---\nsource: tests/regressions.rs\n---\n{}", snapshot(trace))
 }

@@ -35,7 +35,7 @@ pub use failures::Failures;
 pub use faults::faults;
 pub use file::ReportFile;
 pub use folder::ReportFolder;
-pub use kept::{finding_folder, shrunk};
+pub use kept::{shrunk, snapshot, snapshot_file, snapshot_name};
 pub use mermaid::mermaid;
 pub use page::page;
 pub use run::Run;

@@ -137,7 +137,7 @@ fn a_request_that_is_executed_late_is_shown_with_what_befell_it() {
     let claimed = Story::new().created(0).granted(10, 50).claimed(20, 1, 100).sent("ff_complete_execution");
     let lost = claimed.reply_lost("ff_complete_execution");
     let story = lost.marked(100).reclaim_granted(110, 200).reclaimed(120, 2, 300);
-    let story = (1..60).fold(story, |story, n| story.renewed(120 + n, 2, 300 + n)).completed(200, 1);
+    let story = (1..=300).fold(story, |story, n| story.renewed(120 + n, 2, 300 + n)).completed(500, 1);
     let told = of(&story, "fence/ff_complete_execution/OK/stale-lease");
     assert_says(
         &told,

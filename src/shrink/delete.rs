@@ -67,7 +67,7 @@ fn chunks(search: &mut Search<'_>, is_kind: fn(&Part) -> bool) -> Result<(), Run
 }
 
 /// Deletes single parts of any kind until none can go; `false` where a budget ended that.
-fn one_by_one(search: &mut Search<'_>) -> Result<bool, RunError> {
+pub(super) fn one_by_one(search: &mut Search<'_>) -> Result<bool, RunError> {
     loop {
         let single = |is_kind: &fn(&Part) -> bool| parts(search.plan(), *is_kind);
         let all = KINDS.iter().flat_map(single);

@@ -198,7 +198,7 @@ fn of_fault(place: usize) -> Vec<Knob> {
 }
 
 /// When a fault happens, where its plan says when.
-fn start(fault: &mut Fault) -> Option<&mut u64> {
+pub(super) fn start(fault: &mut Fault) -> Option<&mut u64> {
     match fault {
         Fault::Crash { at_ms, .. } | Fault::Pause { at_ms, .. } | Fault::Partition { at_ms, .. } => {
             Some(at_ms)
@@ -208,7 +208,7 @@ fn start(fault: &mut Fault) -> Option<&mut u64> {
 }
 
 /// How long it lasts, or holds something up.
-fn length(fault: &mut Fault) -> Option<&mut u64> {
+pub(super) fn length(fault: &mut Fault) -> Option<&mut u64> {
     match fault {
         Fault::Crash { down_ms, .. } => down_ms.as_mut(),
         Fault::Pause { for_ms, .. } | Fault::Partition { for_ms, .. } => Some(for_ms),

@@ -1,8 +1,9 @@
 //! Shrinking: from a plan that shows a violation to the smallest and plainest plan that still shows the same one.
 //!
 //! Delta debugging of a plan as data. First parts are deleted ([`Plan::parts`]): chunks of them, then one by one, until no
-//! single part can go any more. Then what is left is made plain: default settings, round numbers, a quiet network. A change
-//! is kept only if the run still shows the same [`Fingerprint`], so that shrinking never wanders to another violation.
+//! single part can go any more. Then what is left is made plain: default settings, round numbers, a quiet network. In the end
+//! its story is made short: other times, with which less happens until the violation. A change is kept only if the run still
+//! shows the same [`Fingerprint`], so that shrinking never wanders to another violation.
 //!
 //! The result depends on the plan, the library, the fingerprint and the run budget, and not on the number of jobs. Only
 //! where the time is up before the runs are, it depends on the machine. Names stay: a plan of `e7` keeps it, and the random
@@ -13,16 +14,18 @@ mod jump;
 mod knobs;
 mod numbers;
 mod search;
+mod shorten;
 mod simplify;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod usual;
 
-use std::{fmt, num::NonZero, time::Duration};
+use std::{fmt, num::NonZero, sync::atomic::AtomicBool, time::Duration};
 
 use search::Search;
 use trial::OnSubject;
-pub(crate) use trial::{Shown, Trial};
+pub(crate) use trial::{Shown, Told, Trial};
 
 use crate::{
     drive::{RunError, Subject},
@@ -67,7 +70,8 @@ pub struct Shrunk {
     pub runs: u64,
     /// Whether no single part can be deleted: with any one less the plan does not show the violation.
     pub minimal: bool,
-    /// Whether a budget ran out before there was nothing left to try.
+    /// Whether it ended before there was nothing left to try: a budget ran out, or it was interrupted. Shrinking the plan
+    /// goes on from here.
     pub stopped: bool,
     /// How big the plan was.
     pub before: Size,
@@ -82,6 +86,8 @@ pub enum Phase {
     Deleting,
     /// What is left is made plain.
     Simplifying,
+    /// Its story is made short.
+    Shortening,
 }
 
 /// How far a shrink is.
@@ -103,6 +109,17 @@ pub enum ShrinkError {
     /// It does not show the violation.
     #[error("the plan does not show {0} on this library, so there is nothing to shrink")]
     NotShown(Fingerprint),
+    /// It showed the violation, and in a second run it does not.
+    #[error(
+        "a plan showed {fingerprint}, and in a second run of the same plan it does not, so that it cannot be shrunk. A library \
+         can bring that about: `pairs` of a table whose keys are tables or functions goes by their addresses"
+    )]
+    NotAgain {
+        /// The violation.
+        fingerprint: Fingerprint,
+        /// The smallest plan that showed it once.
+        plan: Box<Plan>,
+    },
     /// A run failed.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -125,9 +142,24 @@ pub enum ShrinkError {
 /// ```
 ///
 /// # Errors
-/// [`ShrinkError`]: the plan does not show the violation, or the harness failed. A plan on which a function does not return
-/// does not show it.
+/// [`ShrinkError`]: the plan does not show the violation, or not every time, or the harness failed. A plan on which a
+/// function does not return does not show it.
 pub fn run(
+    plan: &Plan,
+    subject: &Subject,
+    fingerprint: &Fingerprint,
+    budget: Budget,
+    progress: impl FnMut(Progress<'_>),
+) -> Result<Shrunk, ShrinkError> {
+    run_until(&AtomicBool::new(false), plan, subject, fingerprint, budget, progress)
+}
+
+/// As [`run`], and ends soon after `stop` is set, with the smallest plan so far. A run that was begun is waited for.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_until(
+    stop: &AtomicBool,
     plan: &Plan,
     subject: &Subject,
     fingerprint: &Fingerprint,
@@ -135,37 +167,78 @@ pub fn run(
     mut progress: impl FnMut(Progress<'_>),
 ) -> Result<Shrunk, ShrinkError> {
     let trial = OnSubject::new(subject, fingerprint);
-    shrink(plan, &trial, budget, &mut progress)?.ok_or_else(|| ShrinkError::NotShown(fingerprint.clone()))
+    match shrink(plan, &trial, budget, stop, &mut progress)? {
+        Outcome::Shrunk(shrunk) => Ok(shrunk),
+        Outcome::NotShown => Err(ShrinkError::NotShown(fingerprint.clone())),
+        Outcome::NotAgain(plan) => {
+            Err(ShrinkError::NotAgain { fingerprint: fingerprint.clone(), plan: Box::new(plan) })
+        }
+    }
 }
 
-/// Shrinks a plan by any trial. `None` where the plan itself does not show what it is about.
+/// What becomes of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Outcome {
+    Shrunk(Shrunk),
+    /// The plan does not show what it is about.
+    NotShown,
+    /// The smallest plan that showed it does not do so again.
+    NotAgain(Plan),
+}
+
+/// Shrinks a plan by any trial.
 pub(crate) fn shrink(
     plan: &Plan,
     trial: &impl Trial,
     budget: Budget,
+    stop: &AtomicBool,
     progress: &mut dyn FnMut(Progress<'_>),
-) -> Result<Option<Shrunk>, RunError> {
-    let Some(shown) = trial.show(plan)? else { return Ok(None) };
-    let mut search = Search::new(plan.clone(), shown, trial, budget, progress);
+) -> Result<Outcome, RunError> {
+    let Some(shown) = trial.show(plan)? else { return Ok(Outcome::NotShown) };
+    let mut search = Search::new(plan.clone(), shown, trial, budget, stop, progress);
     let before = search.size();
+    let minimal = search_all(&mut search)?;
+    let (runs, stopped, after) = (search.runs(), search.is_out(), search.size());
+    let plan = search.into_plan();
+    // Once more, and not counted: what shows it by chance is no result.
+    if trial.show(&plan)?.is_none() {
+        return Ok(Outcome::NotAgain(plan));
+    }
+    Ok(Outcome::Shrunk(Shrunk { plan, runs, minimal, stopped, before, after }))
+}
+
+/// Makes the plan smaller, plainer and its story shorter as long as that goes. Whether it is 1-minimal then.
+fn search_all(search: &mut Search<'_>) -> Result<bool, RunError> {
     search.first(simplify::trimmed(search.plan(), search.shown()))?;
-    let mut minimal;
+    // Once: what is made plain afterwards may make the story longer again, and so on without an end.
+    let mut is_usual_left = true;
     loop {
         search.enter(Phase::Deleting);
-        minimal = delete::delete(&mut search)?;
+        let minimal = delete::delete(search)?;
         search.enter(Phase::Simplifying);
         // What became plainer may have made a part unnecessary.
-        let is_changed = simplify::simplify(&mut search)? || jump::jump(&mut search)?;
-        if !is_changed {
-            break;
+        let is_changed = simplify::simplify(search)?
+            || jump::jump(search)?
+            || std::mem::take(&mut is_usual_left) && usual::usual(search)?;
+        if is_changed && search.is_out() {
+            return Ok(false);
         }
-        if search.is_out() {
-            minimal = false;
-            break;
+        if !is_changed {
+            return finish(search, minimal);
         }
     }
-    let (runs, stopped, after) = (search.runs(), search.is_out(), search.size());
-    Ok(Some(Shrunk { plan: search.into_plan(), runs, minimal, stopped, before, after }))
+}
+
+/// Makes the story short, and the numbers plain as far as that leaves it as short.
+fn finish(search: &mut Search<'_>, minimal: bool) -> Result<bool, RunError> {
+    search.enter(Phase::Shortening);
+    let mut is_shorter = false;
+    while shorten::shorten(search)? {
+        is_shorter = true;
+        simplify::simplify_no_longer(search)?;
+    }
+    let is_cut = shorten::cut_short(search)?;
+    if is_shorter || is_cut { delete::one_by_one(search) } else { Ok(minimal) }
 }
 
 impl Size {
@@ -206,6 +279,7 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Phase::Deleting => "deleting parts",
             Phase::Simplifying => "making it plain",
+            Phase::Shortening => "making its story short",
         })
     }
 }

@@ -2,18 +2,18 @@
 
 use std::{
     num::NonZero,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
 use super::{
-    Budget, Shrunk, Size, shrink,
-    trial::{Shown, Trial},
+    Budget, Outcome, Progress, Shrunk, Size,
+    trial::{Shown, Told, Trial},
 };
 use crate::{
     drive::RunError,
-    plan::{Fault, Part, Plan, token::Token},
-    types::{ExecutionName, Node},
+    plan::{CallRef, Called, Fault, Part, Plan, token::Token},
+    types::{ExecutionName, Function, Node},
 };
 
 impl<F: Fn(&Plan) -> bool + Sync> Trial for F {
@@ -39,8 +39,28 @@ fn faulty() -> Plan {
     (0..).map(plan).find(is_big).expect("the default profile has faults")
 }
 
+/// Shrinks without anybody who interrupts it.
+fn shrink(
+    plan: &Plan,
+    trial: &impl Trial,
+    budget: Budget,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Outcome, RunError> {
+    super::shrink(plan, trial, budget, &AtomicBool::new(false), progress)
+}
+
+impl Outcome {
+    #[track_caller]
+    fn shrunk(self) -> Shrunk {
+        match self {
+            Outcome::Shrunk(shrunk) => shrunk,
+            other => panic!("the plan shows it: {other:?}"),
+        }
+    }
+}
+
 fn run(plan: &Plan, trial: impl Fn(&Plan) -> bool + Sync) -> Shrunk {
-    shrink(plan, &trial, budget(PLENTY, 2), &mut |_| {}).unwrap().expect("the plan shows it")
+    shrink(plan, &trial, budget(PLENTY, 2), &mut |_| {}).unwrap().shrunk()
 }
 
 fn has(plan: &Plan, name: &ExecutionName) -> bool {
@@ -130,8 +150,7 @@ fn the_result_and_its_runs_do_not_depend_on_the_jobs() {
         has(plan, &wanted) && !plan.faults.is_empty()
     };
     for runs in [1, 2, 17, 60, PLENTY] {
-        let by =
-            |jobs| shrink(&start, &trial, budget(runs, jobs), &mut |_| {}).unwrap().expect("it shows it");
+        let by = |jobs| shrink(&start, &trial, budget(runs, jobs), &mut |_| {}).unwrap().shrunk();
         let one = by(1);
         assert_eq!(one, by(2), "{runs} runs");
         assert_eq!(one, by(7), "{runs} runs");
@@ -148,9 +167,10 @@ fn a_budget_of_runs_is_kept_and_what_it_left_is_said() {
             asked.fetch_add(1, Ordering::Relaxed);
             has(plan, &wanted)
         };
-        let shrunk = shrink(&start, &trial, budget(runs, 1), &mut |_| {}).unwrap().expect("it shows it");
+        let shrunk = shrink(&start, &trial, budget(runs, 1), &mut |_| {}).unwrap().shrunk();
         assert_eq!(shrunk.runs, runs);
-        assert_eq!(asked.into_inner(), runs);
+        // And once more to see that the plan shows it again.
+        assert_eq!(asked.into_inner(), runs + 1);
         assert!(shrunk.stopped && !shrunk.minimal);
         assert!(has(&shrunk.plan, &wanted));
     }
@@ -160,7 +180,7 @@ fn a_budget_of_runs_is_kept_and_what_it_left_is_said() {
 fn when_the_time_is_up_the_smallest_plan_so_far_is_what_there_is() {
     let start = faulty();
     let none = Budget { wall: Duration::ZERO, ..budget(PLENTY, 2) };
-    let shrunk = shrink(&start, &|_: &Plan| true, none, &mut |_| {}).unwrap().expect("it shows it");
+    let shrunk = shrink(&start, &|_: &Plan| true, none, &mut |_| {}).unwrap().shrunk();
     assert_eq!((&shrunk.plan, shrunk.runs), (&start, 1));
     assert!(shrunk.stopped && !shrunk.minimal);
 }
@@ -176,15 +196,15 @@ fn it_never_wanders_to_a_plan_that_shows_something_else() {
     let mut met = Vec::new();
     let mut progress = |progress: super::Progress<'_>| met.push(verdict(progress.plan));
     let trial = |plan: &Plan| verdict(plan).0;
-    let shrunk = shrink(&start, &trial, budget(PLENTY, 2), &mut progress).unwrap().expect("it shows it");
+    let shrunk = shrink(&start, &trial, budget(PLENTY, 2), &mut progress).unwrap().shrunk();
     assert!(met.iter().all(|(ours, _)| *ours));
     assert_eq!(verdict(&shrunk.plan), (true, false));
 }
 
 #[test]
 fn a_plan_that_does_not_show_it_is_not_shrunk() {
-    let shrunk = shrink(&plan(1), &|_: &Plan| false, budget(PLENTY, 1), &mut |_| {}).unwrap();
-    assert_eq!(shrunk, None);
+    let outcome = shrink(&plan(1), &|_: &Plan| false, budget(PLENTY, 1), &mut |_| {}).unwrap();
+    assert_eq!(outcome, Outcome::NotShown);
 }
 
 #[test]
@@ -214,8 +234,115 @@ fn faults_that_did_not_happen_go_in_one_run() {
         Fault::Crash { node, at_ms: 1, down_ms: None },
         Fault::Pause { node, at_ms: 2, for_ms: 1 },
     ];
-    let shrunk = shrink(&start, &Idle, budget(2, 1), &mut |_| {}).unwrap().expect("it shows it");
+    let shrunk = shrink(&start, &Idle, budget(2, 1), &mut |_| {}).unwrap().shrunk();
     assert_eq!(shrunk.plan.faults, [start.faults[1].clone()]);
+}
+
+#[test]
+fn whoever_interrupts_it_gets_the_smallest_plan_so_far_and_may_go_on_from_there() {
+    let start = faulty();
+    let wanted = start.executions[0].name.clone();
+    let (stop, asked) = (AtomicBool::new(false), AtomicU64::new(0));
+    let trial = |plan: &Plan| {
+        if asked.fetch_add(1, Ordering::Relaxed) == 6 {
+            stop.store(true, Ordering::Relaxed);
+        }
+        has(plan, &wanted)
+    };
+    let interrupted = super::shrink(&start, &trial, budget(PLENTY, 1), &stop, &mut |_| {}).unwrap().shrunk();
+    assert!(interrupted.stopped && !interrupted.minimal, "{interrupted:?}");
+    assert_eq!(interrupted.runs, 7);
+    assert!(has(&interrupted.plan, &wanted) && interrupted.plan != start);
+    let whole = run(&start, |plan| has(plan, &wanted));
+    let rest = run(&interrupted.plan, |plan| has(plan, &wanted));
+    assert!(rest.minimal && rest.runs < whole.runs, "{} of {} runs", rest.runs, whole.runs);
+    assert_eq!(rest.plan, whole.plan);
+}
+
+#[test]
+fn what_shows_it_only_once_is_no_result() {
+    let start = faulty();
+    let met = std::sync::Mutex::new(Vec::new());
+    // Each plan shows it the first time that it is run.
+    let trial = |plan: &Plan| {
+        let mut met = met.lock().unwrap();
+        let is_new = !met.contains(plan);
+        met.push(plan.clone());
+        is_new
+    };
+    let outcome = shrink(&start, &trial, budget(PLENTY, 2), &mut |_| {}).unwrap();
+    let Outcome::NotAgain(plan) = outcome else { panic!("{outcome:?}") };
+    assert!(plan.executions.is_empty(), "the smallest plan that showed it once: {plan:?}");
+}
+
+#[test]
+fn runs_that_take_much_longer_than_others_change_nothing_but_the_time() {
+    let start = faulty();
+    let wanted = start.executions[1].name.clone();
+    // What does not show it takes a hundred times as long.
+    let trial = |plan: &Plan| {
+        let shows = has(plan, &wanted) && !plan.faults.is_empty();
+        std::hint::black_box((0..if shows { 1_000 } else { 100_000 }).map(std::hint::black_box).sum::<u64>());
+        shows
+    };
+    let by = |jobs| shrink(&start, &trial, budget(PLENTY, jobs), &mut |_| {}).unwrap().shrunk();
+    assert_eq!(by(1), by(4));
+}
+
+/// A trial by what the plan's run would show.
+struct By<F>(F);
+
+impl<F: Fn(&Plan) -> Option<Shown> + Sync> Trial for By<F> {
+    fn show(&self, plan: &Plan) -> Result<Option<Shown>, RunError> {
+        Ok((self.0)(plan))
+    }
+}
+
+#[test]
+fn a_shorter_story_is_worth_a_number_that_is_not_the_default() {
+    let told = |plan: &Plan| {
+        let renewals = if plan.settings.lease_ttl_ms < 10_000 { 30 } else { 0 };
+        let scans = if plan.settings.lease_scan_ms > 500 { 5 } else { 0 };
+        Told { before: 25 + renewals + scans, all: 0 }
+    };
+    let trial = By(|plan: &Plan| Some(Shown { told: told(plan), ..Shown::default() }));
+    let shrunk = shrink(&plan(1), &trial, budget(PLENTY, 2), &mut |_| {}).unwrap().shrunk();
+    assert_eq!(told(&shrunk.plan).before, 25);
+    let settings = &shrunk.plan.settings;
+    // As round as that leaves it; everything else as it is by default.
+    assert_eq!((settings.lease_ttl_ms, settings.lease_scan_ms), (10_000, 100));
+    assert_eq!((settings.reclaim_scan_ms, settings.poll_ms, settings.partitions), (1_000, 100, 1));
+    assert!(shrunk.minimal && !shrunk.stopped, "{shrunk:?}");
+}
+
+#[test]
+fn a_run_ends_with_the_violation_or_as_round_as_it_can_without_more_to_tell() {
+    let ends = |more_from_ms: u64| {
+        let trial = By(move |plan: &Plan| {
+            let told = Told { before: 5, all: if plan.run_for_ms >= more_from_ms { 9 } else { 5 } };
+            (plan.run_for_ms >= 1_234).then(|| Shown { at_ms: Some(1_234), told, ..Shown::default() })
+        });
+        shrink(&plan(1), &trial, budget(PLENTY, 2), &mut |_| {}).unwrap().shrunk().plan.run_for_ms
+    };
+    assert_eq!(ends(9_999), 2_000);
+    assert_eq!(ends(1_400), 1_300);
+    assert_eq!(ends(1_250), 1_240);
+    assert_eq!(ends(1_236), 1_234);
+}
+
+#[test]
+fn a_roundabout_way_is_left_for_the_usual_one_where_that_shows_it_too() {
+    let is_late = |fault: &Fault| {
+        let is_completion = |call: &CallRef| call.function == Called::Function(Function::CompleteExecution);
+        matches!(fault, Fault::DelayRequest { call, by_ms } if is_completion(call) && *by_ms >= 1_000)
+    };
+    // Taking parts away does not lead from one to the other.
+    let trial = |plan: &Plan| plan.executions.len() >= 3 || plan.faults.iter().any(is_late);
+    let mut start = faulty();
+    start.faults.retain(|fault| !is_late(fault));
+    let shrunk = run(&start, trial);
+    assert_eq!((shrunk.after.executions, shrunk.after.faults, shrunk.after.workers), (1, 1, 1));
+    assert_minimal(&shrunk, trial);
 }
 
 #[test]

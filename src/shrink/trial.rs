@@ -4,8 +4,8 @@ use crate::{
     drive::{self, Ran, RunError, Subject, Watch},
     plan::Plan,
     property::{Entry, Fingerprint, Judge, find},
-    trace::{FaultFate, Moment},
-    types::{ExecutionName, SimTime},
+    trace::{FaultFate, Happened, Moment, Step, Summary, What},
+    types::{ExecutionName, Node, SimTime},
 };
 
 /// Tries plans. It answers the same each time it is asked about the same plan.
@@ -28,6 +28,17 @@ pub(crate) struct Shown {
     pub idle: Vec<usize>,
     /// How many events the run had.
     pub events: u64,
+    /// How much there is to be told.
+    pub told: Told,
+}
+
+/// How much there is to be told of a run: about the lines of its life (`report::timeline`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// Up to the violation.
+    pub before: u64,
+    /// Of the whole run.
+    pub all: u64,
 }
 
 /// Runs plans on a library and looks for a fingerprint.
@@ -37,10 +48,12 @@ pub(super) struct OnSubject<'a> {
     entry: &'static Entry,
 }
 
-/// Judges a run by one property, and notes when each event happened.
+/// Judges a run by one property, notes when each event happened, and counts what there is to be told.
 struct Witnessed {
     judge: Judge,
-    times: Vec<SimTime>,
+    /// When each event happened, and how much had been told then.
+    seen: Vec<(SimTime, u64)>,
+    told: u64,
 }
 
 impl<'a> OnSubject<'a> {
@@ -53,7 +66,7 @@ impl<'a> OnSubject<'a> {
 
 impl Trial for OnSubject<'_> {
     fn show(&self, plan: &Plan) -> Result<Option<Shown>, RunError> {
-        let watch = Witnessed { judge: Judge::new([self.entry]), times: Vec::new() };
+        let watch = Witnessed { judge: Judge::new([self.entry]), seen: Vec::new(), told: 0 };
         match drive::watch(plan, self.subject, watch) {
             Ok((ran, witnessed)) => Ok(witnessed.shown(self.fingerprint, &ran)),
             // A run without an end is no smaller instance of anything.
@@ -70,24 +83,62 @@ impl Watch for Witnessed {
             Moment::Client(event) | Moment::Fault(event) => Some(event.head),
             Moment::Rewound { .. } | Moment::End(_) => None,
         };
+        self.told += telling(moment);
         if let Some(head) = head {
-            self.times.resize(head.seq as usize + 1, head.at);
+            self.seen.resize(head.seq as usize + 1, (head.at, self.told));
         }
         self.judge.observe(moment);
     }
 }
 
+/// How many lines tell this moment. What schedulers and scanners do is told where it changed something.
+fn telling(moment: &Moment<'_>) -> u64 {
+    let is_told = |node: Node| !matches!(node, Node::Scheduler(_) | Node::Scanner);
+    match moment {
+        Moment::Step(step) => match &step.call {
+            Some(call) if is_told(call.caller) => 1 + written(step),
+            // It was sent, executed and answered.
+            Some(_) if !step.effects.is_empty() => 3 + written(step),
+            Some(_) => 0,
+            None => written(step),
+        },
+        Moment::Client(event) => match &event.what {
+            What::MessageSent { message: Summary::Ask { .. }, .. } => 0,
+            What::RequestSent { .. } | What::ReplyReceived { .. } => u64::from(is_told(event.head.node)),
+            _ => 1,
+        },
+        Moment::Fault(_) => 1,
+        Moment::Rewound { .. } | Moment::End(_) => 0,
+    }
+}
+
+/// What a step wrote that belongs to the life of a grant or a lease.
+fn written(step: &Step<'_>) -> u64 {
+    let is_aside = |what: &Happened| {
+        matches!(
+            what,
+            Happened::LaneWritten { .. }
+                | Happened::EpochWritten(_)
+                | Happened::Indexed(_)
+                | Happened::Unindexed(_)
+        )
+    };
+    step.changes().iter().filter(|change| !is_aside(&change.what)).count() as u64
+}
+
 impl Witnessed {
     fn shown(self, fingerprint: &Fingerprint, ran: &Ran) -> Option<Shown> {
-        let Self { judge, times } = self;
+        let Self { judge, seen, told } = self;
         let verdict = judge.finish();
         let violation = verdict.violations.into_iter().find(|it| it.fingerprint == *fingerprint)?;
         let idle = ran.faults.iter().enumerate().filter(|(_, fate)| **fate != FaultFate::Happened);
+        let at = seen.get(violation.at as usize);
         Some(Shown {
-            at_ms: times.get(violation.at as usize).map(|at| at.0.div_ceil(1_000)),
+            at_ms: at.map(|(at, _)| at.0.div_ceil(1_000)),
             execution: violation.execution,
             idle: idle.map(|(place, _)| place).collect(),
             events: verdict.counts.events,
+            told: Told { before: at.map_or(told, |(_, before)| *before), all: told },
         })
     }
 }

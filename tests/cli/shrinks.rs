@@ -1,10 +1,22 @@
 //! A violation made small, and kept: what is printed, what is written, what is refused.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
 
-use grantsim::plan::{file::PlanFile, token::Token};
+use grantsim::{
+    drive::{self, Subject},
+    library::Library,
+    plan::{file::PlanFile, token::Token},
+    report,
+};
 
-use crate::{ALL_HELD, BAD_INPUT, BROKEN, LIFE, Ran, command, grantsim, scratch, utf8};
+use crate::{
+    ALL_HELD, BAD_INPUT, BROKEN, LIFE, NOT_DETERMINISTIC, Ran, changed_library, command, grantsim, scratch,
+    utf8,
+};
 
 /// A token that shows the mutant keep-grant.
 fn token() -> String {
@@ -19,6 +31,21 @@ fn grantsim_in(folder: &str, has_plans: bool, args: &[&str]) -> Ran {
     let output = command(args).current_dir(folder).output().expect("the command runs");
     let text = |bytes| String::from_utf8(bytes).expect("the command prints UTF-8");
     Ran { code: output.status.code().expect("no signal"), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// Begins a command, and sends it a signal as soon as a file is there.
+fn signalled(args: &[&str], file: &Path, signal: &str) -> Ran {
+    let _ = fs::remove_file(file);
+    let child = command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child: Child = child.expect("the command runs");
+    while !file.exists() && child.try_wait().expect("a process of ours").is_none() {
+        std::thread::yield_now();
+    }
+    let pid = child.id().to_string();
+    Command::new("kill").args(["-s", signal, &pid]).status().expect("kill runs");
+    let Output { status, stdout, stderr } = child.wait_with_output().expect("it ends");
+    let text = |bytes| String::from_utf8(bytes).expect("the command prints UTF-8");
+    Ran { code: status.code().expect("it ends by itself"), out: text(stdout), err: text(stderr) }
 }
 
 #[test]
@@ -74,12 +101,75 @@ fn a_budget_that_runs_out_is_said() {
     let ran = grantsim(&["shrink", &token(), "--mutant", "keep-grant", "--runs", "3", "--out", utf8(&out)])
         .succeeds();
     assert!(ran.contains("runs       3\n") && ran.contains("the budget ran out"), "{ran}");
+    // It goes on where it was.
+    let line = ran.lines().find_map(|line| line.strip_prefix("go on      cargo run --release -- "));
+    let words: Vec<&str> = line.expect("a line to copy").split(' ').collect();
+    let before = PlanFile::read(&out).expect("a plan was written").plan;
+    let rest = grantsim(&words).succeeds();
+    assert!(rest.contains("minimal    1-minimal") && !rest.contains("go on"), "{rest}");
+    let after = PlanFile::read(&out).expect("a plan was written").plan;
+    assert!(after.executions.len() == 1 && after.parts().len() < before.parts().len(), "{rest}");
+}
+
+#[test]
+fn whoever_interrupts_a_shrink_finds_the_smallest_plan_so_far_and_how_to_go_on() {
+    for signal in ["INT", "TERM"] {
+        let out = scratch(&format!("shrunk-until-{signal}.json"));
+        let token = Token::new("calm", 1).expect("a profile").to_string();
+        let args = ["shrink", &token, "--mutant", "keep-grant", "--jobs", "1", "--out", utf8(&out)];
+        let ran = signalled(&args, &out, signal);
+        assert_eq!(ran.code, ALL_HELD, "{}{}", ran.out, ran.err);
+        assert!(ran.out.contains("it was interrupted") && ran.out.contains("\ngo on      "), "{}", ran.out);
+        let plan = PlanFile::read(&out).expect("a plan was written").plan;
+        let mutant = grantsim::library::Mutant::named("keep-grant").expect("a mutant");
+        let subject = Subject::new(Library::published().mutant(&mutant)).expect("it loads");
+        let trace = drive::run(&plan, &subject).expect("it runs");
+        let violations = crate::common::verdict(&trace).violations;
+        assert!(violations.iter().any(|it| it.property.as_str() == "at-most-once"), "{violations:?}");
+    }
+}
+
+#[test]
+fn a_run_that_is_never_the_same_twice_is_not_shrunk() {
+    let grant = "redis.register_function('ff_issue_claim_grant', function(keys, args)";
+    let by_address = format!(
+        "{grant}
+  local by_address, order = {{}}, ''
+  for i = 1, 60 do by_address[{{ i }}] = i end
+  for _, i in pairs(by_address) do order = order .. i .. ' ' end
+  redis.call('HSET', keys[1], 'order', order)"
+    );
+    let library = changed_library("shrinks-by-address.lua", grant, &by_address);
+    let out = scratch("never.json");
+    let args = ["shrink", LIFE, "--library", &library, "--mutant", "keep-grant", "--out", utf8(&out)];
+    grantsim(&args)
+        .fails(NOT_DETERMINISTIC, &["cannot be shrunk or kept", "two runs of the same plan differ"]);
+    assert!(!out.exists());
+}
+
+#[test]
+fn a_plan_on_which_a_function_never_returns_is_not_shrunk() {
+    let call = "redis.register_function('ff_complete_execution', function(keys, args)";
+    let library = changed_library("shrinks-hang.lua", call, &format!("{call} while true do end"));
+    let out = scratch("hangs.json");
+    let args = ["shrink", LIFE, "--library", &library, "--mutant", "keep-grant", "--out", utf8(&out)];
+    grantsim(&args).fails(BAD_INPUT, &["ff_complete_execution", "did not return"]);
+    assert!(!out.exists());
+}
+
+#[test]
+fn a_plan_that_cannot_be_written_is_told_before_the_work() {
+    let args = ["shrink", &token(), "--mutant", "keep-grant", "--out", "no/such/folder.json"];
+    grantsim(&args).fails(BAD_INPUT, &["no/such/folder.json"]);
 }
 
 #[test]
 fn a_kept_plan_is_written_once_with_a_sentence_to_finish_and_the_test_that_runs_it() {
     let kept = scratch("keeps/fixtures/plans/kept-grant.json");
-    let _ = fs::remove_file(&kept);
+    let snapshot = scratch("keeps/tests/snapshots/kept-kept-grant.snap");
+    for written in [&kept, &snapshot] {
+        let _ = fs::remove_file(written);
+    }
     let token = token();
     let args = ["keep", &token, "--as", "kept-grant", "--mutant", "keep-grant", "--runs", "60"];
     let out = grantsim_in("keeps", true, &args).succeeds();
@@ -90,13 +180,20 @@ fn a_kept_plan_is_written_once_with_a_sentence_to_finish_and_the_test_that_runs_
     let file = PlanFile::read(&kept).expect("a plan was written");
     assert!(file.about.starts_with("TODO: ") && file.about.contains("at-most-once/"), "{}", file.about);
     assert_eq!(file.plan.executions.len(), 1);
+    // What the test will compare: the life on the published library.
+    let trace = crate::common::run(&file.plan, &crate::common::PUBLISHED);
+    let text = fs::read_to_string(&snapshot).expect("a snapshot was written");
+    let (header, life) =
+        text.strip_prefix("---\n").and_then(|text| text.split_once("---\n")).expect("a header");
+    assert!(header.contains("source: tests/regressions.rs"), "{header}");
+    assert_eq!(life, report::snapshot(&trace));
     grantsim_in("keeps", true, &args).fails(BAD_INPUT, &["kept-grant.json is there already"]);
 }
 
 #[test]
 fn what_is_kept_without_shrinking_is_the_whole_plan() {
     let kept = scratch("keeps-whole/fixtures/plans/whole.json");
-    let _ = fs::remove_file(&kept);
+    let _ = fs::remove_dir_all(scratch("keeps-whole"));
     let token = token();
     let args = ["keep", &token, "--as", "whole", "--mutant", "keep-grant", "--no-shrink"];
     grantsim_in("keeps-whole", true, &args).succeeds();
@@ -109,16 +206,35 @@ fn a_plan_is_kept_in_the_repository_under_a_plain_name() {
         grantsim(&["keep", LIFE, &format!("--as={name}")]).fails(BAD_INPUT, &["cannot name a plan"]);
     }
     grantsim_in("keeps-nowhere", false, &["keep", &token(), "--as", "x", "--mutant", "keep-grant"])
-        .fails(BAD_INPUT, &["fixtures/plans", "repository's root"]);
+        .fails(BAD_INPUT, &["fixtures/plans", "repository's root", "--into"]);
     assert!(!Path::new("fixtures/plans/x.json").exists());
 }
 
 #[test]
-fn a_violation_of_the_published_library_is_kept_as_a_finding() {
+fn the_names_of_lives_are_not_for_kept_plans() {
+    for name in ["life-of-mine", "fault-of-mine"] {
+        grantsim(&["keep", LIFE, "--as", name]).fails(BAD_INPUT, &["begins as the names of the lives do"]);
+    }
+}
+
+#[test]
+fn a_plan_for_the_tests_of_another_crate_is_written_alone() {
+    let folder = scratch("keeps-into");
+    let _ = fs::remove_dir_all(&folder);
+    let args = ["keep", &token(), "--as", "mine", "--mutant", "keep-grant", "--no-shrink", "--into", "plans"];
+    grantsim_in("keeps-into", false, &args).fails(BAD_INPUT, &["there is no folder plans", "make it first"]);
+    fs::create_dir_all(folder.join("plans")).expect("a temporary folder");
+    let out = grantsim_in("keeps-into", false, &args).succeeds();
+    assert!(out.contains("kept as plans/mine.json") && out.contains("drive::run"), "{out}");
+    assert!(PlanFile::read(&folder.join("plans/mine.json")).is_ok() && !folder.join("tests").exists());
+    grantsim_in("keeps-into", false, &args).fails(BAD_INPUT, &["plans/mine.json is there already"]);
+}
+
+#[test]
+fn a_known_violation_of_the_published_library_is_kept_as_a_plan() {
     let plan =
         fs::canonicalize("fixtures/findings/renewal-of-a-marked-lease/plan.json").expect("the plan is there");
-    let kept = scratch("keeps-known/fixtures/plans/known.json");
-    let _ = fs::remove_file(&kept);
+    let _ = fs::remove_dir_all(scratch("keeps-known"));
     let name = "fence/ff_renew_lease/OK/marked-lease";
     let args = ["keep", utf8(&plan), "--as", "known", "--fingerprint", name, "--no-shrink"];
     let out = grantsim_in("keeps-known", true, &args).succeeds();
