@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use grantsim::{
     hunt::{Found, Hunt, NotDone, Smaller, Stop},
-    plan::{Plan, file::PlanFile},
+    plan::file::PlanFile,
     report::Failures,
     shrink::{self, ShrinkError, Shrunk},
 };
@@ -83,21 +83,9 @@ impl<'a> Shrinks<'a> {
             Ok(why) => why.to_string(),
             Err(why) => why.to_string(),
         })?;
-        let path = self.keep(found, shrunk.plan).map_err(|why| {
-            format!("its plan cannot be written to {}: {why}", self.args.failures.display())
-        })?;
-        let size = shrunk.after;
-        Ok(Smaller {
-            plan: path,
-            executions: size.executions,
-            workers: size.workers,
-            schedulers: size.schedulers,
-            faults: size.faults,
-            clocks: size.clocks,
-            events: size.events,
-            minimal: shrunk.minimal,
-            runs: shrunk.runs,
-        })
+        Failures::new(&self.args.failures)
+            .keep_shrunk(&self.hunt, found, shrunk)
+            .map_err(|why| format!("its plan cannot be written to {}: {why}", self.args.failures.display()))
     }
 
     fn run(&self, found: &Found, wall: Duration) -> Result<Shrunk, Result<ShrinkError, NotDone>> {
@@ -110,13 +98,5 @@ impl<'a> Shrinks<'a> {
         let shrunk = self.stop.wait_within(wall.saturating_add(PATIENCE), work, |step| spinner.step(step));
         spinner.done();
         shrunk.map_err(Err)?.map_err(Ok)
-    }
-
-    fn keep(&self, found: &Found, plan: Plan) -> std::io::Result<String> {
-        let fingerprint = &found.violation.fingerprint;
-        let about = format!("Shows {fingerprint}. Shrunk from {}.", found.token);
-        let file = PlanFile { about, library: Some(self.hunt.subject.reference()), plan };
-        let path = Failures::new(&self.args.failures).keep(fingerprint, &file)?;
-        Ok(path.display().to_string())
     }
 }

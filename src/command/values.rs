@@ -1,19 +1,13 @@
 //! Values of flags: how they are read, and how they are written back.
 
-use std::{ffi::OsStr, fmt::Display, num::NonZero, path::Path, thread, time::Duration};
+use std::{ffi::OsStr, num::NonZero, path::Path, thread, time::Duration};
 
 use clap::{
     Arg, Command,
     builder::{PossibleValue, StringValueParser, TypedValueParser},
 };
 use grantsim::plan::profile;
-
-/// A word of a command line as a shell takes it.
-pub(super) fn quoted(word: &impl Display) -> String {
-    let word = word.to_string();
-    // A NUL can be in no argument of a process, and so in no word that came from one.
-    shlex::try_quote(&word).map(Into::into).unwrap_or_else(|_| word.replace('\0', ""))
-}
+pub(super) use grantsim::report::quoted;
 
 /// How this program is called, in a line to copy: as it was, or through cargo where cargo built it in a checkout.
 pub(super) fn program() -> String {
@@ -130,15 +124,6 @@ mod tests {
         assert_eq!(named("grantsim", None), "grantsim");
         assert_eq!(named("", None), "grantsim");
         assert_eq!(shlex::split(&named("/my tools/grantsim", None)).unwrap(), ["/my tools/grantsim"]);
-    }
-
-    #[test]
-    fn a_word_is_one_word_to_a_shell_whatever_is_in_it() {
-        for word in ["plain.json", "a plan's name", "$HOME `x` \"y\" \\ !z", "", "é*?", "#no"] {
-            let line = format!("replay {} end", quoted(&word));
-            assert_eq!(shlex::split(&line).unwrap(), ["replay", word, "end"], "{line}");
-        }
-        assert_eq!(quoted(&"fixtures/plans/life.json"), "fixtures/plans/life.json");
     }
 
     #[test]

@@ -6,7 +6,13 @@ use std::{
 };
 
 use super::file::replace;
-use crate::{plan::file::PlanFile, property::Fingerprint};
+use crate::{
+    hunt::{Found, Hunt, Smaller},
+    library::Library,
+    plan::file::PlanFile,
+    property::Fingerprint,
+    shrink::Shrunk,
+};
 
 /// So many different plans of one fingerprint are kept in a folder.
 const MOST: usize = 1_000;
@@ -51,15 +57,56 @@ impl Failures {
             "there are {MOST} other plans of {fingerprint} in {folder}: remove some"
         )))
     }
+
+    /// Writes the plan that a violation of a hunt was shrunk to.
+    ///
+    /// # Errors
+    /// As [`keep`](Self::keep).
+    pub fn keep_shrunk(&self, hunt: &Hunt, found: &Found, shrunk: Shrunk) -> io::Result<Smaller> {
+        let fingerprint = &found.violation.fingerprint;
+        let about = format!("Shows {fingerprint}. Shrunk from {}.", found.token);
+        let file = PlanFile { about, library: Some(hunt.subject.reference()), plan: shrunk.plan };
+        let path = self.keep(fingerprint, &file)?;
+        let size = shrunk.after;
+        Ok(Smaller {
+            plan: path.display().to_string(),
+            executions: size.executions,
+            workers: size.workers,
+            schedulers: size.schedulers,
+            faults: size.faults,
+            clocks: size.clocks,
+            events: size.events,
+            minimal: shrunk.minimal,
+            runs: shrunk.runs,
+        })
+    }
+
+    /// Writes a library's text, under a name that says which text it is, and says where.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep_library(&self, library: &Library) -> io::Result<PathBuf> {
+        let text = library.source().as_bytes();
+        let path = self.folder.join(format!("{}-{:.12}.lua", plain(library.name()), library.sha256()));
+        if !fs::read(&path).is_ok_and(|there| there == text) {
+            fs::create_dir_all(&self.folder)?;
+            replace(&path, text)?;
+        }
+        Ok(path)
+    }
+}
+
+/// A text as a file's name on every system.
+fn plain(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    text.chars().map(|c| if is_plain(c) { c } else { '-' }).take(LONGEST_NAME).collect()
 }
 
 /// A fingerprint as a file's name on every system. What a library answers can be any text.
 fn slug(fingerprint: &Fingerprint) -> String {
     let text = fingerprint.to_string();
     let parts: Vec<&str> = text.split('/').filter(|part| *part != "-").collect();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let name = parts.join(".");
-    name.chars().map(|c| if is_plain(c) { c } else { '-' }).take(LONGEST_NAME).collect()
+    plain(&parts.join("."))
 }
 
 #[cfg(test)]

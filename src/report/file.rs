@@ -73,7 +73,8 @@ impl ReportFile {
 pub(super) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut name = OsString::from(".");
     name.push(path.file_name().ok_or_else(|| io::Error::other("this is no file name"))?);
-    name.push(format!(".{}", std::process::id()));
+    // Threads of one process may write the same file.
+    name.push(format!(".{}.{:?}", std::process::id(), std::thread::current().id()));
     let beside = path.with_file_name(name);
     let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
