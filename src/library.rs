@@ -1,4 +1,5 @@
-//! Which function library is under test: the published one, one from a file, or a [`Mutant`] of either.
+//! Which function library is under test: the published one, one from a file, or a [`Mutant`] of either. One with functions
+//! and keys of its own is tested by a table of them ([`Library::with_table`]).
 //!
 //! A library is its text. What it registers is for the server to say, once it is loaded
 //! (`protocol::Registered`). Nothing here runs Lua.
@@ -12,6 +13,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 mod mutant;
+mod table;
 
 pub use mutant::{Mutant, MutantError};
 
@@ -22,13 +24,23 @@ pub use mutant::{Mutant, MutantError};
 /// let library = Library::published();
 /// assert_eq!((library.name(), library.version()), ("flowfabric", "34"));
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Library {
     name: Arc<str>,
     version: Arc<str>,
     source: Arc<str>,
     sha256: Arc<str>,
+    file: Option<Arc<Path>>,
 }
+
+/// Libraries are the same where their texts and versions are, whatever files they came from.
+impl PartialEq for Library {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.version, &self.source) == (&other.version, &other.source)
+    }
+}
+
+impl Eq for Library {}
 
 /// Which library it was, exactly: what plans and traces record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,20 +90,18 @@ impl Library {
         Self::new("flowfabric", ff_script::LIBRARY_VERSION, ff_script::LIBRARY_SOURCE)
     }
 
-    /// A library from a file.
+    /// A library from a file. If there is a file `NAME.table.lua` beside `NAME.lua`, it is tested by that table
+    /// ([`with_table`](Self::with_table)).
     ///
     /// # Errors
-    /// The file cannot be read, is not UTF-8, or does not begin with `#!lua name=…`. Whether the Lua is any good is
+    /// A file cannot be read, is not UTF-8, or does not begin with `#!lua name=…`. Whether the Lua is any good is
     /// found out by loading it.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, LibraryError> {
         let path = path.as_ref();
-        let bytes =
-            std::fs::read(path).map_err(|source| LibraryError::Read { path: path.to_owned(), source })?;
-        let text = String::from_utf8(bytes).map_err(|error| LibraryError::NotText {
-            path: path.to_owned(),
-            valid_up_to: error.utf8_error().valid_up_to(),
-        })?;
-        Self::from_source(&format!("the file {}", path.display()), &text)
+        let library = Self::from_source(&format!("the file {}", path.display()), &read_text(path)?)?;
+        let table = path.with_extension("table.lua");
+        let library = if table.exists() { library.with_table(&read_text(&table)?) } else { library };
+        Ok(Self { file: Some(path.into()), ..library })
     }
 
     /// A library from its text; `origin` says in a message where the text comes from. The text of the published library is
@@ -107,8 +117,13 @@ impl Library {
             origin: origin.to_owned(),
             found: source.lines().next().unwrap_or_default().chars().take(60).collect(),
         })?;
+        Ok(Self::of_text(name, source))
+    }
+
+    /// A library whose version is its name and hash.
+    fn of_text(name: &str, source: &str) -> Self {
         let version = format!("{name}@{}", &crate::types::digest::sha256_hex(source.as_bytes())[..12]);
-        Ok(Self::new(name, &version, source))
+        Self::new(name, &version, source)
     }
 
     /// This library, changed by a mutant. Its line numbers stay as they are.
@@ -123,6 +138,7 @@ impl Library {
             version: version.into(),
             source: source.into(),
             sha256: crate::types::digest::sha256_hex(source.as_bytes()).into(),
+            file: None,
         }
     }
 
@@ -151,6 +167,11 @@ impl Library {
         LibraryRef { name: self.name().into(), version: self.version().into(), sha256: self.sha256().into() }
     }
 
+    /// The file that it came from, with its table if there is one: reading it again gives the same library. None of a mutant.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
     /// The text, first line included: what `FUNCTION LOAD` takes.
     pub fn source(&self) -> &str {
         &self.source
@@ -161,6 +182,14 @@ impl fmt::Debug for Library {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Library").field("version", &self.version).field("sha256", &self.sha256).finish()
     }
+}
+
+fn read_text(path: &Path) -> Result<String, LibraryError> {
+    let bytes = std::fs::read(path).map_err(|source| LibraryError::Read { path: path.to_owned(), source })?;
+    String::from_utf8(bytes).map_err(|error| LibraryError::NotText {
+        path: path.to_owned(),
+        valid_up_to: error.utf8_error().valid_up_to(),
+    })
 }
 
 /// The name in a first line like `#!lua name=flowfabric`.

@@ -41,15 +41,19 @@ pub enum LoadError {
     },
     /// It registers too little.
     #[error(
-        "library {library} loads, but it does not register {missing}; a library under test has at least \
-         ff_create_execution, ff_issue_claim_grant, and ff_claim_execution or ff_acquire_lease (see \
-         fixtures/libraries/minimal.lua)"
+        "library {library} loads, but it does not register {missing}; it registers {}. The harness calls at least \
+         ff_create_execution, ff_issue_claim_grant, and ff_claim_execution or ff_acquire_lease, as in \
+         fixtures/libraries/minimal.lua. A library with functions and keys of its own is tested by a table of them, which is \
+         in NAME.table.lua beside NAME.lua: docs/your-own-library.md tells how",
+        if registered.is_empty() { "nothing" } else { registered.as_str() }
     )]
     Incomplete {
         /// The library.
         library: String,
         /// What it lacks.
         missing: String,
+        /// The functions that it has, by name, or nothing.
+        registered: String,
     },
 }
 
@@ -104,7 +108,9 @@ impl Subject {
         load.parse(&execute(&mut engine, &mut session, &load)).map_err(|error| refused(error.to_string()))?;
         let list = execute(&mut engine, &mut session, &function_list());
         let functions = Registered::from_list(&list).map_err(|error| refused(error.to_string()))?;
-        let incomplete = |missing| LoadError::Incomplete { library: name(), missing };
+        let registered = || functions.iter().map(Function::as_str).collect::<Vec<_>>().join(", ");
+        let incomplete =
+            |missing| LoadError::Incomplete { library: name(), missing, registered: registered() };
         if let Some(missing) = NEEDED.into_iter().find(|function| !functions.has(function)) {
             return Err(incomplete(missing.as_str().to_owned()));
         }
