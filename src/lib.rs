@@ -29,10 +29,22 @@
 //! | [`compare`] | what a change to the library changed, call by call |
 //! | [`hunt`] | many seeds, in parallel, and what came of all of them |
 //! | [`report`] | what people read |
+//! | [`check`](mod@check) | hunts and folders of plans as tests of another crate |
 //!
 //! On top stands the program, `src/command/`: a command a file.
 //!
+//! A test of your own library, whatever its functions and keys are called (`docs/your-own-library.md`):
+//!
+//! ```
+//! use grantsim::library::Library;
+//!
+//! let locks = Library::from_file("fixtures/libraries/locks.lua").expect("a library");
+//! grantsim::check("crash", locks).seeds(3).assert();
+//! ```
+//!
 //! `docs/architecture.md` tells how a plan becomes a verdict, and how to add a property, a fault, a function, an actor.
+//!
+//! One run, by hand:
 //!
 //! ```
 //! use grantsim::{drive::{self, Subject}, library::Library, plan::token::Token, property::{self, catalogue}};
@@ -45,6 +57,7 @@
 //! ```
 
 pub mod actor;
+pub mod check;
 pub mod compare;
 pub mod drive;
 pub mod finding;
@@ -58,3 +71,5 @@ pub mod shrink;
 pub mod trace;
 pub mod types;
 pub mod view;
+
+pub use check::{check, plans};
