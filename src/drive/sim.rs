@@ -4,7 +4,10 @@
 //! behind.
 
 #[cfg(not(madsim))]
-compile_error!("grantsim simulates time with madsim and needs `--cfg madsim` (see .cargo/config.toml).");
+compile_error!(
+    "grantsim simulates time with madsim and needs `--cfg madsim`: see .cargo/config.toml, and docs/your-own-library.md for \
+     what another crate needs"
+);
 
 use std::{
     cell::{Cell, RefCell},

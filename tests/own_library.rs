@@ -1,0 +1,127 @@
+//! A library with functions, keys and fields of its own is tested by a table: it keeps every promise, and what is broken in
+//! it is found. `tickets` has states, epochs and hashes; `locks` has none of these.
+
+use std::{fs, path::Path, time::Duration};
+
+use grantsim::{check::Check, hunt::Exit, library::Library};
+
+const TICKETS: [&str; 2] = ["fixtures/outside/lua/tickets.lua", "fixtures/outside/lua/tickets.table.lua"];
+const LOCKS: [&str; 2] = ["fixtures/libraries/locks.lua", "fixtures/libraries/locks.table.lua"];
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_else(|why| panic!("{path}: {why}"))
+}
+
+/// A text with a piece of it replaced, which is there once.
+fn edited(path: &str, from: &str, to: &str) -> String {
+    let text = read(path);
+    assert_eq!(text.matches(from).count(), 1, "{path} has changed: {from:?}");
+    text.replace(from, to)
+}
+
+#[test]
+fn the_table_of_a_library_is_the_file_beside_it() {
+    for [path, table] in [TICKETS, LOCKS] {
+        let from_file = Library::from_file(path).expect("a library");
+        assert_eq!(from_file, library(&read(path), &read(table)));
+        assert_eq!(from_file.file(), Some(Path::new(path)));
+    }
+    let minimal = "fixtures/libraries/minimal.lua";
+    assert_eq!(Library::from_file(minimal).expect("a library").source(), read(minimal), "it has no table");
+}
+
+fn library(text: &str, table: &str) -> Library {
+    Library::from_source("it", text).expect("its first line").with_table(table)
+}
+
+fn check(text: &str, table: &str) -> Check {
+    grantsim::check("swarm", library(text, table)).seeds(45).shrink_for(Duration::ZERO)
+}
+
+#[test]
+fn both_libraries_keep_every_promise() {
+    for [path, table] in [TICKETS, LOCKS] {
+        let report = check(&read(path), &read(table)).run().unwrap();
+        let counts = &report.counts;
+        assert!(counts.grants > 500 && counts.claims > 500 && counts.expiries > 50, "{path}: {counts:?}");
+        for state in ["grant-raced", "claim-at-expiry", "lease-marked-expired", "claimed-again"] {
+            assert!(report.reach.contains_key(state), "{path} never reached {state}");
+        }
+    }
+}
+
+/// Edits of a line each, and a way in which the library then breaks.
+const BREAKS: &[([&str; 2], &str, &str, &str)] = &[
+    (TICKETS, "redis.call('DEL', keys[3])", "", "at-most-once/ff_claim_execution/OK/grant-left-behind"),
+    (
+        TICKETS,
+        "~= args[2] then return redis.error_reply('NOOFFER",
+        "== '' then return redis.error_reply('NOOFFER",
+        "expiry/ff_claim_execution/OK/no-grant",
+    ),
+    (
+        TICKETS,
+        "if tonumber(held_until) <= now_ms() then",
+        "if not held_until then",
+        "fence/ff_renew_lease/OK/expired-lease",
+    ),
+    (TICKETS, "'turn', 1)", "'turn', 0)", "one-lease/ff_claim_execution/OK/epoch"),
+    (
+        TICKETS,
+        "redis.call('ZADD', keys[2], redis.call('HGET', keys[1], 'opened'), args[1])",
+        "",
+        "eligible/ff_mark_lease_expired_if_due/OK/not-listed",
+    ),
+    (LOCKS, "redis.call('DEL', keys[2])\n", "\n", "at-most-once/ff_claim_execution/OK/grant-left-behind"),
+    (
+        LOCKS,
+        "redis.call('GET', keys[1]) ~= args[1] then return 0 end\n  return redis.call('PEXPIRE'",
+        "not keys[1] then return 0 end\n  return redis.call('PEXPIRE'",
+        "fence/ff_renew_lease/OK/stale-lease",
+    ),
+    (LOCKS, "redis.call('EXISTS', keys[1]) == 1 or ", "", "one-lease/ff_claim_execution/OK/live-lease"),
+];
+
+#[test]
+fn what_is_broken_in_them_is_found() {
+    for ([path, table], from, to, fingerprint) in BREAKS {
+        let broken = check(&edited(path, from, to), &read(table)).seeds(100);
+        let error = broken.run().expect_err(fingerprint);
+        let violations = &error.report().expect("it hunted").violations;
+        let found: Vec<String> =
+            violations.iter().map(|found| found.violation.fingerprint.to_string()).collect();
+        assert!(
+            found.iter().any(|found| found == fingerprint),
+            "{path}: {fingerprint} is not among {found:?}"
+        );
+    }
+}
+
+/// Mistakes in the table of tickets, and what the failure says.
+const MISTAKES: &[(&str, &str, &str)] = &[
+    ("'ticket_take'", "'ticket_taek'", "ff_claim_execution answered no_function_registered_as_ticket_taek ("),
+    ("held = 'running', ", "", "ff_claim_execution answered no_word_in_states_for_held ("),
+];
+
+#[test]
+fn a_mistake_in_the_table_is_told() {
+    for (from, to, told) in MISTAKES {
+        let error = check(&read(TICKETS[0]), &edited(TICKETS[1], from, to)).seeds(2).run().expect_err(told);
+        assert_eq!(error.exit(), Exit::NotReached, "{error}");
+        assert!(error.to_string().contains(told), "{told:?} is not said:\n{error}");
+    }
+    let typo = check(&read(TICKETS[0]), &edited(TICKETS[1], "  record = {", "  record == {")).run();
+    let told = typo.expect_err("it does not load").to_string();
+    let line = read(TICKETS[1]).lines().position(|line| line.starts_with("  record =")).expect("it is there");
+    assert!(told.contains(&format!(":{}:", 1_001 + line)), "the table's first line is 1001: {told}");
+}
+
+#[test]
+fn a_library_without_the_functions_is_sent_to_the_guide() {
+    let alone = Library::from_source("it", &read(TICKETS[0])).expect("its first line");
+    let told = grantsim::check("calm", alone).run().expect_err("nothing can be called").to_string();
+    for said in ["ff_create_execution", "it registers ticket_close, ticket_keep", "docs/your-own-library.md"]
+    {
+        assert!(told.contains(said), "{said:?} is not said: {told}");
+    }
+}
