@@ -18,9 +18,12 @@ fn junit_names_each_property_and_carries_the_failure() {
     for entry in catalogue::always() {
         assert_eq!(xml.matches(&format!("<testcase name=\"{}\"", entry.name)).count(), 1, "{xml}");
     }
-    for part in
-        ["<testsuite name=\"grantsim hunt\"", "type=\"at-most-once/", "what led there:", "replay g1-calm-0-"]
-    {
+    for part in [
+        "<testsuite name=\"grantsim hunt\"",
+        "type=\"at-most-once/",
+        "before the call → after it:",
+        "replay g1-calm-0-",
+    ] {
         assert!(xml.contains(part), "{part} is not in {xml}");
     }
     grantsim(&["hunt", "--profile", "calm", "--seeds", "1", "--junit", utf8(&path)]).succeeds();

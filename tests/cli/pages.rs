@@ -55,8 +55,10 @@ fn what_cannot_be_written_is_an_error_that_names_it() {
 fn report_writes_a_folder_with_an_index_a_page_a_violation_and_the_same_json() {
     let (folder, json) = (scratch("a-report"), scratch("a-report.json"));
     let _ = fs::remove_dir_all(&folder);
-    let hunt = ["hunt", "--seeds", "4", "--profile", "crash", "--mutant", "no-fence"];
-    let ran = grantsim(&[&hunt[..], &["--report", utf8(&folder), "--json", utf8(&json)]].concat());
+    let plans = scratch("a-reports-plans");
+    let hunt = ["hunt", "--seeds", "4", "--profile", "crash", "--mutant", "no-fence", "--shrink-for", "2s"];
+    let files = ["--report", utf8(&folder), "--json", utf8(&json), "--failures", utf8(&plans)];
+    let ran = grantsim(&[&hunt[..], &files].concat());
     assert_eq!(ran.code, BROKEN, "{}{}", ran.out, ran.err);
     let report = read_json(&folder.join("report.json"));
     assert_eq!(report, read_json(&json));
@@ -76,7 +78,8 @@ fn report_writes_a_folder_with_an_index_a_page_a_violation_and_the_same_json() {
     expected.sort();
     assert_eq!(names, expected);
     let index = fs::read_to_string(folder.join("index.html")).expect("an index");
-    assert!(index.contains("replay g1-crash-") && index.contains("--mutant no-fence"), "lines to copy");
+    // The lines are for the shrunk plans, and the pages show those.
+    assert!(index.contains(".stale-lease.json --mutant no-fence --timeline"), "lines to copy");
     grantsim(&["hunt", "--seeds", "1", "--profile", "calm", "--report", utf8(&scratch("all-held"))])
         .fails(ALL_HELD, &[]);
 }

@@ -151,7 +151,7 @@ fn a_run_that_is_never_the_same_twice_is_not_shrunk() {
 fn a_plan_on_which_a_function_never_returns_is_not_shrunk() {
     let call = "redis.register_function('ff_complete_execution', function(keys, args)";
     let library = changed_library("shrinks-hang.lua", call, &format!("{call} while true do end"));
-    let out = scratch("hangs.json");
+    let out = scratch("never-returns.json");
     let args = ["shrink", LIFE, "--library", &library, "--mutant", "keep-grant", "--out", utf8(&out)];
     grantsim(&args).fails(BAD_INPUT, &["ff_complete_execution", "did not return"]);
     assert!(!out.exists());

@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 /// How long the browser may take for one answer. It is killed after that: a bound for a browser that hangs, not a measure.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How often a page is asked, at most, whether it has come to where it should: for 20 seconds.
+const WAITS: u32 = 400;
+
 /// The names that it is installed under.
 const NAMES: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 
@@ -118,6 +121,17 @@ impl Browser {
         answer["result"]["value"].clone()
     }
 
+    /// Waits until an expression is true of the page, which may be another one by then.
+    #[track_caller]
+    #[expect(clippy::disallowed_methods, reason = "a browser takes real time")]
+    pub fn wait_until(&mut self, expression: &str) {
+        let is_true = (0..WAITS).any(|_| {
+            thread::sleep(Duration::from_millis(50));
+            self.js(expression) == true
+        });
+        assert!(is_true, "it never is: {expression}");
+    }
+
     /// Presses a key, as a person does.
     pub fn key(&mut self, key: &str) {
         let text = if key.chars().count() == 1 { key } else { "" };
@@ -149,14 +163,15 @@ impl Browser {
                 .messages
                 .recv_timeout(PATIENCE)
                 .unwrap_or_else(|error| panic!("the browser does not answer {method}: {error}"));
-            match message["method"].as_str() {
-                Some("Runtime.exceptionThrown" | "Log.entryAdded") => {
-                    self.errors.push(message["params"].to_string())
-                }
-                Some("Runtime.consoleAPICalled") if message["params"]["type"] == "error" => {
-                    self.errors.push(message["params"].to_string());
-                }
-                _ => {}
+            let params = &message["params"];
+            let is_error = match message["method"].as_str() {
+                Some("Runtime.exceptionThrown") => true,
+                Some("Log.entryAdded") => params["entry"]["level"] == "error",
+                Some("Runtime.consoleAPICalled") => params["type"] == "error",
+                _ => false,
+            };
+            if is_error {
+                self.errors.push(params.to_string());
             }
             if message["id"] == self.next {
                 assert!(message["error"].is_null(), "{method}: {}", message["error"]);

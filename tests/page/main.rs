@@ -115,8 +115,10 @@ fn a_page_is_filtered_by_execution_by_what_matters_and_by_words() {
     let Some(mut browser) = Browser::start("whether a page filters") else { return };
     browser.open(&without_fence().page("filters"), WIDE, false);
     let shown = "grantsim.shown.events.length";
+    // The violation itself is shown whatever is chosen.
     let is_ours = "grantsim.shown.events.every(i => { const event = grantsim.events[i];
-        return (event.x || []).includes(grantsim.view.execution) || event.k === 'fault'; })";
+        return (event.x || []).includes(grantsim.view.execution) || event.k === 'fault'
+            || event.s === grantsim.violations[grantsim.view.violation].at; })";
     let first = browser.js(shown).as_u64().expect("a count");
     assert!((10..200).contains(&first), "{first} events are shown at first");
     assert_eq!(browser.js(is_ours), true, "the violation's own execution is shown at first");
@@ -132,7 +134,7 @@ fn a_page_is_filtered_by_execution_by_what_matters_and_by_words() {
     assert_eq!(all, true, "nothing is left out when nothing is filtered");
     assert!(first < mattering && mattering < browser.js(shown).as_u64().expect("a count"));
     let another = browser.js(&choose(0)).as_u64().expect("a count");
-    assert!(another > 0, "another execution has events, too");
+    assert!(another > 5, "another execution has events, too");
     assert_eq!(browser.js(is_ours), true, "only the chosen execution is shown");
     browser.js(&choose(-1));
     browser.key("/");
@@ -241,7 +243,7 @@ fn ten_thousand_events() -> Shown {
         });
         plan.executions.extend(again);
         plan.run_for_ms = 400_000;
-        if plan.executions.len() > 260 {
+        if plan.executions.len() > 480 {
             break;
         }
     }
@@ -263,13 +265,17 @@ fn ten_thousand_events_cost_no_more_than_the_screen_has_room_for() {
     let most = browser.js("(() => { let most = 0, last = 0, slowest = 0;
          grantsim.fit();
          for (let zoom = 0; zoom < 30; zoom++) {
-           for (const part of [0, 0.3, 0.6, 0.9]) {
-             grantsim.view.left = grantsim.shown.width * part;
-             scrollTo(0, part * document.documentElement.scrollHeight);
-             grantsim.draw();
-             last = grantsim.drawn.count;
-             most = Math.max(most, last);
-             slowest = Math.max(slowest, grantsim.drawn.milliseconds);
+           for (const down of [0, 1]) {
+             // The executions first, then the processes' lanes below them.
+             scrollTo(0, down * document.getElementById('stage').offsetHeight);
+             dispatchEvent(new Event('scroll'));
+             for (const along of [0, 0.3, 0.6, 0.9]) {
+               grantsim.view.left = grantsim.shown.width * along;
+               grantsim.draw();
+               last = grantsim.drawn.count;
+               most = Math.max(most, last);
+               slowest = Math.max(slowest, grantsim.drawn.milliseconds);
+             }
            }
            grantsim.zoom(1.5);
          }
@@ -278,15 +284,15 @@ fn ten_thousand_events_cost_no_more_than_the_screen_has_room_for() {
         "{events} events, a page of {size} bytes: at most {most} [drawn, drawn at the end, elements, milliseconds]"
     );
     let count = |i: usize| most[i].as_u64().expect("a count");
-    assert!(count(0) < 7_000, "{} things are drawn in one frame", count(0));
-    assert!(count(1) < 500, "{} things are drawn where single events are in view", count(1));
-    assert!(count(2) < 2_500, "the page has {} elements", count(2));
+    assert!((1_000..5_000).contains(&count(0)), "{} things are drawn in one frame", count(0));
+    assert!(count(1) < 200, "{} things are drawn where single events are in view", count(1));
+    assert!(count(2) < 2_000, "the page has {} elements", count(2));
     // The canvas is no taller than the window, however many executions there are.
     assert_eq!(browser.js("document.getElementById('canvas').height <= innerHeight"), true);
     assert_eq!(browser.errors, [""; 0]);
 }
 
-const HOSTILE: &str = "</script><img src=x onerror=window.broken=1><b>bold</b>\u{2028}{{script}}";
+const HOSTILE: &str = "</script><img src=x onerror=window.ranByItself=1><b>bold</b>\u{2028}{{script}}";
 
 /// A run whose library, lanes and workers have names that are markup.
 fn hostile() -> Shown {
@@ -328,12 +334,12 @@ fn what_a_library_wrote_is_text_and_nothing_else() {
          return seen; })()");
     assert_eq!(seen, true, "the hostile text is shown as it is");
     assert_eq!(browser.js("document.querySelectorAll('img, #detail b, #list .what b:not(.flag)').length"), 0);
-    assert_eq!(browser.js("window.broken === undefined"), true, "a library's script ran");
+    assert_eq!(browser.js("window.ranByItself === undefined"), true, "a library's script ran");
     assert_eq!(browser.errors, [""; 0]);
     // The page's policy is the second wall: even markup that got in could do nothing.
-    browser.js("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=window.broken=1>')");
+    browser.js("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=window.ranByItself=1>')");
     browser.js(FRAME);
-    assert_eq!(browser.js("window.broken === undefined"), true, "the policy lets a handler run");
+    assert_eq!(browser.js("window.ranByItself === undefined"), true, "the policy lets a handler run");
 }
 
 #[test]
@@ -375,12 +381,9 @@ fn the_index_of_a_hunt_loads_and_leads_to_a_page_and_back() {
         let links = browser.js("document.querySelectorAll('.card a').length");
         assert_eq!(links.as_u64(), Some(report.violations.len() as u64));
     }
-    let loaded = "new Promise(done => { const look = () => document.getElementById('back') && document.readyState === 'complete'
-        ? done(!document.getElementById('back').hidden) : setTimeout(look, 10); look(); })";
     browser.js("document.querySelector('.card a').click()");
-    browser.js("new Promise(done => setTimeout(done, 300))");
-    assert_eq!(browser.js(loaded), true, "a page of a folder links back");
-    assert_eq!(browser.js("location.pathname.includes('fence.')"), true);
+    browser.wait_until("location.pathname.includes('fence.') && document.readyState === 'complete'");
+    assert_eq!(browser.js("document.getElementById('back').hidden"), false, "a page of a folder links back");
     assert_eq!(browser.errors, [""; 0]);
 }
 

@@ -61,7 +61,7 @@ fn json(json: &str) -> String {
 /// Text that can stand between tags.
 fn text(text: &str) -> String {
     escape(text, |c| match c {
-        '<' | '>' | '&' | '"' | '\'' => Some(format!("&#{};", c as u32)),
+        '<' | '>' | '&' | '"' | '\'' | '\u{2028}' | '\u{2029}' => Some(format!("&#{};", c as u32)),
         _ => None,
     })
 }

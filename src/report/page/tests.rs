@@ -6,7 +6,7 @@ use crate::{
     drive::{self, Subject},
     finding::Finding,
     library::{Library, Mutant},
-    plan::{Plan, token::Token},
+    plan::{Plan, file::PlanFile, token::Token},
     property::catalogue,
 };
 
@@ -43,22 +43,26 @@ fn grants_leases_and_states_last_from_their_issue_to_their_end() {
     let model = finding("cancel-from-a-former-owner");
     assert_eq!(
         bars(&model, BarSort::Grant),
-        [
-            "claim grant for worker-1 10..17 consumed",
-            "reclaim grant for worker-1 1511..3519 expired",
-            "reclaim grant for worker-2 3519..3526 consumed",
-        ]
+        ["claim grant for worker-1 10..17 consumed", "reclaim grant for worker-2 5013..5020 consumed",]
     );
-    assert_eq!(bars(&model, BarSort::Lease), ["worker-1 17..3526 superseded", "worker-2 3526..3630 ended"]);
-    assert_eq!(bars(&model, BarSort::Work), ["works on e1 18..220 done", "works on e1 3527..3629 done"]);
+    assert_eq!(bars(&model, BarSort::Lease), ["worker-1 17..5020 superseded", "worker-2 5020..5124 ended"]);
+    assert_eq!(bars(&model, BarSort::Work), ["works on e1 18..5300 done", "works on e1 5021..5123 done"]);
     let states = bars(&model, BarSort::State);
-    assert!(states[2].starts_with("active, lease marked expired 1509..3526"), "{states:?}");
+    assert!(states[2].starts_with("active, lease marked expired 4507..5020"), "{states:?}");
     let leases: Vec<_> = model.bars.iter().filter(|bar| bar.k == BarSort::Lease).collect();
     assert_eq!(leases.iter().map(|bar| bar.epoch).collect::<Vec<_>>(), [Some(1), Some(2)]);
-    assert_eq!(leases[0].over, [(1_017_000, 3_526_000)], "it lay there, expired, until it was superseded");
+    assert_eq!(leases[0].over, [(3_017_000, 5_020_000)], "it lay there, expired, until it was superseded");
     let pause = model.spans.iter().find(|span| span.k == SpanSort::Pause).expect("the worker stood still");
-    assert_eq!((pause.from.t, pause.to.t), (350_000, 12_350_000));
+    assert_eq!((pause.from.t, pause.to.t), (300_000, 5_300_000));
     assert_eq!(model.nodes[pause.n[0]].name, "worker-1");
+}
+
+#[test]
+fn a_grant_that_nobody_takes_lasts_until_the_server_removes_it() {
+    let plan = PlanFile::read("fixtures/plans/life-expires-unconsumed.json".as_ref()).expect("a plan").plan;
+    let grants = bars(&of(&plan, Library::published()), BarSort::Grant);
+    assert!(grants[0].ends_with("expired"), "{grants:?}");
+    assert!(grants[1].ends_with("consumed"), "{grants:?}");
 }
 
 #[test]
@@ -66,10 +70,10 @@ fn a_lease_is_over_as_long_as_the_servers_clock_says_so() {
     let model = finding("renewal-of-a-marked-lease");
     let lease = model.bars.iter().find(|bar| bar.k == BarSort::Lease).expect("a lease");
     let [(from, to)] = lease.over[..] else { panic!("{:?}", lease.over) };
-    assert!(from < 1_508_000, "it was over before the scanner marked it");
-    assert_eq!(to, 2_600_000, "the clock was set back: it is good again");
+    assert!(from < 1_503_000, "it was over before the scanner marked it");
+    assert_eq!(to, 2_000_000, "the clock was set back: it is good again");
     let clock = model.spans.iter().find(|span| span.k == SpanSort::Clock).expect("a wrong clock");
-    assert_eq!((clock.label.as_str(), clock.from.t), ("clock -2500 ms", 2_600_000));
+    assert_eq!((clock.label.as_str(), clock.from.t), ("clock -2000 ms", 2_000_000));
 }
 
 #[test]

@@ -19,7 +19,8 @@ function drawBars() {
     if (bar.k === "state" && !row.slim) drawState(bar, x, row.y + 51, wide, 15);
   }
   for (const row of shown.rows) {
-    for (const { bar, level } of row.work || []) {
+    if (!row.work || !rowInView(row.y, row.h)) continue;
+    for (const { bar, level } of row.work) {
       const { x, w, start, end } = stretch(bar.from, bar.to);
       if (!inView(start, end) || !free(`work ${bar.n} ${level} ${Math.round(x / 2)} ${Math.round(w / 2)}`)) continue;
       drawWork(bar, x, row.y + 5 + 17 * level, Math.max(w, 2), 14);

@@ -122,6 +122,9 @@ function draw() {
 
 const inView = (from, to) => to >= sizes.gutter && from <= sizes.width;
 
+/** How far apart, in pixels, signs and arrows of one lane are drawn at least: further when the whole of a long run is in view. */
+const grain = () => (view.scale < 0.2 ? 8 : 4);
+
 /** A set of spots that are taken: what falls on one of them again is not drawn. */
 function spots() {
   const taken = new Set();
@@ -250,13 +253,15 @@ function drawAxis() {
   write("ms", 12, AXIS - 12, 40, colours.faint, font);
   let free = sizes.gutter;
   const flag = flagBox();
-  const tick = (x, text, strong) => {
-    const wide = widthOf(text, font);
+  // The text is made for a tick that has room alone: a run has thousands of times.
+  const tick = (x, say) => {
+    if (x < free) return;
+    const text = say(), wide = widthOf(text, font);
     if (flag && x + wide + 6 > flag.left && x < flag.left + flag.wide + 4) return;
-    if (x < free || x + wide + 4 > sizes.width + 20) return;
-    pen.fillStyle = strong ? colours.soft : colours.line;
+    if (x + wide + 4 > sizes.width + 20) return;
+    pen.fillStyle = colours.line;
     pen.fillRect(x - 0.5, AXIS - 6, 1, 6);
-    write(text, x + 3, AXIS - 12, 90, strong ? colours.ink : colours.soft, font);
+    write(text, x + 3, AXIS - 12, 90, colours.soft, font);
     free = x + wide + 14;
   };
   if (view.trueTime) {
@@ -265,7 +270,7 @@ function drawAxis() {
       .sort((a, b) => a - b).find((n) => n / perPixel > 90) || 1e7;
     const first = Math.max(0, Math.floor((view.left * about.ended_us) / 1000 / 1400 / step));
     for (let n = first; n < first + 60 && n * step <= about.ended_us / 1000; n++) {
-      tick(screen((n * step * 1000 * 1400) / about.ended_us), `${+(n * step).toFixed(3)} ms`);
+      tick(screen((n * step * 1000 * 1400) / about.ended_us), () => `${+(n * step).toFixed(3)} ms`);
     }
     return;
   }
@@ -275,7 +280,7 @@ function drawAxis() {
     if (x > sizes.width) break;
     const event = events[shown.events[n]];
     const isNew = n === 0 || event.t !== events[shown.events[n - 1]].t;
-    if (x >= sizes.gutter && isNew) tick(x, `${(event.t / 1000).toFixed(event.t % 1000 ? 1 : 0)}`);
+    if (x >= sizes.gutter && isNew) tick(x, () => (event.t / 1000).toFixed(event.t % 1000 ? 1 : 0));
   }
 }
 

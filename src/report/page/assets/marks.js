@@ -48,7 +48,8 @@ function drawArrows() {
     if (!inView(Math.min(x1, x2), Math.max(x1, x2)) || y1 === undefined || y2 === undefined) continue;
     if (Math.max(y1, y2) < sizes.top || Math.min(y1, y2) > sizes.top + sizes.tall) continue;
     const isChosen = view.selected >= 0 && (arrow.from === view.selected || arrow.to === view.selected);
-    const spot = `${from.n} ${to ? to.n : arrow.lane} ${Math.round(x1 / 4)} ${Math.round(x2 / 4)}`;
+    const lanes = from.n * nodes.length + (to ? to.n : arrow.lane);
+    const spot = (lanes * 65536 + Math.round(x1 / grain())) * 65536 + Math.round(x2 / grain());
     if (!isChosen && (arrowCount >= MOST_ARROWS || !free(spot))) continue;
     arrowCount++;
     const colour = arrow.lost ? colours.bad : arrow.late ? colours.warn
@@ -111,7 +112,7 @@ function drawMarks() {
     if (x > sizes.width + 10) break;
     if (x < sizes.gutter - 2 || y === undefined || !rowInView(y - 20, 40)) continue;
     const isSpecial = i === view.selected || event.s === at;
-    if (!isSpecial && !free(`${event.n} ${Math.round(x / 4)}`)) continue;
+    if (!isSpecial && !free(event.n * 65536 + Math.round(x / grain()))) continue;
     pale(event);
     sign(event.k, x, y, event.s === at);
     drawn.count++;
