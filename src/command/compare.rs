@@ -26,7 +26,7 @@ use indicatif::ProgressBar;
 use valkey_sim::engine::Dialect;
 
 use super::{
-    terminal::{print, say},
+    terminal::{listen, print, say},
     values::{hex, jobs, profiles, program, quoted},
 };
 
@@ -103,9 +103,8 @@ impl CompareArgs {
 
     fn compare(&self, comparison: &Comparison) -> anyhow::Result<Report> {
         let stop = Arc::new(AtomicBool::new(false));
-        let on_interrupt = Arc::clone(&stop);
-        ctrlc::set_handler(move || on_interrupt.store(true, Ordering::Relaxed))
-            .context("cannot listen for Ctrl-C")?;
+        let asked = Arc::clone(&stop);
+        listen(move || asked.store(true, Ordering::Relaxed))?;
         let line = Line::new();
         let report = comparison.run(&stop, |progress| line.show(progress));
         line.done();

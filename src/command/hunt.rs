@@ -22,13 +22,10 @@ use super::{
     ci::CiArgs,
     library::LibraryArgs,
     smaller::{Shrinks, SmallerArgs},
-    terminal::{Bar, print, say},
+    terminal::{Bar, listen, print, say},
     values::{duration, hex, jobs, profiles, shard},
     violation::{Shown, show},
 };
-
-/// What a second Ctrl-C ends with: 128 and the number of the signal, as shells say it.
-const INTERRUPTED_TWICE: i32 = 130;
 
 #[derive(Args)]
 pub(super) struct HuntArgs {
@@ -130,7 +127,9 @@ impl HuntArgs {
     pub(super) fn run(&self) -> anyhow::Result<Exit> {
         let hunt = Arc::new(self.hunt()?);
         self.ci.check()?;
-        let stop = listen()?;
+        let stop = Arc::new(Stop::default());
+        let asked = Arc::clone(&stop);
+        listen(move || asked.ask())?;
         let mut written = self.written(&hunt);
         let mut troubles = Troubles::default();
         let mut report = self.seeds(&hunt, &stop, &mut written, &mut troubles);
@@ -273,20 +272,6 @@ impl HuntArgs {
         }
         troubles.0.unwrap_or(conclusion.exit)
     }
-}
-
-/// Ctrl-C and SIGTERM stop the hunt, which then tells what it has; a second one ends it at once.
-fn listen() -> anyhow::Result<Arc<Stop>> {
-    let stop = Arc::new(Stop::default());
-    let on_signal = Arc::clone(&stop);
-    let stop_or_end = move || {
-        if on_signal.is_asked() {
-            std::process::exit(INTERRUPTED_TWICE);
-        }
-        on_signal.ask();
-    };
-    ctrlc::set_handler(stop_or_end).context("cannot listen for Ctrl-C")?;
-    Ok(stop)
 }
 
 fn baseline(path: &Path) -> anyhow::Result<Subject> {

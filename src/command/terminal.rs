@@ -5,6 +5,8 @@ use std::{
     fs::File,
     io::{self, BufWriter, IsTerminal, Write},
     path::Path,
+    process,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -146,6 +148,21 @@ impl Spinner {
             bar.finish_and_clear();
         }
     }
+}
+
+/// What a second Ctrl-C ends with: 128 and the number of the signal, as shells say it.
+const INTERRUPTED_TWICE: i32 = 130;
+
+/// Asks to stop at the first Ctrl-C, SIGTERM or SIGHUP; the second ends the process at once.
+pub(super) fn listen(ask: impl Fn() + Send + 'static) -> anyhow::Result<()> {
+    let is_asked = AtomicBool::new(false);
+    let on_signal = move || {
+        if is_asked.swap(true, Ordering::Relaxed) {
+            process::exit(INTERRUPTED_TWICE);
+        }
+        ask();
+    };
+    ctrlc::set_handler(on_signal).context("cannot listen for Ctrl-C")
 }
 
 /// Prints to standard output; that nobody reads it (`| head`) is no failure.

@@ -12,6 +12,7 @@ use crate::{
     plan::file::PlanFile,
     property::Fingerprint,
     shrink::Shrunk,
+    types::digest::sha256_hex,
 };
 
 /// So many different plans of one fingerprint are kept in a folder.
@@ -102,11 +103,13 @@ fn plain(text: &str) -> String {
     text.chars().map(|c| if is_plain(c) { c } else { '-' }).take(LONGEST_NAME).collect()
 }
 
-/// A fingerprint as a file's name on every system. What a library answers can be any text.
-fn slug(fingerprint: &Fingerprint) -> String {
+/// A fingerprint as a file's name on every system, and no other one's. What a library answers can be any text.
+pub(super) fn slug(fingerprint: &Fingerprint) -> String {
     let text = fingerprint.to_string();
     let parts: Vec<&str> = text.split('/').filter(|part| *part != "-").collect();
-    plain(&parts.join("."))
+    let name = parts.join(".");
+    let plain = plain(&name);
+    if plain == name { plain } else { format!("{plain}-{:.8}", sha256_hex(text.as_bytes())) }
 }
 
 #[cfg(test)]
@@ -146,7 +149,7 @@ mod tests {
         let fingerprint: Fingerprint = serde_json::from_str(&json).unwrap();
         let name = slug(&fingerprint);
         assert!(
-            name.starts_with("fence.ff_renew_lease..........no-such-code-xx") && name.len() == 200,
+            name.starts_with("fence.ff_renew_lease..........no-such-code-xx") && name.len() == 209,
             "{name}"
         );
     }

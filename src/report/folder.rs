@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     Run,
+    failures::slug,
     file::{json, replace},
     page::{
         self,
@@ -22,7 +23,6 @@ use crate::{
     finding::Finding,
     hunt::{Again, Found, Hunt, Report, ShowError},
     property::Fingerprint,
-    types::digest::sha256_hex,
 };
 
 /// How often the index and the JSON are rewritten while the hunt goes on.
@@ -135,18 +135,9 @@ impl<'h> ReportFolder<'h> {
     }
 }
 
-/// The file of a violation's page. A library has a say in what its functions answer, and none in where files are written.
+/// The file of a violation's page.
 fn file_name(fingerprint: &Fingerprint) -> String {
-    let text = fingerprint.to_string();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let plain: String = text.chars().map(|c| if is_plain(c) { c } else { '.' }).take(120).collect();
-    let plain = plain.trim_matches('.').replace("..", ".");
-    let as_it_is = text.replace('/', ".");
-    if plain == as_it_is {
-        format!("{plain}.html")
-    } else {
-        format!("{plain}-{:.8}.html", sha256_hex(text.as_bytes()))
-    }
+    format!("{}.html", slug(fingerprint))
 }
 
 #[cfg(test)]
@@ -169,7 +160,7 @@ mod tests {
     #[test]
     fn a_fingerprint_makes_a_files_name() {
         assert_eq!(name("fence/ff_renew_lease/OK/stale-lease"), "fence.ff_renew_lease.OK.stale-lease.html");
-        assert_eq!(name("lane/-/-/reclaim-grant"), "lane.-.-.reclaim-grant.html");
+        assert_eq!(name("lane/-/-/reclaim-grant"), "lane.reclaim-grant.html");
     }
 
     #[test]
