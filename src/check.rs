@@ -28,8 +28,6 @@ const SEEDS: u64 = 100;
 const RUNS: u64 = 2_000;
 /// How long each new violation is shrunk at most.
 const SHRINK_FOR: Duration = Duration::from_secs(15);
-/// After this long a run is said to hang.
-const HANG_AFTER: Duration = Duration::from_secs(30);
 
 /// A hunt that a test makes. Nothing happens before [`run`](Self::run) or [`assert`](Self::assert).
 #[derive(Clone, Debug)]
@@ -172,18 +170,16 @@ impl Check {
         if self.seeds == 0 {
             return Err(CheckError::input("a check of no seed shows nothing: say how many with seeds(N)"));
         }
+        let subject = load(&self.library)?;
+        let baseline = self.baseline.as_ref().map(load).transpose()?;
+        let first = Token::new(&self.profile, self.start).map_err(CheckError::input)?;
         Ok(Hunt {
-            subject: load(&self.library)?,
-            baseline: self.baseline.as_ref().map(load).transpose()?,
-            first: Token::new(&self.profile, self.start).map_err(CheckError::input)?,
-            until: Until::Seeds(self.seeds),
+            baseline,
             jobs: self.jobs.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZero::<usize>::MIN),
-            shard: (1, 1),
             properties: judged(&self.properties)?,
             dialect: self.dialect,
             strict: self.strict,
-            hang_after: HANG_AFTER,
-            resume: None,
+            ..Hunt::new(subject, first, Until::Seeds(self.seeds))
         })
     }
 

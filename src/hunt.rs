@@ -148,7 +148,28 @@ pub enum ShowError {
     },
 }
 
+/// After how long, in real time, a run is said to hang, unless something else is asked for.
+const HANG_AFTER: Duration = Duration::from_secs(30);
+
 impl Hunt {
+    /// A hunt for everything that a library breaks: every property, one run at a time, all of the seeds, and what is known
+    /// of the library does not count. All of it can be changed.
+    pub fn new(subject: Subject, first: Token, until: Until) -> Self {
+        Self {
+            subject,
+            baseline: None,
+            first,
+            until,
+            jobs: NonZero::<usize>::MIN,
+            shard: (1, 1),
+            properties: catalogue::always().collect(),
+            dialect: None,
+            strict: false,
+            hang_after: HANG_AFTER,
+            resume: None,
+        }
+    }
+
     /// Hunts until the end, or until it is to `stop`, and tells how far it is before the first seed, after each, and now and
     /// then in between.
     ///

@@ -10,22 +10,14 @@ use grantsim::{
     hunt::{self, Exit, Hunt, Report, Stop, Until},
     library::{Library, Mutant},
     plan::{profile, token::Token},
-    property::catalogue,
 };
 
 fn hunt(subject: &Subject, until: Until) -> Hunt {
+    let first = Token::new("calm", 0).expect("a profile");
     Hunt {
-        subject: subject.clone(),
-        baseline: None,
-        first: Token::new("calm", 0).expect("a profile"),
-        until,
         jobs: NonZero::new(2).expect("two"),
-        shard: (1, 1),
-        properties: catalogue::always().collect(),
-        dialect: None,
-        strict: false,
         hang_after: Duration::from_secs(3_600),
-        resume: None,
+        ..Hunt::new(subject.clone(), first, until)
     }
 }
 

@@ -187,27 +187,17 @@ pub(super) fn create(path: &Path) -> anyhow::Result<BufWriter<File>> {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZero;
-
-    use grantsim::{drive::Subject, library::Library, plan::token::Token, property::catalogue};
+    use grantsim::{drive::Subject, library::Library, plan::token::Token};
     use indicatif::InMemoryTerm;
 
     use super::*;
 
     fn hunt(until: Until) -> Hunt {
-        Hunt {
-            subject: Subject::new(Library::published()).expect("it loads"),
-            baseline: None,
-            first: Token::new("calm", 0).expect("a profile"),
+        Hunt::new(
+            Subject::new(Library::published()).expect("it loads"),
+            Token::new("calm", 0).expect("a profile"),
             until,
-            jobs: NonZero::<usize>::MIN,
-            shard: (1, 1),
-            properties: catalogue::always().collect(),
-            dialect: None,
-            strict: false,
-            hang_after: Duration::from_secs(30),
-            resume: None,
-        }
+        )
     }
 
     /// What a terminal of 60 columns shows before the first seed, and with this line.

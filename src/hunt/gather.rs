@@ -259,19 +259,11 @@ mod tests {
     };
 
     fn hunt() -> Hunt {
-        Hunt {
-            subject: Subject::new(Library::published()).unwrap(),
-            baseline: None,
-            first: Token::new("calm", 0).unwrap(),
-            until: Until::Seeds(10),
-            jobs: NonZero::<usize>::MIN,
-            shard: (1, 1),
-            properties: catalogue::always().collect(),
-            dialect: None,
-            strict: false,
-            hang_after: Duration::from_secs(30),
-            resume: None,
-        }
+        Hunt::new(
+            Subject::new(Library::published()).unwrap(),
+            Token::new("calm", 0).unwrap(),
+            Until::Seeds(10),
+        )
     }
 
     /// A seed that shows a violation, and says which seed it was.

@@ -142,15 +142,12 @@ fn file_name(fingerprint: &Fingerprint) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZero;
-
     use super::*;
     use crate::{
         drive::Subject,
         hunt::{Stop, Until},
         library::{Library, Mutant},
         plan::token::Token,
-        property::catalogue,
     };
 
     fn name(fingerprint: &str) -> String {
@@ -166,19 +163,11 @@ mod tests {
     #[test]
     fn a_folder_has_an_index_a_page_for_each_violation_and_json_at_its_first_sight() {
         let mutant = Mutant::named("no-fence").expect("a mutant");
-        let hunt = Hunt {
-            subject: Subject::new(Library::published().mutant(&mutant)).unwrap(),
-            baseline: None,
-            first: Token::new("crash", 3).unwrap(),
-            until: Until::Seeds(1),
-            jobs: NonZero::<usize>::MIN,
-            shard: (1, 1),
-            properties: catalogue::always().collect(),
-            dialect: None,
-            strict: false,
-            hang_after: Duration::from_secs(30),
-            resume: None,
-        };
+        let hunt = Hunt::new(
+            Subject::new(Library::published().mutant(&mutant)).unwrap(),
+            Token::new("crash", 3).unwrap(),
+            Until::Seeds(1),
+        );
         let path = std::env::temp_dir().join(format!("grantsim-folder-{}", std::process::id()));
         let names = || {
             let mut names: Vec<String> = fs::read_dir(&path)
@@ -212,19 +201,11 @@ mod tests {
 
     #[test]
     fn a_folder_that_cannot_be_written_is_known_at_the_first_update() {
-        let hunt = Hunt {
-            subject: Subject::new(Library::published()).unwrap(),
-            baseline: None,
-            first: Token::new("calm", 0).unwrap(),
-            until: Until::Seeds(1),
-            jobs: NonZero::<usize>::MIN,
-            shard: (1, 1),
-            properties: catalogue::always().collect(),
-            dialect: None,
-            strict: false,
-            hang_after: Duration::from_secs(30),
-            resume: None,
-        };
+        let hunt = Hunt::new(
+            Subject::new(Library::published()).unwrap(),
+            Token::new("calm", 0).unwrap(),
+            Until::Seeds(1),
+        );
         let file = std::env::temp_dir().join(format!("grantsim-no-folder-{}", std::process::id()));
         fs::write(&file, "a file").unwrap();
         let mut folder = ReportFolder::new(&file, &hunt, str::to_owned);

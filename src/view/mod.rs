@@ -99,16 +99,6 @@ impl View {
         self.entry(key)?.expires_at.map(|at| TimestampMs(at.0))
     }
 
-    /// Whether a key is the same in both views, value and expiry. What was not written in between is found the same
-    /// without a look at it.
-    pub fn same(&self, other: &View, key: &str) -> bool {
-        match (self.entry(key), other.entry(key)) {
-            (None, None) => true,
-            (Some(one), Some(two)) => std::ptr::eq(one, two) || one == two,
-            _ => false,
-        }
-    }
-
     /// The hash under a key.
     pub fn hash(&self, key: &str) -> Option<&Hash> {
         match &self.entry(key)?.value {

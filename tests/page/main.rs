@@ -7,7 +7,7 @@ mod common;
 
 mod browser;
 
-use std::{fs, num::NonZero, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf};
 
 use browser::Browser;
 use common::{PUBLISHED, run};
@@ -345,19 +345,11 @@ fn what_a_library_wrote_is_text_and_nothing_else() {
 #[test]
 fn the_index_of_a_hunt_loads_and_leads_to_a_page_and_back() {
     let mutant = Mutant::named("no-fence").expect("a mutant");
-    let hunt = Hunt {
-        subject: Subject::new(Library::published().mutant(&mutant)).expect("a mutant loads"),
-        baseline: None,
-        first: Token::new("crash", 3).expect("a profile"),
-        until: Until::Seeds(2),
-        jobs: NonZero::<usize>::MIN,
-        shard: (1, 1),
-        properties: catalogue::always().collect(),
-        dialect: None,
-        strict: false,
-        hang_after: Duration::from_secs(30),
-        resume: None,
-    };
+    let hunt = Hunt::new(
+        Subject::new(Library::published().mutant(&mutant)).expect("a mutant loads"),
+        Token::new("crash", 3).expect("a profile"),
+        Until::Seeds(2),
+    );
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("a hunt's folder");
     let report = hunt.run(&Stop::default(), |_| {});
     assert_eq!(report.errors, []);
