@@ -155,7 +155,7 @@ impl Driver {
         let idle = !self.clients.values().any(|client| client.process.is_calling());
         idle && self.queue.is_empty()
             && self.waiting.is_empty()
-            && self.deployment.is_done(self.witness.view())
+            && self.deployment.is_done(self.witness.view(), self.now)
     }
 
     fn put(&mut self, at: SimTime, event: Event) {

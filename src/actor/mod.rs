@@ -4,6 +4,7 @@
 //! no socket and no random source but the seed it was made with. So the same actors run on madsim and in a plain loop, and
 //! could run in a model checker or against a live server, with nothing written twice.
 
+mod limits;
 mod message;
 mod scanner;
 mod scheduler;

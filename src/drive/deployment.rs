@@ -80,13 +80,15 @@ impl Deployment {
             Node::Submitter => {
                 let executions = plan.executions.iter();
                 let executions = executions.map(|it| (self.id(&it.name).clone(), it.clone())).collect();
-                Process::Submitter(Shell::new(node, Submitter::new(executions, &self.functions)))
+                let submitter = Submitter::new(executions, &self.functions).after_setting_up(plan);
+                Process::Submitter(Shell::new(node, submitter))
             }
             Node::Scheduler(_) => {
                 let grant_ttl = Millis(plan.settings.grant_ttl_ms);
-                Process::Scheduler(Shell::new(node, Scheduler::new(plan.settings.partitions, grant_ttl)))
+                let scheduler = Scheduler::new(plan.settings.partitions, grant_ttl, plan.charges());
+                Process::Scheduler(Shell::new(node, scheduler))
             }
-            Node::Scanner => {
+            Node::Scanner | Node::SecondScanner => {
                 let lanes = plan.lanes().into_iter().map(LaneId::new).collect();
                 let scanner = Scanner::new(lanes, plan.settings.clone(), &self.functions);
                 Process::Scanner(Shell::new(node, scanner))
@@ -101,10 +103,11 @@ impl Deployment {
         let worker = self.plan.workers.iter().find(|worker| worker.name == node)?;
         let number = node.to_string();
         let number = number.rsplit('-').next().unwrap_or_default();
+        let named = if worker.same_instance { 1 } else { life };
         Some(WorkerConfig {
             worker_id: WorkerId::new(&worker.worker_id),
             // `process_of` reads it back.
-            instance: WorkerInstanceId::new(format!("{}-{number}.{life}", worker.worker_id)),
+            instance: WorkerInstanceId::new(format!("{}-{number}.{named}", worker.worker_id)),
             lanes: worker.lanes.iter().map(LaneId::new).collect(),
             capabilities: worker.capabilities.iter().cloned().collect(),
             slots: worker.slots,
@@ -112,6 +115,8 @@ impl Deployment {
             settings: self.plan.settings.clone(),
             functions: Arc::clone(&self.functions),
             claim_function: self.claim_function,
+            plan: Arc::clone(&self.plan),
+            reads_policies: self.plan.executions.iter().any(|it| it.terms.attempt_timeout_ms.is_some()),
             seed: self.plan.random(&format!("{node} life {life}")).next_u64(),
         })
     }
@@ -146,9 +151,26 @@ impl Deployment {
         }
     }
 
-    /// Whether every execution of the plan exists and is terminal.
-    pub fn is_done(&self, view: &View) -> bool {
-        self.ids.values().all(|id| view.execution(id).core().is_some_and(|core| core.is_terminal()))
+    /// Whether every execution of the plan exists and is terminal, but for those that another kept from being created.
+    pub fn is_done(&self, view: &View, now: SimTime) -> bool {
+        let is_terminal = |name| view.execution(self.id(name)).core().map(|core| core.is_terminal());
+        self.plan.executions.iter().all(|execution| {
+            is_terminal(&execution.name).unwrap_or_else(|| self.is_duplicate(execution, view, now))
+        })
+    }
+
+    /// Whether an execution will never be: another exists under its idempotency key, and it has been submitted, with time
+    /// to ask again.
+    fn is_duplicate(&self, execution: &plan::Execution, view: &View, now: SimTime) -> bool {
+        let key_of = |it: &plan::Execution| it.terms.once.as_ref().map(|once| once.key.clone());
+        let Some(key) = key_of(execution) else { return false };
+        let asked_by_ms = execution.at_ms.saturating_add(4 * self.plan.settings.request_timeout_ms);
+        let mut others = self.plan.executions.iter().filter(|it| it.name != execution.name);
+        now >= SimTime::from_millis(asked_by_ms)
+            && others.any(|it| {
+                let is_same = it.lane == execution.lane && key_of(it).as_ref() == Some(&key);
+                is_same && view.execution(self.id(&it.name)).core().is_some()
+            })
     }
 }
 
@@ -374,10 +396,31 @@ mod tests {
         let (one, two) = (core(1), core(2));
         let phase = |key, phase| ["HSET", key, "lifecycle_phase", phase];
         let (over, goes_on) = (phase(&one, "terminal"), phase(&two, "active"));
-        assert!(!deployment.is_done(&View::default()));
-        assert!(!deployment.is_done(&view(&[&over])), "the other does not exist yet");
-        assert!(!deployment.is_done(&view(&[&over, &goes_on])));
-        assert!(deployment.is_done(&view(&[&over, &goes_on, &phase(&two, "terminal")])));
+        assert!(!deployment.is_done(&View::default(), ms(0)));
+        assert!(!deployment.is_done(&view(&[&over]), ms(0)), "the other does not exist yet");
+        assert!(!deployment.is_done(&view(&[&over, &goes_on]), ms(0)));
+        assert!(deployment.is_done(&view(&[&over, &goes_on, &phase(&two, "terminal")]), ms(0)));
+    }
+
+    #[test]
+    fn one_whose_key_another_has_is_done_without_ever_being_once_it_has_been_submitted() {
+        let mut plan = with_executions(2);
+        for (execution, ttl_ms) in plan.executions.iter_mut().zip([900, 900]) {
+            execution.terms.once = Some(plan::Once { key: "k".to_owned(), ttl_ms });
+        }
+        plan.executions[1].at_ms = 300;
+        let over = view(&[&[
+            "HSET",
+            &ExecutionKeys::of(deployment(&plan).id(&e(1))).exec.core(),
+            "lifecycle_phase",
+            "terminal",
+        ]]);
+        let asked = 300 + 4 * plan.settings.request_timeout_ms;
+        assert!(!deployment(&plan).is_done(&over, ms(asked - 1)));
+        assert!(deployment(&plan).is_done(&over, ms(asked)));
+        assert!(!deployment(&plan).is_done(&View::default(), ms(asked)), "the first must be");
+        plan.executions[1].lane = "silver".to_owned();
+        assert!(!deployment(&plan).is_done(&over, ms(asked)), "keys of different lanes never meet");
     }
 
     #[test]

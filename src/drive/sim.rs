@@ -227,7 +227,7 @@ impl<W: Watch + 'static> World<W> {
             } else if now > self.late_until.get() && self.is_idle() {
                 let steps = witness.steps();
                 let known = done.filter(|(after, _)| *after == steps).map(|(_, is_done)| is_done);
-                let is_done = known.unwrap_or_else(|| self.deployment.is_done(witness.view()));
+                let is_done = known.unwrap_or_else(|| self.deployment.is_done(witness.view(), now));
                 if is_done {
                     break End::Quiet;
                 }
@@ -336,6 +336,7 @@ fn host(node: Node) -> HostId {
         Node::Valkey => 0,
         Node::Submitter => 1,
         Node::Scanner => 2,
+        Node::SecondScanner => 4,
         Node::Scheduler(number) => 0x4000 | number,
         Node::Worker(number) => 0x8000 | number,
     })

@@ -16,13 +16,17 @@ mod clock;
 mod execution;
 mod fault;
 pub mod file;
+mod ids;
+mod limits;
 mod part;
 pub mod profile;
 mod random;
 mod reading;
 mod settings;
 mod strategy;
+mod terms;
 pub mod token;
+mod work;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,10 +37,14 @@ use valkey_sim::engine::Dialect;
 pub use call::{CallRef, Called};
 pub use check::InvalidPlan;
 pub use clock::{ClockStep, WrongClock};
-pub use execution::{Ending, Execution, Work};
+pub use execution::Execution;
 pub use fault::{Cut, Fate, Fault};
+pub use ids::NOBODYS_LANE;
+pub use limits::{Budget, Limit, Quota};
 pub use part::Part;
-pub use settings::{Network, Settings};
+pub use settings::{Network, Registry, Scans, Settings};
+pub use terms::{Once, Retry, Terms};
+pub use work::{Chore, Doing, Ending, Frame, Suspend, Until, Work};
 pub use worker::Worker;
 
 use crate::types::Node;
@@ -96,19 +104,53 @@ pub struct Plan {
     /// What is submitted.
     #[serde(deserialize_with = "reading::executions")]
     pub executions: Vec<Execution>,
+    /// How many copies of the scanners there are: 1, or 2 that overlap.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub scanners: u8,
+    /// The budgets that exist before anything is submitted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<Budget>,
+    /// The quotas that do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quotas: Vec<Quota>,
     /// What breaks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
 }
 
+fn one() -> u8 {
+    1
+}
+
+fn is_one(number: &u8) -> bool {
+    *number == 1
+}
+
 impl Plan {
+    /// The scanners.
+    pub fn scanners(&self) -> impl Iterator<Item = Node> + use<> {
+        [Node::Scanner, Node::SecondScanner].into_iter().take(usize::from(self.scanners))
+    }
+
     /// Every process of the plan.
     pub fn nodes(&self) -> impl Iterator<Item = Node> + '_ {
         let workers = self.workers.iter().map(|worker| worker.name);
-        [Node::Valkey, Node::Submitter, Node::Scanner]
+        [Node::Valkey, Node::Submitter]
             .into_iter()
+            .chain(self.scanners())
             .chain(self.schedulers.iter().copied())
             .chain(workers)
+    }
+
+    /// Whether a worker of it suspends what it runs, or opens a waitpoint.
+    pub fn suspends(&self) -> bool {
+        let works = self.executions.iter().flat_map(|execution| &execution.work);
+        works.into_iter().any(Work::suspends)
+    }
+
+    /// Whether an execution of it is charged to a budget or a quota.
+    pub fn charges(&self) -> bool {
+        self.executions.iter().any(|execution| execution.terms.is_charged())
     }
 
     /// The lanes that occur in it, in order.

@@ -30,6 +30,84 @@ pub struct Settings {
     /// How many times more a worker claims with a grant after a claim whose reply it lost. The published SDK
     /// does not (0); a caller who still holds the grant may.
     pub claim_again: u8,
+    /// How often the other scanners do. One that is absent does not.
+    #[serde(default, skip_serializing_if = "Scans::is_empty")]
+    pub scans: Scans,
+    /// The worker registry; absent, no worker registers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<Registry>,
+}
+
+/// How workers keep themselves registered, milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registry {
+    /// How long a worker counts as alive without a heartbeat.
+    pub ttl_ms: u64,
+    /// How often it sends one.
+    pub heartbeat_ms: u64,
+    /// How often those that are no longer alive are swept out of the index.
+    pub sweep_ms: u64,
+}
+
+/// How often the scanners walk that only some deployments need, milliseconds. One that is absent does not walk at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scans {
+    /// Ends executions whose attempt took too long (FlowFabric: 2,000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt_timeout_ms: Option<u64>,
+    /// Ends executions that are past their deadline (FlowFabric: 5,000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// Ends suspensions that took too long (FlowFabric: 2,000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspension_ms: Option<u64>,
+    /// Closes waitpoints at which nobody came to wait (FlowFabric: 5,000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waitpoint_ms: Option<u64>,
+    /// Tells those that wait for others what became of them (FlowFabric: 15,000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dependency_ms: Option<u64>,
+    /// Looks again at executions that wait for a budget or a quota (FlowFabric: 5,000, together with those that wait for a
+    /// capable worker).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admission_ms: Option<u64>,
+    /// Trims the windows of quotas (FlowFabric: 30,000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_ms: Option<u64>,
+    /// Resets budgets that are due (FlowFabric: 15,000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_ms: Option<u64>,
+    /// Cancels the members of cancelled flows (FlowFabric: 15,000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_ms: Option<u64>,
+    /// Cancels those that nobody needs any more (FlowFabric: 1,000), and looks after groups that were left half done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sibling_ms: Option<u64>,
+}
+
+impl Scans {
+    /// Whether none walks.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Each by its name in a file, and how often it walks.
+    pub fn all(&self) -> [(&'static str, Option<u64>); 10] {
+        [
+            ("attempt_timeout_ms", self.attempt_timeout_ms),
+            ("deadline_ms", self.deadline_ms),
+            ("suspension_ms", self.suspension_ms),
+            ("waitpoint_ms", self.waitpoint_ms),
+            ("dependency_ms", self.dependency_ms),
+            ("admission_ms", self.admission_ms),
+            ("quota_ms", self.quota_ms),
+            ("budget_ms", self.budget_ms),
+            ("cancel_ms", self.cancel_ms),
+            ("sibling_ms", self.sibling_ms),
+        ]
+    }
 }
 
 impl Default for Settings {
@@ -46,6 +124,8 @@ impl Default for Settings {
             unblock_scan_ms: 5_000,
             reclaim_scan_ms: 1_000,
             claim_again: 0,
+            scans: Scans::default(),
+            registry: None,
         }
     }
 }

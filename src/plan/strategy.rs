@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, ops::RangeInclusive};
 use proptest::{collection::vec, option, prelude::*, sample::subsequence};
 use valkey_sim::engine::Dialect;
 
-use super::{ClockStep, Ending, Execution, Network, Plan, SCHEMA, Settings, Work, Worker, WrongClock};
+use super::{ClockStep, Ending, Execution, Network, Plan, SCHEMA, Settings, Terms, Work, Worker, WrongClock};
 use crate::types::{ExecutionName, Node};
 
 pub(super) use weights::Weights;
@@ -96,6 +96,9 @@ pub(super) fn plans(shape: Shape) -> impl Strategy<Value = Plan> {
                 schedulers: cast.schedulers.clone(),
                 workers: cast.workers.clone(),
                 executions,
+                scanners: 1,
+                budgets: Vec::new(),
+                quotas: Vec::new(),
                 faults,
             }
         })
@@ -135,6 +138,7 @@ fn workers(shape: &Shape) -> impl Strategy<Value = Vec<Worker>> + use<> {
                 lanes: owned(lanes),
                 capabilities: owned(capabilities),
                 slots,
+                same_instance: false,
             });
         }
         workers
@@ -164,6 +168,7 @@ fn execution(cast: &Cast, shape: &Shape) -> impl Strategy<Value = Execution> + u
             delay_ms,
             capabilities: if demanding { able.capabilities.clone() } else { Vec::new() },
             max_retries,
+            terms: Terms::default(),
             work,
         }
     })
@@ -182,7 +187,7 @@ fn works(shape: &Shape) -> impl Strategy<Value = Vec<Work>> + use<> {
     let before = vec((takes.clone(), on_the_way), 0..=2);
     (prop_oneof![2 => Just(Vec::new()).boxed(), 1 => before.boxed()], (takes, at_last)).prop_map(
         |(before, last)| {
-            before.into_iter().chain([last]).map(|(takes_ms, ends)| Work { takes_ms, ends }).collect()
+            before.into_iter().chain([last]).map(|(takes_ms, ends)| Work::new(takes_ms, ends)).collect()
         },
     )
 }

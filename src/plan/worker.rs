@@ -21,4 +21,11 @@ pub struct Worker {
     pub capabilities: Vec<String>,
     /// How many executions it works on at a time.
     pub slots: u16,
+    /// Whether it calls itself by the same instance id after a restart, as a pod of a StatefulSet does.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub same_instance: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }

@@ -31,7 +31,7 @@ impl<T> Command for Plain<T> {
     }
 }
 
-fn plain<T>(args: Vec<Vec<u8>>, read: fn(&Reply) -> ReadResult<T>) -> Plain<T> {
+pub(super) fn plain<T>(args: Vec<Vec<u8>>, read: fn(&Reply) -> ReadResult<T>) -> Plain<T> {
     Plain { request: Request { args: args.into() }, read, outcome: PhantomData }
 }
 
@@ -101,7 +101,7 @@ pub fn blocked(
     due(reason.blocked_set(&index, lane_id), "+inf", limit)
 }
 
-fn due(key: String, until: impl Arg, limit: usize) -> Plain<Vec<ExecutionId>> {
+pub(super) fn due(key: String, until: impl Arg, limit: usize) -> Plain<Vec<ExecutionId>> {
     plain(args!["ZRANGEBYSCORE", key, "-inf", until, "LIMIT", "0", limit], execution_ids)
 }
 
@@ -130,13 +130,22 @@ pub fn total_attempt_count(execution_id: &ExecutionId) -> Plain<AttemptIndex> {
 
 /// An execution's input: `None` when it has none.
 pub fn payload(execution_id: &ExecutionId) -> Plain<Option<Vec<u8>>> {
-    plain(args!["GET", ExecutionKeys::of(execution_id).exec.payload()], |reply| match reply {
-        Reply::Bulk(bytes) => Ok(Some(bytes.to_vec())),
-        other => Ok(optional(other)?.map(String::into_bytes)),
-    })
+    plain(args!["GET", ExecutionKeys::of(execution_id).exec.payload()], value)
 }
 
-fn optional(reply: &Reply) -> ReadResult<Option<String>> {
+/// An execution's policy, as it was submitted: `None` when it has none.
+pub fn policy(execution_id: &ExecutionId) -> Plain<Option<Vec<u8>>> {
+    plain(args!["GET", ExecutionKeys::of(execution_id).exec.policy()], value)
+}
+
+fn value(reply: &Reply) -> ReadResult<Option<Vec<u8>>> {
+    match reply {
+        Reply::Bulk(bytes) => Ok(Some(bytes.to_vec())),
+        other => Ok(optional(other)?.map(String::into_bytes)),
+    }
+}
+
+pub(super) fn optional(reply: &Reply) -> ReadResult<Option<String>> {
     match reply {
         Reply::Null => Ok(None),
         Reply::Error(error) => Err(ReadError::Server(error.clone())),
@@ -148,7 +157,7 @@ fn required(reply: &Reply, what: &str) -> ReadResult<String> {
     optional(reply)?.ok_or_else(|| Malformed::new(what, reply).into())
 }
 
-fn execution_ids(reply: &Reply) -> ReadResult<Vec<ExecutionId>> {
+pub(super) fn execution_ids(reply: &Reply) -> ReadResult<Vec<ExecutionId>> {
     array(reply)?
         .iter()
         .map(|item| {

@@ -40,7 +40,10 @@ mod presented;
 mod quota;
 mod registered;
 pub mod reply;
+mod scan;
 mod scheduling;
+mod signal;
+mod stream;
 mod suspension;
 #[cfg(test)]
 mod tests;
@@ -56,7 +59,10 @@ pub use presented::Presented;
 pub use quota::*;
 pub use registered::{ClaimFunction, Registered, RegisteredError};
 pub use reply::{CallError, Consent, Malformed, NotActive, Refusal};
+pub use scan::*;
 pub use scheduling::*;
+pub use signal::*;
+pub use stream::*;
 pub use suspension::*;
 pub use worker_registry::*;
 

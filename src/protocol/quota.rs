@@ -15,7 +15,7 @@ use super::{
 use crate::types::{Function, Millis};
 
 /// The window that requests are counted in. The library leaves its name to the caller; this one is ours.
-const DIMENSION: &str = "requests_per_window";
+pub(super) const DIMENSION: &str = "requests_per_window";
 
 fn keys_of(quota_policy_id: &QuotaPolicyId) -> QuotaKeyContext {
     QuotaKeyContext::new(&quota_partition(quota_policy_id, &PartitionConfig::default()), quota_policy_id)

@@ -1,5 +1,5 @@
 //! Suspension: a worker gives up its lease to wait for a signal, and the execution comes back when it arrives or
-//! when the wait times out. Delivering signals and waitpoint tokens are not here: no grant's life needs them.
+//! when the wait times out. Signals and the tokens of waitpoints are in `signal`.
 
 use ff_core::types::{
     AttemptIndex, ExecutionId, LaneId, LeaseFence, SuspensionId, TimestampMs, WaitpointId, WaitpointKey,

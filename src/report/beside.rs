@@ -25,8 +25,10 @@ pub(super) fn idle_calls(events: &[Event]) -> BTreeSet<Seq> {
     for event in events {
         match &event.what {
             What::Executed(executed)
-                if matches!(executed.caller, Some(Node::Scheduler(_) | Node::Scanner))
-                    && is_call(&executed.args) =>
+                if matches!(
+                    executed.caller,
+                    Some(Node::Scheduler(_) | Node::Scanner | Node::SecondScanner)
+                ) && is_call(&executed.args) =>
             {
                 let call = [Some(event.head.seq), event.head.cause];
                 if call.iter().flatten().all(|seq| !eventful.contains(seq)) {

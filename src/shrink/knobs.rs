@@ -5,7 +5,8 @@
 
 use super::numbers::{Toward, plainer};
 use crate::plan::{
-    CallRef, ClockStep, Cut, Ending, Execution, Fate, Fault, Network, Plan, Settings, Work, WrongClock,
+    CallRef, ClockStep, Cut, Ending, Execution, Fate, Fault, Network, Plan, Retry, Scans, Settings, Terms,
+    Work, WrongClock,
 };
 
 /// Offers plans in place of one.
@@ -30,6 +31,11 @@ fn plain_network() -> Network {
 pub(super) fn knobs(plan: &Plan) -> Vec<Knob> {
     let mut knobs = vec![
         set(|plan| plan.settings = plain_settings()),
+        set(|plan| plan.settings.scans = Scans::default()),
+        set(|plan| plan.settings.registry = None),
+        set(|plan| plan.scanners = 1),
+        fewer(0, |plan| Some(&mut plan.budgets)),
+        fewer(0, |plan| Some(&mut plan.quotas)),
         set(|plan| plan.network = plain_network()),
         set(|plan| plan.executions.iter_mut().for_each(make_plain)),
         set(one_lane),
@@ -42,6 +48,7 @@ pub(super) fn knobs(plan: &Plan) -> Vec<Knob> {
     knobs.extend((0..plan.faults.len()).flat_map(of_fault));
     knobs.extend((0..plan.clocks.len()).flat_map(of_clock));
     knobs.extend(of_settings());
+    knobs.extend(of_scans());
     knobs.extend(of_network());
     knobs.push(Box::new(small_seeds));
     knobs
@@ -90,11 +97,12 @@ fn fewer<T>(least: usize, of: impl Fn(&mut Plan) -> Option<&mut Vec<T>> + 'stati
 
 /// An execution as a person would write it who does not care.
 fn make_plain(execution: &mut Execution) {
-    let Execution { name: _, at_ms, lane: _, priority, delay_ms, capabilities, max_retries, work } =
+    let Execution { name: _, at_ms, lane: _, priority, delay_ms, capabilities, max_retries, terms, work } =
         execution;
     (*at_ms, *priority, *delay_ms, *max_retries) = (0, 0, None, 0);
     capabilities.clear();
-    *work = vec![Work { takes_ms: WORK_MS, ends: Ending::Complete }];
+    *terms = Terms::default();
+    *work = vec![Work::new(WORK_MS, Ending::Complete)];
 }
 
 /// Every attempt does as the last did.
@@ -144,9 +152,43 @@ fn of_execution(place: usize) -> Vec<Knob> {
         number(Toward::Small(0), move |plan| Some(&mut plan.executions.get_mut(place)?.at_ms)),
         number(Toward::Small(0), move |plan| plan.executions.get_mut(place)?.delay_ms.as_mut()),
     ];
+    knobs.extend(of_terms(place));
     // Few plans have more attempts that matter.
     knobs.extend((0..4).flat_map(|attempt| of_work(place, attempt)));
     knobs
+}
+
+fn of_terms(place: usize) -> Vec<Knob> {
+    fn terms(plan: &mut Plan, place: usize) -> Option<&mut Terms> {
+        Some(&mut plan.executions.get_mut(place)?.terms)
+    }
+    let at = move |plan: &mut Plan, change: fn(&mut Terms)| terms(plan, place).map_or((), change);
+    vec![
+        set(move |plan| at(plan, |terms| *terms = Terms::default())),
+        set(move |plan| at(plan, |terms| terms.deadline_ms = None)),
+        set(move |plan| at(plan, |terms| terms.attempt_timeout_ms = None)),
+        set(move |plan| at(plan, |terms| terms.retry = None)),
+        set(move |plan| at(plan, |terms| terms.max_reclaims = None)),
+        set(move |plan| at(plan, |terms| terms.max_replays = None)),
+        set(move |plan| at(plan, |terms| terms.once = None)),
+        set(move |plan| at(plan, |terms| terms.tags.clear())),
+        set(move |plan| at(plan, |terms| terms.budgets.clear())),
+        set(move |plan| at(plan, |terms| terms.quota = None)),
+        number(Toward::Small(1_000), move |plan| terms(plan, place)?.deadline_ms.as_mut()),
+        number(Toward::Small(1_000), move |plan| terms(plan, place)?.attempt_timeout_ms.as_mut()),
+        number(Toward::Small(0), move |plan| terms(plan, place)?.max_reclaims.as_mut()),
+        number(Toward::Small(0), move |plan| terms(plan, place)?.max_replays.as_mut()),
+        number(Toward::Small(1_000), move |plan| Some(&mut terms(plan, place)?.once.as_mut()?.ttl_ms)),
+        number(Toward::Small(1), move |plan| match terms(plan, place)?.retry.as_mut()? {
+            Retry::Fixed { retries, .. } | Retry::Exponential { retries, .. } => Some(retries),
+            Retry::Never | Retry::Text(_) => None,
+        }),
+        number(Toward::Small(100), move |plan| match terms(plan, place)?.retry.as_mut()? {
+            Retry::Fixed { delay_ms, .. } => Some(delay_ms),
+            Retry::Exponential { first_ms, .. } => Some(first_ms),
+            Retry::Never | Retry::Text(_) => None,
+        }),
+    ]
 }
 
 fn of_work(place: usize, attempt: usize) -> Vec<Knob> {
@@ -163,7 +205,17 @@ fn of_work(place: usize, attempt: usize) -> Vec<Knob> {
         number(toward, move |plan| Some(&mut work(plan, place, attempt)?.takes_ms)),
         number(Toward::Small(0), move |plan| match &mut work(plan, place, attempt)?.ends {
             Ending::Delay(ms) => Some(ms),
-            Ending::Complete | Ending::Fail | Ending::Cancel | Ending::Vanish => None,
+            Ending::Suspend(wait) => wait.timeout_ms.as_mut(),
+            Ending::Complete | Ending::Fail | Ending::Cancel | Ending::WaitChildren | Ending::Vanish => None,
+        }),
+        set(move |plan| {
+            if let Some(work) = work(plan, place, attempt) {
+                work.meanwhile.clear();
+            }
+        }),
+        fewer(0, move |plan| Some(&mut work(plan, place, attempt)?.meanwhile)),
+        number(Toward::Small(0), move |plan| {
+            Some(&mut work(plan, place, attempt)?.meanwhile.first_mut()?.after_ms)
         }),
     ]
 }
@@ -174,6 +226,11 @@ fn of_worker(place: usize) -> Vec<Knob> {
         set(move |plan| {
             if let Some(worker) = plan.workers.get_mut(place) {
                 worker.capabilities.clear();
+            }
+        }),
+        set(move |plan| {
+            if let Some(worker) = plan.workers.get_mut(place) {
+                worker.same_instance = false;
             }
         }),
         fewer(1, move |plan| Some(&mut plan.workers.get_mut(place)?.lanes)),
@@ -259,7 +316,7 @@ fn of_settings() -> Vec<Knob> {
         ($($field:ident),*) => {{
             let plain = plain_settings();
             // Whoever adds a setting is told here.
-            let Settings { $($field: _),* } = plain;
+            let Settings { scans: _, registry: _, $($field: _),* } = plain;
             vec![$(setting(i64::try_from(plain.$field).expect("a small number"), |settings| &mut settings.$field)),*]
         }};
     }
@@ -275,6 +332,31 @@ fn of_settings() -> Vec<Knob> {
         unblock_scan_ms,
         reclaim_scan_ms,
         claim_again
+    )
+}
+
+fn of_scans() -> Vec<Knob> {
+    macro_rules! knobs {
+        ($($field:ident),*) => {{
+            // Whoever adds a scan is told here.
+            let Scans { $($field: _),* } = Scans::default();
+            vec![
+                $(set(|plan| plan.settings.scans.$field = None),
+                number(Toward::Round(1_000), |plan| plan.settings.scans.$field.as_mut())),*
+            ]
+        }};
+    }
+    knobs!(
+        attempt_timeout_ms,
+        deadline_ms,
+        suspension_ms,
+        waitpoint_ms,
+        dependency_ms,
+        admission_ms,
+        quota_ms,
+        budget_ms,
+        cancel_ms,
+        sibling_ms
     )
 }
 

@@ -93,7 +93,7 @@ impl Watch for Witnessed {
 
 /// How many lines tell this moment. What schedulers and scanners do is told where it changed something.
 fn telling(moment: &Moment<'_>) -> u64 {
-    let is_told = |node: Node| !matches!(node, Node::Scheduler(_) | Node::Scanner);
+    let is_told = |node: Node| !matches!(node, Node::Scheduler(_) | Node::Scanner | Node::SecondScanner);
     match moment {
         Moment::Step(step) => match &step.call {
             Some(call) if is_told(call.caller) => 1 + written(step),

@@ -94,6 +94,8 @@ fn faults(execution: &Execution, worker: Node) -> Vec<Fault> {
         Ending::Fail => Some(Function::FailExecution),
         Ending::Delay(_) => Some(Function::DelayExecution),
         Ending::Cancel => Some(Function::CancelExecution),
+        Ending::Suspend(_) => Some(Function::SuspendExecution),
+        Ending::WaitChildren => Some(Function::MoveToWaitingChildren),
         Ending::Vanish => None,
     });
     let functions = outcome.into_iter().chain([Function::RenewLease]).map(Called::Function);

@@ -36,7 +36,7 @@ pub use ff_core::types::{
 pub use function::Function;
 pub use grant::GrantKind;
 pub use lost::Lost;
-pub use name::{ExecutionName, NameError};
+pub use name::{ExecutionName, Label, NameError};
 pub use node::{Node, UnknownNode};
 pub use state::{
     AttemptState, BlockingReason, EligibilityState, LifecyclePhase, OwnershipState, PublicState,

@@ -1,4 +1,4 @@
-//! Names that a plan gives to executions.
+//! Names that a plan gives to executions, and to whatever else it names.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -48,10 +48,57 @@ impl ExecutionName {
     /// # Errors
     /// [`NameError`], with what a name looks like.
     pub fn check(&self) -> Result<(), NameError> {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        let holds = (1..=MOST).contains(&self.0.len()) && self.0.chars().all(is_plain);
-        if holds { Ok(()) } else { Err(NameError(self.0.to_string())) }
+        if is_name(&self.0) { Ok(()) } else { Err(NameError(self.0.to_string())) }
     }
+}
+
+/// The name of anything else that a plan names: a flow, a quota policy, a budget, a deed.
+///
+/// ```
+/// use grantsim::types::Label;
+/// assert_eq!(Label::from("f1").to_string(), "f1");
+/// assert!(Label::from("no spaces").check("a flow").is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Label(Arc<str>);
+
+impl Label {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it could stand in a plan, as the name of such a thing.
+    ///
+    /// # Errors
+    /// What a name looks like.
+    pub fn check(&self, thing: &str) -> Result<(), String> {
+        if is_name(&self.0) {
+            return Ok(());
+        }
+        Err(format!(
+            "{:?} cannot name {thing}: a name is 1 to {MOST} letters, digits, `-`, `_` or `.`",
+            &*self.0
+        ))
+    }
+}
+
+impl From<&str> for Label {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    (1..=MOST).contains(&name.len()) && name.chars().all(is_plain)
 }
 
 impl FromStr for ExecutionName {

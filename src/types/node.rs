@@ -24,11 +24,15 @@ pub enum Node {
     Worker(u16),
     /// The process that runs the background scanners and the reclaimer.
     Scanner,
+    /// A second copy of it, which overlaps with the first.
+    SecondScanner,
 }
 
 /// No process has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no node is called {0:?}: valkey, submitter, scanner, scheduler-N and worker-N are (N from 1)")]
+#[error(
+    "no node is called {0:?}: valkey, submitter, scanner, scanner-2, scheduler-N and worker-N are (N from 1)"
+)]
 pub struct UnknownNode(String);
 
 impl fmt::Display for Node {
@@ -37,6 +41,7 @@ impl fmt::Display for Node {
             Node::Valkey => f.pad("valkey"),
             Node::Submitter => f.pad("submitter"),
             Node::Scanner => f.pad("scanner"),
+            Node::SecondScanner => f.pad("scanner-2"),
             Node::Scheduler(n) => f.pad(&format!("scheduler-{n}")),
             Node::Worker(n) => f.pad(&format!("worker-{n}")),
         }
@@ -56,6 +61,7 @@ impl FromStr for Node {
             "valkey" => Some(Node::Valkey),
             "submitter" => Some(Node::Submitter),
             "scanner" => Some(Node::Scanner),
+            "scanner-2" => Some(Node::SecondScanner),
             _ => match name.split_once('-') {
                 Some(("scheduler", n)) => number(n).map(Node::Scheduler),
                 Some(("worker", n)) => number(n).map(Node::Worker),
@@ -86,7 +92,8 @@ mod tests {
 
     #[test]
     fn a_node_has_one_name() {
-        for name in ["valkey", "submitter", "scanner", "scheduler-1", "worker-1", "worker-65535"] {
+        for name in ["valkey", "submitter", "scanner", "scanner-2", "scheduler-1", "worker-1", "worker-65535"]
+        {
             assert_eq!(name.parse::<Node>().unwrap().to_string(), name);
         }
         for name in

@@ -53,6 +53,7 @@ macro_rules! arg_as_displayed {
 arg_as_displayed!(str, String, i32, u32, i64, u64, usize, Millis, TimestampMs, LeaseEpoch, AttemptIndex);
 arg_as_displayed!(ExecutionId, LaneId, Namespace, WorkerId, WorkerInstanceId, CancelSource, WaitpointKey);
 arg_as_displayed!(LeaseId, AttemptId, FlowId, EdgeId, BudgetId, QuotaPolicyId, SuspensionId, WaitpointId);
+arg_as_displayed!(SignalId);
 
 /// Values that are read by a function of the text.
 macro_rules! field_read_by {
@@ -90,6 +91,7 @@ field_read_by! {
     QuotaPolicyId: |text| QuotaPolicyId::parse(text).ok(),
     SuspensionId: |text| SuspensionId::parse(text).ok(),
     WaitpointId: |text| WaitpointId::parse(text).ok(),
+    SignalId: |text| SignalId::parse(text).ok(),
 }
 
 /// A list of arguments, each by its [`Arg`].

@@ -63,6 +63,8 @@ fn ending(ending: Ending) -> &'static str {
         Ending::Fail => "fail",
         Ending::Delay(_) => "delay",
         Ending::Cancel => "cancel",
+        Ending::Suspend(_) => "suspend",
+        Ending::WaitChildren => "wait for children",
         Ending::Vanish => "vanish",
     }
 }
@@ -124,6 +126,7 @@ fn kind(node: Node) -> &'static str {
         Node::Valkey => "valkey",
         Node::Submitter => "submitter",
         Node::Scanner => "scanner",
+        Node::SecondScanner => "second scanner",
         Node::Scheduler(_) => "scheduler",
         Node::Worker(_) => "worker",
     }

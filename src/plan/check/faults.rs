@@ -53,7 +53,8 @@ fn possible(fault: &Fault) -> Result<(), InvalidPlan> {
                 "the grant message is anybody's: say who it is from, or which execution's grant it is"
                     .to_owned()
             })?;
-            let sends = |node: &Node| matches!(node, Node::Scheduler(_) | Node::Scanner);
+            let sends =
+                |node: &Node| matches!(node, Node::Scheduler(_) | Node::Scanner | Node::SecondScanner);
             demand(from.as_ref().is_none_or(sends), || {
                 "only schedulers and the scanner send grants: name one of them".to_owned()
             })?;

@@ -25,6 +25,14 @@ pub(super) fn check(plan: &Plan) -> Result<(), InvalidPlan> {
     once("schedulers", plan.schedulers.iter())?;
     once("workers", plan.workers.iter().map(|worker| &worker.name))?;
     once("executions", plan.executions.iter().map(|execution| &execution.name))?;
+    for budget in &plan.budgets {
+        budget.name.check("a budget").map_err(InvalidPlan)?;
+    }
+    for quota in &plan.quotas {
+        quota.name.check("a quota").map_err(InvalidPlan)?;
+    }
+    once("budgets", plan.budgets.iter().map(|budget| &budget.name))?;
+    once("quotas", plan.quotas.iter().map(|quota| &quota.name))?;
     for lane in plan.lanes() {
         LaneId::try_new(lane).map_err(|why| InvalidPlan(format!("lane {lane:?}: {why}")))?;
     }

@@ -30,6 +30,7 @@ pub(super) fn check(plan: &Plan) -> Result<(), InvalidPlan> {
 fn size(plan: &Plan) -> Result<(), InvalidPlan> {
     let nodes = plan.workers.len() + plan.schedulers.len();
     demand(nodes <= limits::NODES, || format!("it has more than {} nodes", limits::NODES))?;
+    demand((1..=2).contains(&plan.scanners), || format!("scanners is {}, not 1 or 2", plan.scanners))?;
     let executions = plan.executions.len();
     demand(executions <= limits::EXECUTIONS, || format!("it has more than {} executions", limits::EXECUTIONS))
 }
@@ -51,6 +52,23 @@ fn settings(plan: &Plan) -> Result<(), InvalidPlan> {
     for (name, ms) in intervals {
         demand((1..=limits::TIME_MS).contains(&ms), || {
             format!("settings.{name} is {ms}, not 1 ms to a day")
+        })?;
+    }
+    if let Some(registry) = &s.registry {
+        let times = [
+            ("ttl_ms", registry.ttl_ms),
+            ("heartbeat_ms", registry.heartbeat_ms),
+            ("sweep_ms", registry.sweep_ms),
+        ];
+        for (name, ms) in times {
+            demand((1..=limits::TIME_MS).contains(&ms), || {
+                format!("settings.registry.{name} is {ms}, not 1 ms to a day")
+            })?;
+        }
+    }
+    for (name, ms) in s.scans.all() {
+        demand(ms.is_none_or(|ms| (1..=limits::TIME_MS).contains(&ms)), || {
+            format!("settings.scans.{name} is {}, not 1 ms to a day", ms.unwrap_or(0))
         })?;
     }
     Ok(())
@@ -91,6 +109,8 @@ fn times(plan: &Plan) -> Result<(), InvalidPlan> {
         ("a time of an execution", plan.executions.iter().map(Execution::longest_ms).max()),
         ("a time of a fault", plan.faults.iter().map(Fault::longest_ms).max()),
         ("a time of a clock's step", steps.max()),
+        ("a window of a quota", plan.quotas.iter().map(|it| it.window_seconds.saturating_mul(1_000)).max()),
+        ("an interval of a budget", plan.budgets.iter().map(|it| it.reset_every_ms).max()),
     ];
     for (name, ms) in longest {
         demand(ms.unwrap_or(0) <= limits::TIME_MS, || format!("{name} is more than a day"))?;
@@ -187,6 +207,23 @@ mod tests {
             assert_eq!(said(&pointer, json!(limits::TIME_MS)), "sound");
             for ms in [0, MORE_THAN_A_DAY] {
                 assert_eq!(said(&pointer, json!(ms)), format!("settings.{name} is {ms}, not 1 ms to a day"));
+            }
+        }
+    }
+
+    #[test]
+    fn every_scan_is_absent_or_1_ms_to_a_day_apart() {
+        for (name, _) in crate::plan::Scans::default().all() {
+            let scans = |ms: u64| json!({ name: ms });
+            let mut plan = sound();
+            let mut said_of = |ms| {
+                plan["settings"]["scans"] = scans(ms);
+                let plan: crate::plan::Plan = serde_json::from_value(plan.clone()).unwrap();
+                plan.check().map_or_else(|why| why.to_string(), |()| "sound".to_owned())
+            };
+            assert_eq!(said_of(1), "sound");
+            for ms in [0, MORE_THAN_A_DAY] {
+                assert_eq!(said_of(ms), format!("settings.scans.{name} is {ms}, not 1 ms to a day"));
             }
         }
     }

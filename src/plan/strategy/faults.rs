@@ -145,6 +145,7 @@ mod tests {
             lanes: vec!["gold".to_owned()],
             capabilities: Vec::new(),
             slots: 1,
+            same_instance: false,
         };
         let cast = Cast {
             schedulers: vec![Node::Scheduler(1)],

@@ -182,6 +182,7 @@ fn nodes(trace: &Trace) -> Vec<Node> {
         Node::Submitter => (0, 0),
         Node::Scheduler(n) => (1, *n),
         Node::Scanner => (2, 0),
+        Node::SecondScanner => (2, 1),
         Node::Valkey => (3, 0),
         Node::Worker(n) => (4, *n),
     };
