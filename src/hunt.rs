@@ -4,6 +4,7 @@ mod again;
 mod crew;
 mod exit;
 mod gather;
+pub mod mutants;
 mod places;
 mod report;
 mod resume;

@@ -89,6 +89,7 @@ fn rewrites() -> [Mutant; 3] {
         sentence: "Nothing is broken.".to_owned(),
         breaks: Vec::new(),
         libraries: Vec::new(),
+        profile: None,
         source: source.to_owned(),
     };
     [

@@ -64,6 +64,9 @@ pub(super) struct HuntArgs {
     /// Write the report as a folder: an index, a page for each new violation, and the report as JSON.
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// Print how often each function answered what, and not only which were called.
+    #[arg(long)]
+    functions: bool,
     /// Go on where the hunt was that wrote this report. The other flags are those that it was begun with, but --seeds, --for
     /// and --jobs. The report is written to the same file, unless --json names another.
     #[arg(long, value_name = "FILE")]
@@ -247,6 +250,9 @@ impl HuntArgs {
 
     /// Prints the numbers, and what was never seen; says how the process ends.
     fn conclude(&self, hunt: &Hunt, report: &Report, shown: &[Shown], mut troubles: Troubles) -> Exit {
+        if self.functions {
+            troubles.note(print(&report::functions(&report.counts)));
+        }
         troubles.note(print(&report::summary(report)));
         let conclusion = hunt::verdict(report, &self.profile);
         for failed in &report.errors {

@@ -68,7 +68,7 @@ impl LibraryArgs {
     }
 }
 
-fn mutants() -> Named<Mutant> {
+pub(super) fn mutants() -> Named<Mutant> {
     let values = Mutant::all().into_iter().map(|mutant| (mutant.name, mutant.sentence));
     Named::new(values, |name| {
         let names = || Mutant::all().into_iter().map(|mutant| mutant.name).collect::<Vec<_>>().join(", ");

@@ -7,7 +7,7 @@ mod completions;
 mod hunt;
 mod keep;
 mod library;
-mod lists;
+mod mutants;
 #[cfg(test)]
 mod readme;
 mod replay;
@@ -20,7 +20,7 @@ mod violation;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use grantsim::hunt::Exit;
+use grantsim::{hunt::Exit, report};
 
 /// Deterministic simulation and property testing of claim grants and leases kept in Valkey.
 #[derive(Parser)]
@@ -42,8 +42,12 @@ enum Command {
     Keep(keep::KeepArgs),
     /// Compare two libraries, call by call: what did a change to the library change?
     Compare(compare::CompareArgs),
-    /// List the properties.
+    /// Hunt every mutant of the library: does each property notice what it is there for?
+    Mutants(mutants::MutantsArgs),
+    /// List the properties, and the faults under which they hold.
     Properties,
+    /// List the known findings: what the published library breaks, and in which versions.
+    Findings,
     /// List the profiles.
     Profiles,
     /// Print what a shell needs to complete this command line.
@@ -58,9 +62,11 @@ pub fn main() -> ExitCode {
         Command::Shrink(args) => args.run(),
         Command::Keep(args) => args.run(),
         Command::Compare(args) => args.run(),
-        Command::Properties => terminal::print(&lists::properties()).map(|()| Exit::AllHeld),
+        Command::Mutants(args) => args.run(),
+        Command::Properties => terminal::print(&report::properties()).map(|()| Exit::AllHeld),
+        Command::Findings => terminal::print(&report::findings()).map(|()| Exit::AllHeld),
         Command::Completions(args) => args.run(),
-        Command::Profiles => terminal::print(&lists::profiles()).map(|()| Exit::AllHeld),
+        Command::Profiles => terminal::print(&report::profiles()).map(|()| Exit::AllHeld),
     };
     let exit = result.unwrap_or_else(|error| {
         terminal::say(&format!("error: {}", describe(&error)));

@@ -25,6 +25,8 @@ pub struct Subject {
     pub library: Arc<Library>,
     /// What it says of itself: the answer of `ff_version`, if it has one.
     pub says_version: Option<String>,
+    /// The functions that it registers.
+    pub functions: Registered,
     compiled: Compiled,
 }
 
@@ -78,8 +80,10 @@ impl Subject {
             error: error.to_string(),
         };
         let compiled = Compiled::library(library.source().as_bytes()).map_err(refused)?;
-        let mut subject = Self { library: Arc::new(library), says_version: None, compiled };
+        let functions = Registered::default();
+        let mut subject = Self { library: Arc::new(library), says_version: None, functions, compiled };
         let mut loaded = subject.load(Dialect::default(), 0)?;
+        subject.functions = loaded.functions.clone();
         if loaded.functions.has(&Function::Version) {
             let mut session = loaded.engine.connect();
             let version = library_version();

@@ -72,6 +72,7 @@ impl<'a> Gather<'a> {
         if let Some(earlier) = &hunt.resume {
             gather.go_on_from(earlier);
         }
+        gather.counts.name_functions(hunt.subject.functions.iter());
         gather
     }
 

@@ -14,14 +14,15 @@
 //! ```
 //!
 //! The first comment says in a sentence what it breaks. The second names the kinds of violation that must be noticed,
-//! `property/kind`, separated by commas and in alphabetical order. A mutant that only makes sense on some libraries names
-//! these in a third: `-- libraries: flowfabric`. The function is called in place of `redis.call` and `redis.pcall`: with
-//! the real one, the name, KEYS and ARGV of the function that runs, and the command. What it may use besides is in
-//! `prelude.lua`: `claims`, `ends`, `fields`, `instead`, `millis`, `presented`, `time`, `values`. Long brackets
-//! (`[[…]]`) are not understood.
+//! `property/kind`, separated by commas and in alphabetical order. Two more may follow: a mutant that only makes sense on some
+//! libraries names these (`-- libraries: flowfabric`), and one that the default profile seldom shows says which one does
+//! (`-- profile: crash`). The function is called in place of `redis.call` and `redis.pcall`: with the real one, the name, KEYS
+//! and ARGV of the function that runs, and the command. A mutant may return a second function, which is handed the reply, the
+//! name, KEYS and ARGV, and returns what is answered instead. What both may use besides is in `prelude.lua`: `claims`, `ends`,
+//! `fields`, `instead`, `millis`, `presented`, `time`, `values`. Long brackets (`[[…]]`) are not understood.
 //!
 //! Not here: whether the catalogue has these kinds, which `property::KindName` knows, and whether they are noticed
-//! (`tests/mutants.rs`).
+//! (`hunt::mutants`).
 
 use super::Library;
 
@@ -36,6 +37,8 @@ pub struct Mutant {
     pub breaks: Vec<String>,
     /// The names of the only libraries on which it makes sense; none for all.
     pub libraries: Vec<String>,
+    /// The profile that shows it, where that is not the default one.
+    pub profile: Option<String>,
     /// The Lua.
     pub source: String,
 }
@@ -54,42 +57,8 @@ pub enum MutantError {
     LongBracket(String),
 }
 
-/// The files of `fixtures/mutants`, within the program: a build has them wherever it runs.
-macro_rules! files {
-    ($($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!("../../fixtures/mutants/", $name, ".lua")))),*]
-    };
-}
-
-const FILES: &[(&str, &str)] = files![
-    "claim-without-grant",
-    "delayed-set",
-    "early-expiry",
-    "end-again",
-    "expired-as-revoked",
-    "finish-late",
-    "former-owner",
-    "grant-unlists",
-    "grant-without-lease",
-    "ignored-delay",
-    "keep-grant",
-    "leased-stays-eligible",
-    "listed-among-active",
-    "listed-nowhere",
-    "longer-after-marking",
-    "marked-elsewhere",
-    "neighbours-lane",
-    "no-fence",
-    "other-lane-keys",
-    "phantom-lease",
-    "revive-lease",
-    "skip-epoch",
-    "split-claim",
-    "stale-grant",
-    "wrong-lane-from-the-start",
-    "wrong-lane-in-core",
-    "wrong-lane-in-grant",
-];
+/// The files of `fixtures/mutants`, within the program: a build has them wherever it runs, and `build.rs` lists them.
+const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/mutants.rs"));
 
 const PRELUDE: &str = include_str!("prelude.lua");
 
@@ -119,12 +88,16 @@ impl Mutant {
         if text.contains("[[") || text.contains("[=") {
             return Err(MutantError::LongBracket(name.to_owned()));
         }
-        let libraries = lines.next().and_then(|line| line.strip_prefix("-- libraries: ")).map(list);
+        let header: Vec<&str> = lines.take_while(|line| line.starts_with("-- ")).collect();
+        let more = |title: &str| header.iter().find_map(|line| line.strip_prefix(title));
+        let libraries = more("-- libraries: ").map(list);
+        let profile = more("-- profile: ").map(|name| name.trim().to_owned());
         Ok(Self {
             name: name.to_owned(),
             sentence: sentence.trim().to_owned(),
             breaks,
             libraries: libraries.unwrap_or_default(),
+            profile,
             source: text.to_owned(),
         })
     }
@@ -248,6 +221,9 @@ mod tests {
         assert_eq!(somewhere.libraries, ["minimal", "mine"]);
         assert!(!somewhere.suits(&Library::published()));
         assert!(of("-- breaks: lane/core\n-- libraries: flowfabric").suits(&Library::published()));
+        let rare = of("-- breaks: lane/core\n-- libraries: minimal\n-- profile: crash");
+        assert_eq!((rare.libraries, rare.profile.as_deref()), (vec!["minimal".to_owned()], Some("crash")));
+        assert_eq!(of("-- breaks: lane/core\n-- profile: calm").profile.as_deref(), Some("calm"));
     }
 
     #[test]

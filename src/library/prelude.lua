@@ -59,12 +59,15 @@ local redis = (function()
   local function millis(reply)
     return tonumber(reply[1]) * 1000 + math.floor(tonumber(reply[2]) / 1000)
   end
-  local mutant = (function() MUTANT end)()
+  -- What a mutant returns besides, if it does: f(reply, name, keys, args) is what a function answers instead.
+  local mutant, answered = (function() MUTANT end)()
   local fn, keys, args
   local function wrap(name, callback)
     return function(k, a)
       fn, keys, args = name, k, a
-      return callback(k, a)
+      local reply = callback(k, a)
+      if answered then return answered(reply, name, k, a) end
+      return reply
     end
   end
   -- What a mutant calls: it names the first argument `key`, which TIME does not have.

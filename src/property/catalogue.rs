@@ -1,5 +1,7 @@
 //! The catalogue: every property, and every state to be reached. Static, so that a fingerprint can be checked against it.
 
+use std::collections::BTreeSet;
+
 use super::{
     Entry, Expect,
     history::{at_most_once, expiry, fence, lane, one_lease},
@@ -7,6 +9,7 @@ use super::{
     reach,
     state::{eligible, quota},
 };
+use crate::types::FaultClass;
 
 /// What must hold, in the order in which reports name it.
 static PROMISES: &[&Entry] = &[
@@ -19,6 +22,9 @@ static PROMISES: &[&Entry] = &[
     &quota::ENTRY,
 ];
 
+/// The promises that need not be kept under every fault, and under which not.
+static NOT_UNDER: &[(&str, &[FaultClass])] = &[];
+
 /// No property has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no property is called {name:?}; did you mean {nearest:?}? `grantsim properties` lists them all")]
@@ -29,6 +35,16 @@ pub struct UnknownProperty {
     pub nearest: &'static str,
 }
 
+impl Entry {
+    /// The classes of faults under which it must hold: all, unless the catalogue says otherwise.
+    pub fn holds_under(&self) -> BTreeSet<FaultClass> {
+        let not_under =
+            NOT_UNDER.iter().filter(|(name, _)| *name == self.name).flat_map(|(_, classes)| *classes);
+        let not_under: BTreeSet<&FaultClass> = not_under.collect();
+        FaultClass::ALL.iter().filter(|class| !not_under.contains(class)).copied().collect()
+    }
+}
+
 /// Every entry.
 pub fn all() -> impl Iterator<Item = &'static Entry> {
     PROMISES.iter().copied().chain(reach::ENTRIES)
@@ -37,6 +53,11 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
 /// What must hold at every moment.
 pub fn always() -> impl Iterator<Item = &'static Entry> {
     all().filter(|entry| entry.expect == Expect::Always)
+}
+
+/// What is promised: what must hold at every moment, and what must hold some time after the last fault.
+pub fn promises() -> impl Iterator<Item = &'static Entry> {
+    all().filter(|entry| !matches!(entry.expect, Expect::Sometimes { .. }))
 }
 
 /// What some run must reach.
@@ -69,8 +90,6 @@ pub fn find(name: &str) -> Result<&'static Entry, UnknownProperty> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     fn is_word(name: &str) -> bool {
@@ -94,6 +113,15 @@ mod tests {
             assert_eq!(is_promise, !kinds.is_empty(), "{}", entry.name);
             assert_eq!(is_promise, !entry.numbers.is_empty(), "{}", entry.name);
         }
+    }
+
+    #[test]
+    fn only_a_promise_is_excepted_from_a_fault() {
+        for (name, classes) in NOT_UNDER {
+            assert!(promises().any(|entry| entry.name == *name), "{name}");
+            assert!(!classes.is_empty(), "{name}");
+        }
+        assert!(find("lane").unwrap().holds_under().contains(&FaultClass::Crash));
     }
 
     #[test]

@@ -40,7 +40,9 @@ pub struct Counts {
     /// Simulated time, microseconds; in JSON it is `sim_seconds`.
     #[serde(rename = "sim_seconds", serialize_with = "seconds", deserialize_with = "micros")]
     pub sim_us: u64,
-    /// What the functions answered: calls by function and answer.
+    /// What the functions answered: calls by function and answer. In a hunt's counts, a function that the library registers
+    /// and that nobody called has no answer. In JSON it is `functions`; reports of earlier builds say `answers`.
+    #[serde(rename = "functions", alias = "answers")]
     pub answers: BTreeMap<Function, BTreeMap<Answer, u64>>,
 }
 
@@ -67,6 +69,13 @@ impl Counts {
             Moment::Client(_) | Moment::Rewound { .. } => {}
         }
         self.events += 1;
+    }
+
+    /// Names the functions of a library, so that those show which nobody calls.
+    pub fn name_functions<'f>(&mut self, functions: impl IntoIterator<Item = &'f Function>) {
+        for function in functions {
+            self.answers.entry(function.clone()).or_default();
+        }
     }
 
     /// Adds what happened in another run.
@@ -175,6 +184,23 @@ mod tests {
     fn in_json_the_words_are_keys_and_the_time_is_a_number_of_seconds() {
         let json = serde_json::to_value(counts()).unwrap();
         assert_eq!((&json["sim_seconds"], &json["faults"]["crash"]), (&1.5.into(), &1.into()));
-        assert_eq!(json["answers"]["ff_renew_lease"]["lease_expired"], 1);
+        assert_eq!(json["functions"]["ff_renew_lease"]["lease_expired"], 1);
+    }
+
+    #[test]
+    fn a_function_that_nobody_calls_is_named_and_what_was_called_keeps_its_answers() {
+        let mut named = counts();
+        named.name_functions(&[Function::RenewLease, Function::Version]);
+        assert!(named.answers[&Function::Version].is_empty());
+        assert_eq!(named.answers[&Function::RenewLease].values().sum::<u64>(), 1);
+        let mut sum = Counts::default();
+        sum.add(&named);
+        assert!(sum.answers.contains_key(&Function::Version), "a sum keeps the names");
+    }
+
+    #[test]
+    fn a_report_of_an_earlier_build_is_read_too() {
+        let text = serde_json::to_string(&counts()).unwrap().replace("\"functions\"", "\"answers\"");
+        assert_eq!(serde_json::from_str::<Counts>(&text).unwrap(), counts());
     }
 }

@@ -144,12 +144,12 @@ impl Fingerprint {
 }
 
 impl KindName {
-    /// Every kind of every property that must always hold.
+    /// Every kind of every property.
     pub fn all() -> impl Iterator<Item = Self> {
         let of = |entry: &'static Entry| {
             entry.kinds.iter().map(|kind| Self { property: PropertyName(entry.name), kind: kind.name })
         };
-        catalogue::always().flat_map(of)
+        catalogue::all().flat_map(of)
     }
 
     /// The property.

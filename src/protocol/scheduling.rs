@@ -81,12 +81,15 @@ impl Call for IssueClaimGrant {
 }
 
 /// `ff_issue_reclaim_grant`: writes a grant for an execution whose lease expired or was revoked.
+///
+/// The answer tells when the grant expires. Libraries before version 28 (ff-script 0.12) answer the execution's id only: the
+/// caller then [computes](Self::computed) the expiry by its own clock, as the clients of that time did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssueReclaimGrant(pub GrantRequest);
 
 impl Call for IssueReclaimGrant {
     const FUNCTION: Function = Function::IssueReclaimGrant;
-    type Outcome = ReclaimGrant;
+    type Outcome = Option<ReclaimGrant>;
 
     fn keys(&self) -> Vec<String> {
         let ExecutionKeys { exec, index } = ExecutionKeys::of(&self.0.execution_id);
@@ -97,9 +100,23 @@ impl Call for IssueReclaimGrant {
         self.0.argv()
     }
 
-    fn outcome(&self, answer: &Consent) -> Result<ReclaimGrant, Malformed> {
-        let expires_at_ms = answer.field(1, "grant_expires_at")?;
-        Ok(ReclaimGrant::new(self.0.execution_id.clone(), self.0.lane_id.clone(), expires_at_ms))
+    fn outcome(&self, answer: &Consent) -> Result<Option<ReclaimGrant>, Malformed> {
+        // Of two fields the second is the expiry. Of one there is none to read: an old library.
+        if answer.fields.len() == 1 {
+            return Ok(None);
+        }
+        Ok(Some(self.granted(answer.field(1, "grant_expires_at")?)))
+    }
+}
+
+impl IssueReclaimGrant {
+    /// The grant by the clock of its caller, for a library that does not tell the server's.
+    pub fn computed(&self, now: TimestampMs) -> ReclaimGrant {
+        self.granted(self.0.grant_ttl.after(now))
+    }
+
+    fn granted(&self, expires_at_ms: TimestampMs) -> ReclaimGrant {
+        ReclaimGrant::new(self.0.execution_id.clone(), self.0.lane_id.clone(), expires_at_ms)
     }
 }
 

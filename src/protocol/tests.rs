@@ -480,7 +480,12 @@ fn a_claim_answers_a_lease() {
 #[test]
 fn a_reclaim_grant_carries_the_lane_and_the_servers_expiry() {
     let granted = IssueReclaimGrant(grant_request()).parse(&reply(&["1", "OK", "x", "77"])).unwrap();
-    assert_eq!(granted, ReclaimGrant::new(execution_id(), lane(), TimestampMs(77)));
+    assert_eq!(granted, Some(ReclaimGrant::new(execution_id(), lane(), TimestampMs(77))));
+    let by_an_old_library = IssueReclaimGrant(grant_request());
+    assert_eq!(by_an_old_library.parse(&reply(&["1", "OK", "x"])), Ok(None));
+    let expires_at_ms = grant_request().grant_ttl.after(TimestampMs(5));
+    assert_eq!(by_an_old_library.computed(TimestampMs(5)).expires_at_ms, expires_at_ms);
+    assert!(by_an_old_library.parse(&reply(&["1", "OK", "x", "soon"])).is_err());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::functions;
 use crate::{
     hunt::{Found, Hung, Report},
     property::catalogue,
@@ -31,6 +32,7 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     )?;
     let faults: Vec<String> = counts.faults.iter().map(|(class, count)| format!("{count} {class}")).collect();
     writeln!(out, "faults     {}", if faults.is_empty() { "none".to_owned() } else { faults.join(", ") })?;
+    functions::write_brief(counts, out)?;
     let speed = report.seeds as f64 / report.wall_seconds.max(1e-9);
     writeln!(
         out,

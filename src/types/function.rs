@@ -77,6 +77,12 @@ open_words! {
 }
 
 impl Function {
+    /// Whether it answers in words of its own: a bare version, a bare verdict of admission. Every other function answers
+    /// `{1, status, …}` or `{0, code, …}`.
+    pub fn has_its_own_grammar(&self) -> bool {
+        matches!(self, Function::CheckAdmissionAndRecord | Function::Version)
+    }
+
     /// Whether it makes a lease of a grant.
     pub fn consumes_grants(&self) -> bool {
         matches!(

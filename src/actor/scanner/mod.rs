@@ -312,7 +312,7 @@ impl Actor for Scanner {
                 }
                 Continuation::Granted(worker, call) => {
                     if let Ok(grant) = call.parse(&reply) {
-                        out.send(worker, Message::Reclaim(grant));
+                        out.send(worker, Message::Reclaim(grant.unwrap_or_else(|| call.computed(now))));
                     }
                 }
                 Continuation::Overdue(scan, execution_id, read) => {

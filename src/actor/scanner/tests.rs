@@ -183,6 +183,17 @@ fn an_expired_lease_is_followed_by_a_reclaim_grant_for_a_worker_and_its_message(
 }
 
 #[test]
+fn where_an_old_library_does_not_tell_when_a_reclaim_grant_expires_the_scanner_computes_it_by_its_own_clock() {
+    let mut scanner = scanner();
+    lives(&mut scanner, 1);
+    let (_, continuation) = reclaims(&mut scanner, "lease_revoked", Reply::Null).call();
+    let now = scanner.now;
+    let told = scanner.answer(continuation, ok(&[&id(0, 1).to_string()])).sent();
+    let grant = ReclaimGrant::new(id(0, 1), LaneId::new("gold"), Millis(500).after(now));
+    assert_eq!(told, [(Node::Worker(1), Message::Reclaim(grant))]);
+}
+
+#[test]
 fn a_reclaim_grant_that_is_refused_is_sent_to_nobody() {
     let mut scanner = scanner();
     lives(&mut scanner, 1);

@@ -49,14 +49,15 @@ function reached() {
 }
 
 function functions() {
-  const rows = Object.entries(report.answers).map(([name, answers]) => {
+  const rows = Object.entries(report.functions).map(([name, answers]) => {
     const sorted = Object.entries(answers).sort((a, b) => b[1] - a[1]);
     const total = sorted.reduce((sum, [, count]) => sum + count, 0);
-    return row(el("td", {}, el("code", {}, name)), number(total),
-      el("td", {}, el("div", { class: "answers" }, ...sorted.map(([answer, count]) =>
+    return el("tr", { class: total === 0 ? "never" : "" }, el("td", {}, el("code", {}, name)), number(total),
+      el("td", {}, total === 0 ? el("b", {}, "never called") : el("div", { class: "answers" }, ...sorted.map(([answer, count]) =>
         el("span", { class: "small" }, el("code", {}, answer), ` ${count.toLocaleString("en")}`)))));
   });
-  return sheet("Functions called", table([["Function"], ["Calls", "number"], ["Answers"]], rows));
+  const called = Object.values(report.functions).filter((answers) => Object.keys(answers).length).length;
+  return sheet(`Functions: ${called} of ${rows.length} called`, table([["Function"], ["Calls", "number"], ["Answers"]], rows));
 }
 
 function faults() {

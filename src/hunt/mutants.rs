@@ -1,0 +1,270 @@
+//! The tests are tested: each mutant breaks the protocol in one way, and a hunt must notice, and say what kind of violation
+//! it is.
+//!
+//! A mutant is hunted on every library that it suits, from several starts, each time until every kind that it names was
+//! shown. A kind that a library shows by itself, in the same plan and by the same call, is no merit of the mutant. What comes
+//! of it is a [`Matrix`]: mutants by properties. How it is told stands in `report`.
+
+mod matrix;
+mod unshowable;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZero,
+    sync::{Mutex, PoisonError},
+    thread,
+};
+
+pub use matrix::{Life, Matrix, Row, Start};
+pub use unshowable::UNSHOWABLE;
+
+use super::{Exit, Hunt, Stop, Until};
+use crate::{
+    drive::{LoadError, RunError, Subject},
+    library::Mutant,
+    plan::{
+        profile::{self, UnknownProfile},
+        token::Token,
+    },
+    property::{Fingerprint, FingerprintError, KindName},
+};
+
+/// How far one start is from the next, in seeds.
+const STRIDE: u64 = 1 << 20;
+
+/// Which mutants to hunt, and for how long.
+pub struct Mutants {
+    /// The libraries as they are: a mutant is hunted on each that it suits.
+    pub libraries: Vec<Subject>,
+    /// The mutants.
+    pub mutants: Vec<Mutant>,
+    /// How many seeds from each start. A kind that so many do not show is not shown.
+    pub seeds: u64,
+    /// From how many starts. What most of them show is shown.
+    pub starts: NonZero<u64>,
+    /// How many runs at a time. The result does not depend on it.
+    pub jobs: NonZero<usize>,
+    /// The profile for all of them, where it is not the one that each mutant names, or the default one.
+    pub profile: Option<String>,
+}
+
+/// Mutants cannot be hunted.
+#[derive(Debug, thiserror::Error)]
+pub enum MutantsError {
+    /// The catalogue lacks a kind that one names.
+    #[error("the mutant {mutant} names a kind of violation that there is not: {source}")]
+    Kind {
+        /// The mutant.
+        mutant: String,
+        /// Why.
+        source: FingerprintError,
+    },
+    /// There is no such profile.
+    #[error("the mutant {mutant}: {source}")]
+    Profile {
+        /// The mutant.
+        mutant: String,
+        /// Why.
+        source: UnknownProfile,
+    },
+    /// The changed library does not load.
+    #[error("the mutant {mutant}: {source}")]
+    Load {
+        /// The mutant.
+        mutant: String,
+        /// Why.
+        source: LoadError,
+    },
+}
+
+/// One mutant of one library.
+struct Pair<'a> {
+    mutant: &'a Mutant,
+    kinds: Vec<KindName>,
+    unchanged: &'a Subject,
+    changed: Subject,
+    profile: &'a str,
+}
+
+impl Mutants {
+    /// Hunts them all, and tells how many starts are done, and of how many.
+    ///
+    /// Where it is to stop, the rows are of what was done by then.
+    ///
+    /// # Errors
+    /// [`MutantsError`]: a mutant's file says what cannot be.
+    pub fn run(&self, stop: &Stop, progress: impl Fn(usize, usize) + Sync) -> Result<Matrix, MutantsError> {
+        let pairs = self.pairs()?;
+        let starts = self.starts.get();
+        let work: Vec<(usize, u64)> =
+            (0..pairs.len()).flat_map(|pair| (0..starts).map(move |start| (pair, start))).collect();
+        let (todo, done) = (Mutex::new(work.iter()), Mutex::new(BTreeMap::new()));
+        progress(0, work.len());
+        thread::scope(|scope| {
+            for _ in 0..self.jobs.get() {
+                scope.spawn(|| {
+                    while let Some((pair, start)) = next(&todo).filter(|_| !stop.is_asked()) {
+                        let result = self.hunt(&pairs[pair], start, stop);
+                        let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                        done.insert((pair, start), result);
+                        progress(done.len(), work.len());
+                    }
+                });
+            }
+        });
+        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let rows = pairs.iter().enumerate().map(|(place, pair)| Row {
+            mutant: pair.mutant.name.clone(),
+            sentence: pair.mutant.sentence.clone(),
+            library: pair.unchanged.library.name().to_owned(),
+            profile: pair.profile.to_owned(),
+            names: pair.kinds.clone(),
+            starts: (0..starts).filter_map(|start| done.remove(&(place, start))).collect(),
+        });
+        Ok(Matrix { rows: rows.collect(), seeds: self.seeds, starts, interrupted: stop.is_asked() })
+    }
+
+    fn pairs(&self) -> Result<Vec<Pair<'_>>, MutantsError> {
+        let mut pairs = Vec::new();
+        for mutant in &self.mutants {
+            let name = || mutant.name.clone();
+            let kinds: Result<Vec<KindName>, _> = mutant.breaks.iter().map(|text| text.parse()).collect();
+            let kinds = kinds.map_err(|source| MutantsError::Kind { mutant: name(), source })?;
+            let profile = self.profile.as_deref().or(mutant.profile.as_deref()).unwrap_or(profile::DEFAULT);
+            Token::new(profile, 0).map_err(|source| MutantsError::Profile { mutant: name(), source })?;
+            for unchanged in self.libraries.iter().filter(|it| mutant.suits(&it.library)) {
+                let changed = Subject::new(unchanged.library.mutant(mutant))
+                    .map_err(|source| MutantsError::Load { mutant: name(), source })?;
+                pairs.push(Pair { mutant, kinds: kinds.clone(), unchanged, changed, profile });
+            }
+        }
+        Ok(pairs)
+    }
+
+    /// Hunts one mutant of one library from one start, until every kind that it names was shown.
+    fn hunt(&self, pair: &Pair<'_>, start: u64, stop: &Stop) -> Start {
+        let first = Token::new(pair.profile, start * STRIDE).expect("the profile was looked up");
+        let hunt = Hunt::new(pair.changed.clone(), first, Until::Seeds(self.seeds));
+        let mut came = Start::default();
+        let is_shown = |came: &Start| pair.kinds.iter().all(|kind| came.shown.contains_key(kind));
+        while came.seeds < self.seeds && !is_shown(&came) && !stop.is_asked() {
+            let plan = hunt.plan(hunt.seed(came.seeds));
+            came.seeds += 1;
+            let shown = |subject: &Subject| -> Result<BTreeSet<Fingerprint>, RunError> {
+                let verdict = hunt.judge(&plan, subject)?;
+                Ok(verdict.violations.into_iter().map(|violation| violation.fingerprint).collect())
+            };
+            let new = shown(&pair.changed).and_then(|found| {
+                let is_new = found.iter().any(|it| !came.shown.contains_key(&it.kind_name()));
+                let by_itself = if is_new { shown(pair.unchanged)? } else { BTreeSet::new() };
+                Ok(found.into_iter().filter(move |fingerprint| !by_itself.contains(fingerprint)))
+            });
+            match new {
+                Ok(new) => {
+                    for fingerprint in new {
+                        came.shown.entry(fingerprint.kind_name()).or_insert(came.seeds);
+                    }
+                }
+                Err(error) => came.failed.push((
+                    hunt.token(came.seeds - 1),
+                    error.to_string(),
+                    Exit::of_error([&error as &(dyn std::error::Error + 'static)]),
+                )),
+            }
+        }
+        came
+    }
+}
+
+fn next<'a>(todo: &Mutex<impl Iterator<Item = &'a (usize, u64)>>) -> Option<(usize, u64)> {
+    todo.lock().unwrap_or_else(PoisonError::into_inner).next().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::library::Library;
+
+    fn mutants(mutants: impl IntoIterator<Item = Mutant>) -> Mutants {
+        Mutants {
+            libraries: vec![Subject::new(Library::published()).expect("it loads")],
+            mutants: mutants.into_iter().collect(),
+            seeds: 5,
+            starts: NonZero::new(3).expect("three"),
+            jobs: NonZero::new(2).expect("two"),
+            profile: Some("calm".to_owned()),
+        }
+    }
+
+    fn parsed(breaks: &str, body: &str) -> Mutant {
+        let text = format!(
+            "-- It breaks.\n-- breaks: {breaks}\nreturn function(call, fn, keys, args, cmd, key, ...) {body} end"
+        );
+        Mutant::parse("x", &text).expect("a mutant")
+    }
+
+    fn run(mutants: &Mutants) -> Matrix {
+        mutants.run(&Stop::default(), |_, _| ()).expect("they can be hunted")
+    }
+
+    const HARMLESS: &str = "return call(cmd, key, ...)";
+
+    #[test]
+    fn a_mutant_that_breaks_what_it_names_dies_and_one_that_breaks_nothing_lives() {
+        let dies = Mutant::named("keep-grant").expect("a mutant");
+        let matrix = run(&mutants([dies, parsed("fence/stale-lease", HARMLESS)]));
+        assert_eq!(matrix.rows[0].lives(), []);
+        let kind = matrix.rows[0].names[0];
+        assert_eq!(matrix.rows[0].median(kind), Some(1), "each run keeps a grant");
+        let lives = matrix.rows[1].lives();
+        assert_eq!(lives.len(), 1, "{lives:?}");
+        assert_eq!((matrix.rows[1].starts.len(), matrix.rows[1].starts[2].seeds), (3, 5));
+        assert!(matrix.has_survivors());
+    }
+
+    #[test]
+    fn what_a_library_shows_by_itself_is_no_merit_of_a_mutant() {
+        let broken = Mutant::named("keep-grant").expect("a mutant");
+        let library = Library::published().mutant(&broken);
+        let libraries = vec![Subject::new(library).expect("it loads")];
+        let matrix =
+            run(&Mutants { libraries, ..mutants([parsed("at-most-once/grant-left-behind", HARMLESS)]) });
+        assert!(matrix.has_survivors(), "{matrix:?}");
+    }
+
+    #[test]
+    fn the_number_of_jobs_does_not_matter() {
+        let of = |jobs| {
+            let all = ["keep-grant", "skip-epoch"].map(|name| Mutant::named(name).expect("a mutant"));
+            run(&Mutants { jobs: NonZero::new(jobs).expect("some"), ..mutants(all) })
+        };
+        assert_eq!(of(1), of(3));
+    }
+
+    #[test]
+    fn a_mutant_that_cannot_be_hunted_is_refused_with_its_name() {
+        let refused = |mutants: Mutants| mutants.run(&Stop::default(), |_, _| ()).unwrap_err().to_string();
+        assert!(refused(mutants([parsed("fence/moon", HARMLESS)])).contains("the mutant x names a kind"));
+        assert!(refused(mutants([parsed("fence/stale-lease", "return (")])).contains("does not load"));
+        let profile = Some("moon".to_owned());
+        let told = refused(Mutants { profile, ..mutants([parsed("fence/stale-lease", HARMLESS)]) });
+        assert!(told.contains("moon"), "{told}");
+    }
+
+    #[test]
+    fn a_run_that_does_not_return_is_told_and_nothing_is_shown_by_it() {
+        let matrix = run(&mutants([parsed("fence/stale-lease", "while true do end")]));
+        let failed = matrix.failed();
+        assert_eq!(failed.len(), 1, "one a row: {failed:?}");
+        assert!(failed[0].message.contains("did not return"), "{failed:?}");
+    }
+
+    #[test]
+    fn one_that_is_stopped_says_so() {
+        let stop = Stop::default();
+        stop.ask();
+        let matrix =
+            mutants([parsed("fence/stale-lease", HARMLESS)]).run(&stop, |_, _| ()).expect("it stops");
+        assert!(matrix.interrupted && matrix.rows[0].starts.is_empty());
+    }
+}
