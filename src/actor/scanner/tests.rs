@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     plan::{Registry, Scans},
-    types::{WorkerId, WorkerInstanceId, grant::ReclaimGrant},
+    types::{Millis, WorkerId, WorkerInstanceId, grant::ReclaimGrant},
 };
 
 const RECLAIMS: [Function; 2] = [Function::IssueReclaimGrant, Function::ReclaimExecution];
