@@ -183,7 +183,8 @@ fn an_expired_lease_is_followed_by_a_reclaim_grant_for_a_worker_and_its_message(
 }
 
 #[test]
-fn where_an_old_library_does_not_tell_when_a_reclaim_grant_expires_the_scanner_computes_it_by_its_own_clock() {
+fn where_an_old_library_does_not_tell_when_a_reclaim_grant_expires_the_scanner_computes_it_by_its_own_clock()
+{
     let mut scanner = scanner();
     lives(&mut scanner, 1);
     let (_, continuation) = reclaims(&mut scanner, "lease_revoked", Reply::Null).call();
