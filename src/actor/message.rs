@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
-    LaneId, WorkerId, WorkerInstanceId,
+    Label, LaneId, WorkerId, WorkerInstanceId,
     grant::{ClaimGrant, ReclaimGrant},
 };
 
@@ -54,4 +54,6 @@ pub enum Message {
     Reclaim(ReclaimGrant),
     /// From a worker to the reclaimer.
     Alive(Alive),
+    /// To the operator: the call that the deed of this name waits for was executed.
+    Cue(Label),
 }

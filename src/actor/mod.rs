@@ -6,6 +6,7 @@
 
 mod limits;
 mod message;
+mod operator;
 mod scanner;
 mod scheduler;
 mod submitter;
@@ -18,6 +19,7 @@ use std::fmt::Debug;
 use valkey_sim::engine::Reply;
 
 pub use message::{Alive, Ask, AskId, Message};
+pub use operator::Operator;
 pub use scanner::Scanner;
 pub use scheduler::Scheduler;
 pub use submitter::Submitter;

@@ -232,6 +232,7 @@ mod tests {
             name: ExecutionName::nth(n),
             at_ms,
             lane: "gold".to_owned(),
+            flow: None,
             priority: 7,
             delay_ms,
             capabilities: vec!["gpu".to_owned()],

@@ -5,7 +5,6 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use ff_core::partition::PartitionConfig;
 use valkey_sim::{
     clock::{Clock, Step},
     engine::UnixMicros,
@@ -13,7 +12,7 @@ use valkey_sim::{
 
 use super::{faults::Hold, process::Process, shell::Shell};
 use crate::{
-    actor::{Scanner, Scheduler, Submitter, Worker, WorkerConfig},
+    actor::{Operator, Scanner, Scheduler, Submitter, Worker, WorkerConfig},
     plan::{self, Fault, Plan},
     protocol::{ClaimFunction, Registered},
     trace::Names,
@@ -39,8 +38,11 @@ pub struct Deployment {
 impl Deployment {
     /// The deployment of a plan, with a library that registers these functions.
     pub fn new(plan: &Plan, functions: Registered, claim_function: ClaimFunction) -> Self {
-        let ids: BTreeMap<_, _> =
-            plan.executions.iter().map(|execution| (execution.name.clone(), id(plan, execution))).collect();
+        let ids: BTreeMap<_, _> = plan
+            .executions
+            .iter()
+            .map(|execution| (execution.name.clone(), plan.execution_id(&execution.name)))
+            .collect();
         Self {
             names: ids.iter().map(|(name, id)| (id.clone(), name.clone())).collect(),
             clocks: plan.nodes().map(|node| (node, clock(plan, node))).collect(),
@@ -93,6 +95,10 @@ impl Deployment {
                 let scanner = Scanner::new(lanes, plan.settings.clone(), &self.functions);
                 Process::Scanner(Shell::new(node, scanner))
             }
+            Node::Operator => {
+                let operator = Operator::new(Arc::clone(plan), Arc::clone(&self.functions), life);
+                Process::Operator(Box::new(Shell::new(node, operator)))
+            }
             Node::Worker(_) => Process::Worker(Shell::new(node, Worker::new(self.worker(node, life)?))),
         })
     }
@@ -121,7 +127,7 @@ impl Deployment {
         })
     }
 
-    /// When the last of the faults that have a time is over.
+    /// When the last of the faults and deeds that have a time is over.
     pub fn faults_end(&self) -> SimTime {
         let ends = self.plan.faults.iter().map(|fault| match fault {
             Fault::Crash { at_ms, down_ms, .. } => at_ms.saturating_add(down_ms.unwrap_or(0)),
@@ -130,7 +136,9 @@ impl Deployment {
             }
             _ => 0,
         });
-        SimTime::from_millis(ends.max().unwrap_or(0))
+        let timed = self.plan.deeds.iter().filter(|deed| deed.upon.is_none());
+        let deeds = timed.map(|deed| deed.at_ms.saturating_add(deed.takes_ms()));
+        SimTime::from_millis(ends.chain(deeds).max().unwrap_or(0))
     }
 
     /// Until when a hold keeps a request in the network; none where there is no grant to wait for.
@@ -184,15 +192,6 @@ fn clock(plan: &Plan, node: Node) -> Clock {
         clock.steps = wrong.steps.iter().map(step).collect();
     }
     clock
-}
-
-fn id(plan: &Plan, execution: &plan::Execution) -> ExecutionId {
-    let config =
-        PartitionConfig { num_flow_partitions: plan.settings.partitions, ..PartitionConfig::default() };
-    let mut random = plan.random(&format!("execution {}", execution.name));
-    let bits = (u128::from(random.next_u64()) << 64) | u128::from(random.next_u64());
-    let uuid = uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid();
-    ExecutionId::deterministic_solo(&LaneId::new(&execution.lane), &config, uuid)
 }
 
 /// The worker process that calls itself by an instance id; none where no deployment makes such an id.
@@ -326,6 +325,7 @@ mod tests {
             Some(Process::Scheduler(_)) => "scheduler",
             Some(Process::Worker(_)) => "worker",
             Some(Process::Scanner(_)) => "scanner",
+            Some(Process::Operator(_)) => "operator",
         });
         assert_eq!(
             kinds.collect::<Vec<_>>(),

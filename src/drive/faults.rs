@@ -5,7 +5,9 @@
 //! 1. *lost-request* wins: the request never leaves, and everything else on this call is hidden by it;
 //! 2. *claim-at-expiry* says when it arrives, and hides a *late-request*; of two of a kind the first of the plan counts;
 //! 3. every *repeated-request* sends it once more;
-//! 4. *lost-reply* takes the reply in the end, once.
+//! 4. *lost-reply* takes the reply in the end, once;
+//! 5. what a hostile caller changes of the request (*other-lane*, *stale-fence*, *bad-argument*) is changed in the order of
+//!    the plan, whatever else happens to it but being lost.
 //!
 //! Of messages the first fault of the plan counts. A crash of a process that is down, a pause of one that is down or stands
 //! still, and a partition of two nodes that are parted that way already are hidden by the fault that came before; each way of
@@ -14,7 +16,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    plan::{CallRef, Cut, Fate, Fault, Plan},
+    plan::{Cut, Fate, Fault, Plan},
+    protocol::{PresentedFence, Request},
     trace::FaultFate,
     types::{ExecutionName, Function, Millis, Node, SimTime},
 };
@@ -30,6 +33,8 @@ pub struct Faults {
     still: BTreeMap<Node, usize>,
     /// The partitions that hold.
     parted: Vec<usize>,
+    /// The fences that were presented so far, by execution, the oldest first; kept only where a fault asks for them.
+    fences: Option<BTreeMap<ExecutionName, Vec<PresentedFence>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -51,8 +56,32 @@ pub struct CallVerdict {
     pub repeats: Vec<Millis>,
     /// The connection is reset before the reply arrives.
     pub lose_reply: bool,
+    /// What is changed of the request, in order.
+    pub tampers: Vec<Tamper>,
     /// The faults that hit it, in the order of the plan: what the trace tells.
     pub hits: Vec<Fault>,
+}
+
+/// What a hostile caller changes of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tamper {
+    /// It is sent with another lane.
+    Lane(String),
+    /// It presents another fence.
+    Fence(PresentedFence),
+    /// One of its ARGV, counted from 1, is another.
+    Argument(usize, String),
+}
+
+impl CallVerdict {
+    /// The request as it is sent.
+    pub fn tampered(&self, request: Request) -> Request {
+        self.tampers.iter().fold(request, |request, tamper| match tamper {
+            Tamper::Lane(lane) => request.with_lane(lane),
+            Tamper::Fence(fence) => request.with_fence(fence),
+            Tamper::Argument(nth, value) => request.with_argument(*nth, value.as_bytes()),
+        })
+    }
 }
 
 /// For how long something stays in the network.
@@ -104,7 +133,29 @@ impl Faults {
             down: BTreeMap::new(),
             still: BTreeMap::new(),
             parted: Vec::new(),
+            fences: plan
+                .faults
+                .iter()
+                .any(|fault| matches!(fault, Fault::StaleFence { .. }))
+                .then(BTreeMap::new),
         }
+    }
+
+    /// Remembers the fence that a request about to be sent presents, if any fault may ask for it.
+    pub fn present(&mut self, execution: Option<&ExecutionName>, request: &Request) {
+        let Some(fences) = &mut self.fences else { return };
+        let (Some(execution), Some(fence)) = (execution, request.fence()) else { return };
+        let seen = fences.entry(execution.clone()).or_default();
+        if seen.iter().all(|known| known.lease_id != fence.lease_id) {
+            seen.push(fence);
+        }
+    }
+
+    /// The fence so many leases older than the last that was presented.
+    fn older_fence(&self, execution: Option<&ExecutionName>, age: u32) -> Option<PresentedFence> {
+        let seen = self.fences.as_ref()?.get(execution?)?;
+        let place = seen.len().checked_sub(1 + age as usize)?;
+        seen.get(place).cloned()
     }
 
     /// What became of each fault, in the order of the plan.
@@ -120,19 +171,31 @@ impl Faults {
         execution: Option<&ExecutionName>,
     ) -> CallVerdict {
         let mut hits = Vec::new();
-        for (place, rule) in self.rules.iter_mut().enumerate() {
+        for place in 0..self.rules.len() {
+            let rule = &self.rules[place];
             let Some(call) = rule.fault.call() else { continue };
-            if matches(call, node, function, execution, &self.claim_function) {
-                rule.matched += 1;
-                if rule.matched == call.nth {
-                    hits.push(place);
+            if !call.matches(node, function, execution, &self.claim_function) {
+                continue;
+            }
+            let (matched, nth) = (rule.matched + 1, call.nth);
+            let is_hit = match rule.fault {
+                // It waits for the first for which there is an older lease.
+                Fault::StaleFence { age, .. } => {
+                    rule.fate == FaultFate::Never
+                        && matched >= nth
+                        && self.older_fence(execution, age).is_some()
                 }
+                _ => matched == nth,
+            };
+            self.rules[place].matched = matched;
+            if is_hit {
+                hits.push(place);
             }
         }
-        self.combine(&hits)
+        self.combine(&hits, execution)
     }
 
-    fn combine(&mut self, hits: &[usize]) -> CallVerdict {
+    fn combine(&mut self, hits: &[usize], execution: Option<&ExecutionName>) -> CallVerdict {
         let mut verdict = CallVerdict::default();
         let first = |faults: &Self, is: fn(&Fault) -> bool| {
             hits.iter().copied().find(|place| is(&faults.rules[*place].fault))
@@ -149,7 +212,7 @@ impl Faults {
                 _ => Some(place),
             };
             let Some(by) = by.filter(|by| *by != place) else {
-                self.happen(place, &mut verdict);
+                self.happen(place, execution, &mut verdict);
                 continue;
             };
             self.rules[place].fate = FaultFate::HiddenBy(by);
@@ -161,16 +224,25 @@ impl Faults {
         verdict
     }
 
-    fn happen(&mut self, place: usize, verdict: &mut CallVerdict) {
+    fn happen(&mut self, place: usize, execution: Option<&ExecutionName>, verdict: &mut CallVerdict) {
+        let fence = match self.rules[place].fault {
+            Fault::StaleFence { age, .. } => self.older_fence(execution, age),
+            _ => None,
+        };
         let rule = &mut self.rules[place];
         rule.fate = FaultFate::Happened;
         verdict.hits.push(rule.fault.clone());
-        match rule.fault {
+        match &rule.fault {
             Fault::LoseRequest { .. } => verdict.lose_request = true,
             Fault::LoseReply { .. } => verdict.lose_reply = true,
-            Fault::DelayRequest { by_ms, .. } => verdict.hold = Some(Hold::By(Millis(by_ms))),
-            Fault::ClaimAtExpiry { offset_ms, .. } => verdict.hold = Some(Hold::UntilGrantExpiry(offset_ms)),
-            Fault::RepeatRequest { after_ms, .. } => verdict.repeats.push(Millis(after_ms)),
+            Fault::DelayRequest { by_ms, .. } => verdict.hold = Some(Hold::By(Millis(*by_ms))),
+            Fault::ClaimAtExpiry { offset_ms, .. } => verdict.hold = Some(Hold::UntilGrantExpiry(*offset_ms)),
+            Fault::RepeatRequest { after_ms, .. } => verdict.repeats.push(Millis(*after_ms)),
+            Fault::OtherLane { lane, .. } => verdict.tampers.push(Tamper::Lane(lane.clone())),
+            Fault::StaleFence { .. } => verdict.tampers.extend(fence.map(Tamper::Fence)),
+            Fault::BadArgument { argument, value, .. } => {
+                verdict.tampers.push(Tamper::Argument(*argument as usize, value.clone()));
+            }
             Fault::Crash { .. }
             | Fault::Pause { .. }
             | Fault::Partition { .. }
@@ -335,18 +407,6 @@ fn remove_if(nodes: &mut BTreeMap<Node, usize>, node: Node, place: usize) -> boo
     nodes.get(&node) == Some(&place) && nodes.remove(&node).is_some()
 }
 
-fn matches(
-    call: &CallRef,
-    node: Node,
-    function: &Function,
-    execution: Option<&ExecutionName>,
-    claim_function: &Function,
-) -> bool {
-    call.node.is_none_or(|of| of == node)
-        && call.function.covers(function, claim_function)
-        && call.execution.as_ref().is_none_or(|about| Some(about) == execution)
-}
-
 #[cfg(test)]
 mod tests {
     use FaultFate::{Happened, HiddenBy, Never};
@@ -355,7 +415,7 @@ mod tests {
         super::support::{WORKER, claim, ms, plan},
         *,
     };
-    use crate::plan::Called;
+    use crate::plan::{CallRef, Called};
 
     const SCHEDULER: Node = Node::Scheduler(1);
     const CLAIM: Function = Function::ClaimExecution;
@@ -412,6 +472,60 @@ mod tests {
                 assert_eq!(faults.fates(), [Happened]);
                 assert_eq!(claims(&mut faults), calm, "a fault happens once");
             }
+        }
+
+        #[test]
+        fn a_hostile_caller_changes_the_request_in_the_order_of_the_plan_whatever_else_happens_to_it() {
+            let lane = || Fault::OtherLane { call: claim(1), lane: "tin".to_owned() };
+            let bad = || Fault::BadArgument { call: claim(1), argument: 4, value: "inf".to_owned() };
+            let mut both = faults([lane(), bad(), repeat(1, 5)]);
+            let verdict = claims(&mut both);
+            let tampers = [Tamper::Lane("tin".to_owned()), Tamper::Argument(4, "inf".to_owned())];
+            assert_eq!((&verdict.tampers[..], verdict.repeats.len()), (&tampers[..], 1));
+            assert_eq!(both.fates(), [Happened; 3]);
+            let words = [&b"FCALL"[..], b"ff_claim_execution", b"0", b"e", b"w", b"w-1", b"gold"];
+            let sent = verdict.tampered(Request { args: words.map(<[u8]>::to_vec).into() });
+            assert_eq!(sent.args.last().map(Vec::as_slice), Some(&b"inf"[..]), "the second counts");
+            let mut lost = faults([lane(), lose_request(1)]);
+            assert!(claims(&mut lost).tampers.is_empty());
+            assert_eq!(lost.fates(), [HiddenBy(1), Happened]);
+        }
+
+        /// A renewal under a lease of this number.
+        fn renewal(lease: &str) -> Request {
+            let words = ["FCALL", "ff_renew_lease", "0", "e", "0", "attempt", lease, lease, "5", "6"];
+            Request { args: words.map(|word| word.as_bytes().to_vec()).into() }
+        }
+
+        /// A renewal of e1 by the worker: what becomes of it.
+        fn renews(faults: &mut Faults, lease: &str) -> Vec<Tamper> {
+            faults.present(Some(&e1()), &renewal(lease));
+            faults.call(WORKER, &Function::RenewLease, Some(&e1())).tampers
+        }
+
+        fn stale(nth: u32, age: u32) -> Fault {
+            let function = Called::Function(Function::RenewLease);
+            Fault::StaleFence { call: CallRef { function, ..claim(nth) }, age }
+        }
+
+        #[test]
+        fn a_stale_fence_waits_for_a_call_for_which_there_is_an_older_lease() {
+            let mut waits = faults([stale(2, 1)]);
+            assert_eq!(
+                [renews(&mut waits, "1"), renews(&mut waits, "1"), renews(&mut waits, "1")],
+                [const { vec![] }; 3]
+            );
+            assert_eq!(waits.fates(), [Never]);
+            let older = renewal("1").fence().map(Tamper::Fence);
+            assert_eq!(renews(&mut waits, "2"), Vec::from_iter(older));
+            assert_eq!((renews(&mut waits, "3"), waits.fates()), (vec![], vec![Happened]));
+        }
+
+        #[test]
+        fn the_age_of_a_stale_fence_counts_leases() {
+            let mut two = faults([stale(1, 2)]);
+            assert!(["1", "2", "2"].iter().all(|lease| renews(&mut two, lease).is_empty()));
+            assert_eq!(renews(&mut two, "3"), Vec::from_iter(renewal("1").fence().map(Tamper::Fence)));
         }
 
         #[test]

@@ -4,7 +4,7 @@ use valkey_sim::engine::Reply;
 
 use super::shell::{Act, Envelope, Post, Shell, Surroundings};
 use crate::{
-    actor::{Scanner, Scheduler, Submitter, Worker},
+    actor::{Operator, Scanner, Scheduler, Submitter, Worker},
     types::{Node, Seq, SimTime},
 };
 
@@ -19,6 +19,8 @@ pub enum Process {
     Worker(Shell<Worker>),
     /// Runs the background scanners.
     Scanner(Shell<Scanner>),
+    /// Carries out deeds. Boxed: few plans have it.
+    Operator(Box<Shell<Operator>>),
 }
 
 /// Hands a call on to whichever shell it is.
@@ -29,6 +31,7 @@ macro_rules! each {
             Process::Scheduler($shell) => $call,
             Process::Worker($shell) => $call,
             Process::Scanner($shell) => $call,
+            Process::Operator($shell) => $call,
         }
     };
 }

@@ -241,7 +241,9 @@ impl<A: Actor> Shell<A> {
         let execution: Option<ExecutionName> = request.execution_id().map(|id| around.names.of_text(id));
         let what = What::RequestSent { function: function.clone(), execution: execution.clone() };
         let sent = around.log.record(self.node, cause, what);
+        around.faults.present(execution.as_ref(), &request);
         let verdict = around.faults.call(self.node, &function, execution.as_ref());
+        let request = verdict.tampered(request);
         for fault in &verdict.hits {
             if let Some(call) = fault.call() {
                 let what = What::CallFault { class: fault.class(), call: call.clone() };
@@ -267,7 +269,7 @@ impl<A: Actor> Shell<A> {
     }
 }
 
-/// What the trace says of a message. That there is nothing to do, or that a worker lives, it does not say.
+/// What the trace says of a message. That there is nothing to do, that a worker lives, or that a deed is due, it does not say.
 fn summary(message: &Message, names: &Names) -> Option<Summary> {
     match message {
         Message::Ask(ask) => Some(Summary::Ask { lane: (&ask.lane_id).into() }),
@@ -280,7 +282,7 @@ fn summary(message: &Message, names: &Names) -> Option<Summary> {
             expires_at_ms: grant.expires_at_ms,
             lane: (&grant.lane_id).into(),
         }),
-        Message::NoGrant(_) | Message::Alive(_) => None,
+        Message::NoGrant(_) | Message::Alive(_) | Message::Cue(_) => None,
     }
 }
 

@@ -36,16 +36,18 @@ use valkey_sim::{
 };
 
 use super::{
-    Deployment, Faults, Log, Process, Ran, Recorded, RunError, Subject, Watch, Witness,
+    Cues, Deployment, Faults, Log, Process, Ran, Recorded, RunError, Subject, Watch, Witness,
+    cues::Cue,
     faults::{Act as Timed, Hold},
     line::{Act as LineAct, Write},
     shell::{Act, Envelope, Surroundings},
     witness::Told,
 };
 use crate::{
+    actor::Message,
     plan::{Cut, Fate, Plan},
     protocol::Request,
-    trace::{End, What},
+    trace::{End, Names, What},
     types::{Function, Millis, Node, Seq, SimTime},
 };
 
@@ -68,7 +70,7 @@ struct World<W> {
     /// Open before anybody starts: no first message is lost to the order in which nodes do.
     mailboxes: RefCell<BTreeMap<Node, Mailbox<Envelope>>>,
     /// When the last thing that a fault left in the network will have arrived.
-    late_until: Cell<SimTime>,
+    late_until: Rc<Cell<SimTime>>,
     /// What a partition held has arrived so much after its end, at the latest.
     next_try_us: u64,
 }
@@ -116,15 +118,25 @@ impl<W: Watch + 'static> World<W> {
         };
         let network = Network::new(plan.random("network").next_u64(), latency);
         let time = NodeTime::new(deployment.clock(Node::Valkey).clone(), network.world().clone());
-        let tap = Tap { time: network.world().clone(), witness: Rc::clone(&witness) };
         let post = network.post();
+        let late_until = Rc::new(Cell::new(deployment.faults_end()));
+        let tap = Tap {
+            time: network.world().clone(),
+            witness: Rc::clone(&witness),
+            cues: Cues::new(plan, deployment.claim_function.into()),
+            names: deployment.names.clone(),
+            post: post.clone(),
+            late_until: Rc::clone(&late_until),
+            // There and back, for each of the few calls that a deed takes.
+            calls_us: 16 * (latency.base_us + latency.jitter_us),
+        };
         let mailboxes = plan.nodes().map(|node| (node, post.mailbox(host(node)))).collect();
         Rc::new(Self {
             post,
             mailboxes: RefCell::new(mailboxes),
             server: Server::new(engine, time, tap),
             faults: RefCell::new(Faults::new(plan, deployment.claim_function.into())),
-            late_until: Cell::new(deployment.faults_end()),
+            late_until,
             // The sender's next try, which may be lost once more.
             next_try_us: latency.base_us + latency.jitter_us + 2_000 * u64::from(latency.retransmit_ms),
             processes: RefCell::default(),
@@ -337,6 +349,7 @@ fn host(node: Node) -> HostId {
         Node::Submitter => 1,
         Node::Scanner => 2,
         Node::SecondScanner => 4,
+        Node::Operator => 3,
         Node::Scheduler(number) => 0x4000 | number,
         Node::Worker(number) => 0x8000 | number,
     })
@@ -348,15 +361,35 @@ fn encoded(request: &Request) -> Vec<u8> {
     bytes
 }
 
-/// Tells the witness what the server does.
+/// Tells the witness what the server does, and the operator which of his deeds are due for it.
 struct Tap<W> {
     time: link::SimClock,
     witness: Rc<RefCell<Witness<W>>>,
+    cues: Cues,
+    names: Names,
+    post: Post<Envelope>,
+    late_until: Rc<Cell<SimTime>>,
+    /// How long the calls of a deed take, about, microseconds.
+    calls_us: u64,
+}
+
+impl<W> Tap<W> {
+    /// Sends the operator word of what is due.
+    fn cue(&mut self, caller: Option<Node>, sent: Option<Seq>, args: &[&[u8]]) {
+        let Some(caller) = caller else { return };
+        for Cue { deed, takes_ms } in self.cues.told(caller, args, &self.names) {
+            let over = self.time.now().after(takes_ms.saturating_mul(1_000).saturating_add(self.calls_us));
+            self.late_until.set(self.late_until.get().max(over));
+            let envelope = Envelope { from: Node::Valkey, sent, message: Message::Cue(deed) };
+            self.post.send(host(Node::Valkey), host(Node::Operator), envelope, link::Fate::Deliver);
+        }
+    }
 }
 
 impl<W: Watch> Observer for Tap<W> {
     fn executed(&mut self, executed: &Executed<'_>) {
-        self.witness.borrow_mut().at(self.time.now()).executed(&Told {
+        let mut witness = self.witness.borrow_mut();
+        let seq = witness.at(self.time.now()).executed(&Told {
             session: executed.session,
             nth: executed.nth,
             args: executed.args,
@@ -365,6 +398,12 @@ impl<W: Watch> Observer for Tap<W> {
             effects: executed.effects,
             keyspace: executed.engine.keyspace(),
         });
+        if self.cues.is_empty() {
+            return;
+        }
+        let caller = witness.caller(executed.session);
+        drop(witness);
+        self.cue(caller, seq, executed.args);
     }
 
     fn reaped(&mut self, now: UnixMicros, effects: &Effects, engine: &Engine) {

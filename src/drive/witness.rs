@@ -122,26 +122,32 @@ impl<W: Watch> Witness<W> {
         self.executed.remove(&request)
     }
 
-    /// The server executed a command. A plain one that wrote nothing is no moment.
-    pub fn executed(&mut self, told: &Told<'_>) {
+    /// The server executed a command. A plain one that wrote nothing is no moment. Answers the event, if there is one.
+    pub fn executed(&mut self, told: &Told<'_>) -> Option<Seq> {
         if let Some(recorded) = &mut self.recorded {
             let args = told.args.iter().map(|arg| arg.to_vec()).collect();
             recorded.push(Recorded { session: told.session, now: told.now, args });
         }
-        let Some(&(caller, connection)) = self.sessions.get(&told.session) else { return };
+        let &(caller, connection) = self.sessions.get(&told.session)?;
         let request = (connection, told.nth);
         let function = Command::function(told.args);
         let cause = self.sent.remove(&request);
-        if function.is_some() || !told.effects.is_empty() {
-            let seq =
-                self.step(Some(caller), cause, told.args, told.now, told.reply, told.effects, told.keyspace);
-            if function.is_some() {
-                self.executed.insert(request, seq);
-            }
+        let is_moment = function.is_some() || !told.effects.is_empty();
+        let seq = is_moment.then(|| {
+            self.step(Some(caller), cause, told.args, told.now, told.reply, told.effects, told.keyspace)
+        });
+        if let Some(seq) = seq.filter(|_| function.is_some()) {
+            self.executed.insert(request, seq);
         }
         if told.reply.error().is_some_and(is_out_of_instructions) {
             self.endless = self.endless.take().or(function);
         }
+        seq
+    }
+
+    /// Whose session of the server it is.
+    pub fn caller(&self, session: u64) -> Option<Node> {
+        self.sessions.get(&session).map(|(node, _)| *node)
     }
 
     /// The server removed what had expired.

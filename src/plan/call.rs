@@ -1,4 +1,4 @@
-//! Which call a fault hits.
+//! Which call a fault hits, or a deed waits for.
 
 use std::{convert::Infallible, fmt, str::FromStr};
 
@@ -32,6 +32,21 @@ pub struct CallRef {
     /// Counted from 1 over the whole run, among the calls that match all of the above; a restarted process goes on
     /// counting.
     pub nth: u32,
+}
+
+impl CallRef {
+    /// Whether a call is among those that are counted, in a library that claims by `claim_function`.
+    pub fn matches(
+        &self,
+        node: Node,
+        function: &Function,
+        execution: Option<&ExecutionName>,
+        claim_function: &Function,
+    ) -> bool {
+        self.node.is_none_or(|of| of == node)
+            && self.function.covers(function, claim_function)
+            && self.execution.as_ref().is_none_or(|about| Some(about) == execution)
+    }
 }
 
 /// The function that a fault waits for.

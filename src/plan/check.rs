@@ -3,6 +3,7 @@
 //! A message says where (`faults[2]`, counted from 0 as tools for JSON do), what is wrong, and what to do about it where
 //! that is not obvious.
 
+mod deeds;
 mod faults;
 mod names;
 mod numbers;
@@ -34,6 +35,7 @@ impl Plan {
                 format!("execution {name} has no work: say how its first attempt ends")
             })?;
         }
+        deeds::check(self)?;
         faults::check(self)
     }
 }

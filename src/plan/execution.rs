@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Terms, Work, reading};
-use crate::types::ExecutionName;
+use crate::types::{ExecutionName, Label};
 
 /// An execution to be submitted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,9 @@ pub struct Execution {
     pub at_ms: u64,
     /// The lane the submitter chose.
     pub lane: String,
+    /// The flow in whose partition it lives, so that it can become a member of it (`add_member`). None for a solo one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<Label>,
     /// More urgent first. FlowFabric takes what is below 0 for 0, and what is above 9,000 for 9,000.
     #[serde(default)]
     pub priority: i32,

@@ -88,6 +88,30 @@ pub enum Fault {
         /// What happens to it.
         fate: Fate,
     },
+    /// The call is sent with another lane, in its keys and in the argument that names it.
+    OtherLane {
+        /// The call.
+        call: CallRef,
+        /// The lane.
+        lane: String,
+    },
+    /// The call presents the fence of an older lease of its execution. It hits the call, or the first after it for which
+    /// there is such a lease.
+    StaleFence {
+        /// The call.
+        call: CallRef,
+        /// How many leases older than the one that it presents: 1 is the one before.
+        age: u32,
+    },
+    /// An argument of the call is replaced.
+    BadArgument {
+        /// The call.
+        call: CallRef,
+        /// Which of its ARGV, counted from 1; past the last, it is one more.
+        argument: u32,
+        /// By what.
+        value: String,
+    },
 }
 
 /// Which way a partition cuts.
@@ -139,6 +163,9 @@ impl Fault {
             Fault::RepeatRequest { .. } => FaultClass::RepeatedRequest,
             Fault::ClaimAtExpiry { .. } => FaultClass::ClaimAtExpiry,
             Fault::GrantMessage { .. } => FaultClass::GrantMessage,
+            Fault::OtherLane { .. } => FaultClass::OtherLane,
+            Fault::StaleFence { .. } => FaultClass::StaleFence,
+            Fault::BadArgument { .. } => FaultClass::BadArgument,
         }
     }
 
@@ -167,7 +194,10 @@ impl Fault {
             | Fault::LoseReply { call }
             | Fault::DelayRequest { call, .. }
             | Fault::RepeatRequest { call, .. }
-            | Fault::ClaimAtExpiry { call, .. } => Some(call),
+            | Fault::ClaimAtExpiry { call, .. }
+            | Fault::OtherLane { call, .. }
+            | Fault::StaleFence { call, .. }
+            | Fault::BadArgument { call, .. } => Some(call),
             Fault::Crash { .. }
             | Fault::Pause { .. }
             | Fault::Partition { .. }
@@ -180,7 +210,11 @@ impl Fault {
         match *self {
             Fault::Crash { at_ms, down_ms, .. } => at_ms.max(down_ms.unwrap_or(0)),
             Fault::Pause { at_ms, for_ms, .. } | Fault::Partition { at_ms, for_ms, .. } => at_ms.max(for_ms),
-            Fault::LoseRequest { .. } | Fault::LoseReply { .. } => 0,
+            Fault::LoseRequest { .. }
+            | Fault::LoseReply { .. }
+            | Fault::OtherLane { .. }
+            | Fault::StaleFence { .. }
+            | Fault::BadArgument { .. } => 0,
             Fault::DelayRequest { by_ms: ms, .. } | Fault::RepeatRequest { after_ms: ms, .. } => ms,
             Fault::ClaimAtExpiry { offset_ms, .. } => offset_ms.unsigned_abs(),
             Fault::GrantMessage { fate, .. } => match fate {

@@ -23,6 +23,10 @@ impl Plan {
     pub fn execution_id(&self, name: &ExecutionName) -> ExecutionId {
         let execution = self.executions.iter().find(|execution| execution.name == *name);
         let uuid = self.uuid(&format!("execution {name}"));
+        if let Some(flow) = execution.and_then(|execution| execution.flow.as_ref()) {
+            let id = format!("{{fp:{}}}:{uuid}", self.flow(flow).partition);
+            return ExecutionId::parse(&id).expect("a partition and a UUID make an id");
+        }
         let lane = execution.map_or(NOBODYS_LANE, |execution| &execution.lane);
         ExecutionId::deterministic_solo(&LaneId::new(lane), &self.partitioning(), uuid)
     }

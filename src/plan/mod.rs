@@ -1,7 +1,7 @@
 //! The plan: what will happen in a run, as plain data.
 //!
 //! A plan says who takes part ([`Plan::workers`], [`Plan::schedulers`]), what there is to do ([`Plan::executions`]),
-//! what breaks ([`Plan::faults`]) and how the rest is drawn ([`Plan::random`]). The run of a plan is a function of the
+//! what breaks ([`Plan::faults`]), what operators do ([`Plan::deeds`]) and how the rest is drawn ([`Plan::random`]). The run of a plan is a function of the
 //! plan, the library under test and this build; a plan in a file outlives the generator that made it, which is why
 //! regressions are plans and not seeds.
 //!
@@ -13,6 +13,7 @@
 mod call;
 mod check;
 mod clock;
+mod deed;
 mod execution;
 mod fault;
 pub mod file;
@@ -37,6 +38,9 @@ use valkey_sim::engine::Dialect;
 pub use call::{CallRef, Called};
 pub use check::InvalidPlan;
 pub use clock::{ClockStep, WrongClock};
+pub use deed::{
+    Deed, DeedKind, Dimensions, Does, GroupPolicy, NOBODY, Overdue, Right, Token, Upstream, is_nobody,
+};
 pub use execution::Execution;
 pub use fault::{Cut, Fate, Fault};
 pub use ids::NOBODYS_LANE;
@@ -116,6 +120,9 @@ pub struct Plan {
     /// What breaks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
+    /// What operators and other callers do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "reading::deeds")]
+    pub deeds: Vec<Deed>,
 }
 
 fn one() -> u8 {
@@ -135,11 +142,14 @@ impl Plan {
     /// Every process of the plan.
     pub fn nodes(&self) -> impl Iterator<Item = Node> + '_ {
         let workers = self.workers.iter().map(|worker| worker.name);
+        // A plan without deeds has nobody to carry them out.
+        let operator = (!self.deeds.is_empty()).then_some(Node::Operator);
         [Node::Valkey, Node::Submitter]
             .into_iter()
             .chain(self.scanners())
             .chain(self.schedulers.iter().copied())
             .chain(workers)
+            .chain(operator)
     }
 
     /// Whether a worker of it suspends what it runs, or opens a waitpoint.

@@ -11,7 +11,7 @@ use crate::types::{ExecutionName, Node};
 /// A part of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// An execution, and the faults that name it.
+    /// An execution, and the faults and deeds that name it.
     Execution(ExecutionName),
     /// A worker, its clock, and the faults that name it.
     Worker(Node),
@@ -21,6 +21,8 @@ pub enum Part {
     Fault(usize),
     /// A wrong clock: without it, the node's is true.
     Clock(Node),
+    /// A deed, by its place in [`Plan::deeds`], counted from 0. Cutting one moves those behind it.
+    Deed(usize),
 }
 
 impl Plan {
@@ -31,7 +33,8 @@ impl Plan {
         let schedulers = self.schedulers.iter().copied().map(Part::Scheduler);
         let faults = (0..self.faults.len()).map(Part::Fault);
         let clocks = self.clocks.keys().copied().map(Part::Clock);
-        executions.chain(workers).chain(schedulers).chain(faults).chain(clocks).collect()
+        let deeds = (0..self.deeds.len()).map(Part::Deed);
+        executions.chain(workers).chain(schedulers).chain(faults).chain(clocks).chain(deeds).collect()
     }
 
     /// The same plan without one part; what is left is as it was, in the same order.
@@ -52,6 +55,7 @@ impl Plan {
         let was_there = match part {
             Part::Execution(name) => {
                 rest.faults.retain(|fault| fault.execution() != Some(name));
+                rest.deeds.retain(|deed| !deed.executions().contains(&name));
                 remove(&mut rest.executions, |execution| execution.name == *name)
             }
             Part::Worker(node) => {
@@ -68,7 +72,16 @@ impl Plan {
             }
             Part::Fault(_) => false,
             Part::Clock(node) => rest.clocks.remove(node).is_some(),
+            Part::Deed(place) if *place < rest.deeds.len() => {
+                rest.deeds.remove(*place);
+                true
+            }
+            Part::Deed(_) => false,
         };
+        if rest.deeds.is_empty() {
+            // Nobody is left to carry them out, and nothing of his can break.
+            rest.forget(Node::Operator);
+        }
         (was_there && rest.check().is_ok()).then_some(rest)
     }
 
@@ -76,6 +89,7 @@ impl Plan {
     fn forget(&mut self, node: Node) {
         self.clocks.remove(&node);
         self.faults.retain(|fault| !fault.nodes().contains(&node));
+        self.deeds.retain(|deed| deed.upon.as_ref().is_none_or(|call| call.node != Some(node)));
     }
 }
 
@@ -93,6 +107,7 @@ impl fmt::Display for Part {
             Part::Worker(node) | Part::Scheduler(node) => write!(f, "{node}"),
             Part::Fault(place) => write!(f, "faults[{place}]"),
             Part::Clock(node) => write!(f, "the clock of {node}"),
+            Part::Deed(place) => write!(f, "deeds[{place}]"),
         }
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{
     Plan,
-    strategy::{Shape, Weights, plans},
+    strategy::{Families, Shape, Weights, plans},
 };
 use crate::types::FaultClass::*;
 
@@ -53,6 +53,11 @@ pub static PROFILES: &[Profile] = &[
         about: "requests lost, replies lost after the commit, late and repeated requests, partitions",
         plans: || plans(lossy()).boxed(),
     },
+    Profile {
+        name: "life",
+        about: "the whole life of an execution: every family of workload at once, and few faults",
+        plans: || plans(life()).boxed(),
+    },
 ];
 
 /// No profile has this name.
@@ -84,6 +89,7 @@ fn calm() -> Shape {
         faults: 0..=0,
         weights: Weights::of([]),
         skew_ms: 0,
+        families: Families::swarm_of_the_well_behaved(),
     }
 }
 
@@ -100,6 +106,7 @@ fn race() -> Shape {
         work_ms: 1..=200,
         faults: 0..=4,
         weights: Weights::of([(RepeatedRequest, 1), (GrantMessage, 3), (LateRequest, 1)]),
+        families: Families::none(),
         ..calm()
     }
 }
@@ -115,6 +122,7 @@ fn edge() -> Shape {
         work_ms: 1..=600,
         faults: 4..=10,
         weights: Weights::of([(ClaimAtExpiry, 8), (GrantMessage, 1)]),
+        families: Families::none(),
         ..calm()
     }
 }
@@ -126,6 +134,7 @@ fn crash() -> Shape {
         lease_ttl_ms: 200..=2_000,
         faults: 2..=8,
         weights: Weights::of([(Crash, 4), (Pause, 4), (GrantMessage, 1)]),
+        families: Families::swarm(),
         ..calm()
     }
 }
@@ -146,6 +155,19 @@ fn lossy() -> Shape {
             (Partition, 2),
             (GrantMessage, 1),
         ]),
+        families: Families::swarm(),
+        ..calm()
+    }
+}
+
+fn life() -> Shape {
+    Shape {
+        executions: 8..=24,
+        grant_ttl_ms: vec![200..=3_000],
+        lease_ttl_ms: 200..=3_000,
+        faults: 0..=3,
+        weights: Weights::of([(Crash, 1), (Pause, 1), (LostReply, 2), (LateRequest, 1), (GrantMessage, 1)]),
+        families: Families::all(),
         ..calm()
     }
 }
@@ -171,6 +193,7 @@ fn swarm() -> impl Strategy<Value = Plan> {
                 faults: 0..=16,
                 weights,
                 skew_ms,
+                families: Families::swarm(),
                 ..calm()
             })
         },

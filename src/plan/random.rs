@@ -17,6 +17,8 @@ impl Plan {
     /// | label | draws |
     /// |---|---|
     /// | `execution e7` | the ids of the execution |
+    /// | `flow f1`, `edge f1 e1 e2`, `quota q1`, `budget b1`, `waitpoint e7`, `secret s1` | the id of each |
+    /// | `deed d3` | the ids that a deed makes up |
     /// | `worker-3 life 2` | what a process decides in its second life: jitter, ids, the order of its scans |
     /// | `network` | latency and loss; each path between two nodes has a stream of its own, made of this one and their names |
     /// | `valkey` | what the server leaves to chance: `math.random`, `SRANDMEMBER` |

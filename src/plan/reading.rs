@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Deserializer, de::Error};
 
-use super::{Execution, SCHEMA, Worker};
-use crate::types::{ExecutionName, Node};
+use super::{Deed, Execution, SCHEMA, Worker};
+use crate::types::{ExecutionName, Label, Node};
 
 /// The oldest schema that can be read.
 pub(super) const OLDEST_SCHEMA: u32 = 1;
@@ -52,6 +52,13 @@ pub(super) fn executions<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Execu
     Ok(executions)
 }
 
+/// Deeds; those without a name get one by their place.
+pub(super) fn deeds<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Deed>, D::Error> {
+    let mut deeds = Vec::<Deed>::deserialize(from)?;
+    fill(&mut deeds, |deed| &mut deed.name, unnamed_deed(), Deed::nth);
+    Ok(deeds)
+}
+
 /// The name of an execution that has one: unlike elsewhere (an id may stand for a name), it must be well formed.
 pub(super) fn execution_name<'de, D: Deserializer<'de>>(from: D) -> Result<ExecutionName, D::Error> {
     String::deserialize(from)?.parse().map_err(D::Error::custom)
@@ -65,6 +72,11 @@ pub(super) fn unnamed_worker() -> Node {
 /// Stands for an absent name until [`executions`] fills it in. No file can say it: a name has a character.
 pub(super) fn unnamed_execution() -> ExecutionName {
     ExecutionName::of_id("")
+}
+
+/// Stands for an absent name until [`deeds`] fills it in: a name has a character.
+pub(super) fn unnamed_deed() -> Label {
+    Label::from("")
 }
 
 /// Names what has no name by its place, counted from 1, or by the next name after it that nobody has.

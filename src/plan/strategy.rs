@@ -3,7 +3,12 @@
 //! A [`Shape`] says how big, how hurried and how broken a deployment is; [`plans`] turns it into a strategy.
 //! Profiles are shapes with names ([`super::profile`]). `tests/plans.rs` holds the generator to what it says here:
 //! every row is met, by number.
+//!
+//! The small life of grants and leases is drawn first, and is the same plan whatever is drawn after it: what the
+//! [`Families`] of a shape add comes on top.
 
+mod deeds;
+mod families;
 mod faults;
 mod weights;
 
@@ -13,8 +18,9 @@ use proptest::{collection::vec, option, prelude::*, sample::subsequence};
 use valkey_sim::engine::Dialect;
 
 use super::{ClockStep, Ending, Execution, Network, Plan, SCHEMA, Settings, Terms, Work, Worker, WrongClock};
-use crate::types::{ExecutionName, Node};
+use crate::types::{ExecutionName, Label, Node};
 
+pub(super) use families::{Families, Family};
 pub(super) use weights::Weights;
 
 /// 2025-01-01: the hour is of no importance, that it is the same in every run is.
@@ -45,6 +51,8 @@ pub(super) struct Shape {
     pub weights: Weights,
     /// Clocks are up to this far off, milliseconds; 0: all are true.
     pub skew_ms: i64,
+    /// Which families of workload are drawn on top of the small life.
+    pub families: BoxedStrategy<Families>,
 }
 
 /// Who takes part and what there is to do, by name: what faults and clocks may refer to.
@@ -53,6 +61,8 @@ struct Cast {
     schedulers: Vec<Node>,
     workers: Vec<Worker>,
     executions: Vec<ExecutionName>,
+    /// Whether there is anything for an operator to do.
+    has_operator: bool,
 }
 
 impl Cast {
@@ -60,7 +70,7 @@ impl Cast {
         self.workers.iter().map(|worker| worker.name).collect()
     }
 
-    /// The processes that may fail: the server and the submitter do not.
+    /// The processes that may fail: the server and the submitter do not. Nor does the operator, in the small life.
     fn fallible(&self) -> Vec<Node> {
         let mut nodes = self.workers();
         nodes.extend(&self.schedulers);
@@ -69,8 +79,70 @@ impl Cast {
     }
 }
 
-/// Plans of a shape.
+/// Plans of a shape: the small life, and what its families add.
 pub(super) fn plans(shape: Shape) -> impl Strategy<Value = Plan> {
+    let families = shape.families.clone();
+    small_life(shape).prop_flat_map(move |plan| {
+        families.clone().prop_flat_map(move |families| grown(plan.clone(), &families))
+    })
+}
+
+/// A plan with what its families add. Each draws after those before it, so that none moves the dice of another.
+fn grown(plan: Plan, families: &Families) -> BoxedStrategy<Plan> {
+    if families.is_empty() {
+        return Just(plan).boxed();
+    }
+    let families = families.clone();
+    in_flows(plan, &families).prop_flat_map(move |plan| with_deeds(plan, &families)).boxed()
+}
+
+/// Some of the executions live in the partition of a flow: those that become its members.
+fn in_flows(plan: Plan, families: &Families) -> BoxedStrategy<Plan> {
+    if !families.has(Family::Flows) {
+        return Just(plan).boxed();
+    }
+    let flow =
+        prop_oneof![4 => Just(Some(deeds::FLOWS[0])), 1 => Just(Some(deeds::FLOWS[1])), 5 => Just(None)];
+    vec(flow, plan.executions.len())
+        .prop_map(move |flows| {
+            let mut plan = plan.clone();
+            for (execution, flow) in plan.executions.iter_mut().zip(flows) {
+                execution.flow = flow.map(Label::from);
+            }
+            plan
+        })
+        .boxed()
+}
+
+/// Deeds, what befalls the one who carries them out, and what hostile callers do.
+fn with_deeds(plan: Plan, families: &Families) -> BoxedStrategy<Plan> {
+    let is_hostile = families.has(Family::Hostile);
+    deeds::deeds(&plan, families)
+        .prop_flat_map(move |deeds| {
+            let plan = Plan { deeds, ..plan.clone() };
+            let cast = Cast {
+                schedulers: plan.schedulers.clone(),
+                workers: plan.workers.clone(),
+                executions: plan.executions.iter().map(|execution| execution.name.clone()).collect(),
+                has_operator: !plan.deeds.is_empty(),
+            };
+            // Where nothing breaks, nothing does for the operator.
+            let of_the_operator = match cast.has_operator && !plan.faults.is_empty() {
+                true => faults::of_the_operator(&plan).boxed(),
+                false => Just(Vec::new()).boxed(),
+            };
+            let hostile = if is_hostile { faults::hostile(&cast).boxed() } else { Just(Vec::new()).boxed() };
+            (of_the_operator, hostile).prop_map(move |(of_the_operator, hostile)| {
+                let mut plan = plan.clone();
+                plan.faults.extend(of_the_operator.into_iter().chain(hostile));
+                plan
+            })
+        })
+        .boxed()
+}
+
+/// Plans of grants and leases only.
+fn small_life(shape: Shape) -> impl Strategy<Value = Plan> {
     cast(&shape).prop_flat_map(move |cast| {
         let parts = (
             vec(execution(&cast, &shape), cast.executions.len()),
@@ -100,6 +172,7 @@ pub(super) fn plans(shape: Shape) -> impl Strategy<Value = Plan> {
                 budgets: Vec::new(),
                 quotas: Vec::new(),
                 faults,
+                deeds: Vec::new(),
             }
         })
     })
@@ -113,6 +186,7 @@ fn cast(shape: &Shape) -> impl Strategy<Value = Cast> + use<> {
         schedulers,
         workers,
         executions,
+        has_operator: false,
     })
 }
 
@@ -164,6 +238,7 @@ fn execution(cast: &Cast, shape: &Shape) -> impl Strategy<Value = Execution> + u
             name: super::reading::unnamed_execution(),
             at_ms,
             lane: lane.get(&able.lanes).clone(),
+            flow: None,
             priority,
             delay_ms,
             capabilities: if demanding { able.capabilities.clone() } else { Vec::new() },

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use ff_core::types::{AttemptIndex, ExecutionId, LaneId, TimestampMs};
+use ff_core::types::{AttemptIndex, EdgeId, ExecutionId, LaneId, TimestampMs, WaitpointId};
 use valkey_sim::engine::Reply;
 
 use super::{
@@ -116,6 +116,29 @@ pub fn core_fields(execution_id: &ExecutionId, fields: &[&str]) -> Plain<Vec<Opt
     let mut args = args!["HMGET", ExecutionKeys::of(execution_id).exec.core()];
     args.extend(fields.iter().map(Arg::to_arg));
     plain(args, |reply| array(reply)?.iter().map(optional).collect())
+}
+
+/// The revision of a flow's graph; `None` for a flow that does not exist.
+pub fn graph_revision(flow: &super::FlowAt) -> Plain<Option<String>> {
+    let keys = ff_core::keys::FlowKeyContext::new(&super::flow_partition_at(flow.partition), &flow.flow_id);
+    plain(args!["HGET", keys.core(), "graph_revision"], optional)
+}
+
+/// The token of a waitpoint; `None` for a waitpoint that does not exist.
+pub fn waitpoint_token(execution_id: &ExecutionId, waitpoint_id: &WaitpointId) -> Plain<Option<String>> {
+    let key = ExecutionKeys::of(execution_id).exec.waitpoint(waitpoint_id);
+    plain(args!["HGET", key, "waitpoint_token"], optional)
+}
+
+/// The dependencies that were ever applied to an execution: what replaying a skipped one needs.
+pub fn applied_edges(execution_id: &ExecutionId) -> Plain<Vec<EdgeId>> {
+    plain(args!["SMEMBERS", ExecutionKeys::of(execution_id).exec.deps_all_edges()], |reply| {
+        let read = |item| {
+            let id = text(item).and_then(|text| EdgeId::from_field(&text));
+            id.ok_or_else(|| Malformed::new("an edge's id", item).into())
+        };
+        array(reply)?.iter().map(read).collect()
+    })
 }
 
 /// How many attempts an execution has had: the index of its next one, which a claim's keys name.

@@ -45,6 +45,7 @@ mod scheduling;
 mod signal;
 mod stream;
 mod suspension;
+mod tamper;
 #[cfg(test)]
 mod tests;
 mod worker_registry;
@@ -64,6 +65,7 @@ pub use scheduling::*;
 pub use signal::*;
 pub use stream::*;
 pub use suspension::*;
+pub use tamper::PresentedFence;
 pub use worker_registry::*;
 
 use reply::ReadResult;

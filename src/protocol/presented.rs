@@ -28,12 +28,12 @@ pub struct Presented {
 
 /// Where a function's ARGV holds what; 0 is the first. `None`: it takes none.
 #[derive(Clone, Copy, Default)]
-struct Positions {
+pub(super) struct Positions {
     worker: Option<usize>,
-    lane: Option<usize>,
-    lease: Option<usize>,
-    epoch: Option<usize>,
-    attempt: Option<usize>,
+    pub(super) lane: Option<usize>,
+    pub(super) lease: Option<usize>,
+    pub(super) epoch: Option<usize>,
+    pub(super) attempt: Option<usize>,
     source: Option<usize>,
     delay_until: Option<usize>,
 }
@@ -68,7 +68,7 @@ impl Presented {
 
 impl Positions {
     /// From the ARGV comments of the published library, version 34.
-    fn of(function: &Function) -> Self {
+    pub(super) fn of(function: &Function) -> Self {
         let none = Self::default();
         let grant = Self { worker: Some(1), lane: Some(3), ..none };
         let fence = |lease, epoch, attempt| Self { lease: Some(lease), epoch: Some(epoch), attempt, ..none };
@@ -90,6 +90,8 @@ impl Positions {
             Function::MoveToWaitingChildren => ending(4),
             Function::FailExecution => ending(7),
             Function::CancelExecution => Self { source: Some(2), ..fence(3, 4, None) },
+            Function::UpdateProgress => fence(1, 2, None),
+            Function::AppendFrame => fence(2, 3, Some(11)),
             _ => none,
         }
     }

@@ -35,6 +35,11 @@ fn describe(fault: &Fault) -> String {
             let about = execution.as_ref().map(|about| format!(" about {about}")).unwrap_or_default();
             format!("{class}: #{nth}{from}{about}")
         }
+        Fault::OtherLane { call, lane } => format!("{class}: {call} on {lane}"),
+        Fault::StaleFence { call, age } => format!("{class}: {call}, {age} older"),
+        Fault::BadArgument { call, argument, value } => {
+            format!("{class}: {call}, argument {argument} is {value:?}")
+        }
         _ => fault.call().map_or_else(|| class.to_string(), |call| format!("{class}: {call}")),
     }
 }

@@ -11,8 +11,9 @@ use crate::{
 };
 
 /// The kinds of parts, in the order in which they are deleted.
-const KINDS: [fn(&Part) -> bool; 5] = [
+const KINDS: [fn(&Part) -> bool; 6] = [
     |part| matches!(part, Part::Fault(_)),
+    |part| matches!(part, Part::Deed(_)),
     |part| matches!(part, Part::Execution(_)),
     |part| matches!(part, Part::Worker(_)),
     |part| matches!(part, Part::Scheduler(_)),
@@ -39,7 +40,7 @@ fn idle_faults(search: &mut Search<'_>) -> Result<(), RunError> {
 /// Every execution but the one that the violation is about.
 fn all_but_one_execution(search: &mut Search<'_>) -> Result<(), RunError> {
     let Some(name) = search.shown().execution.clone() else { return Ok(()) };
-    let parts = parts(search.plan(), KINDS[1]);
+    let parts = parts(search.plan(), |part| matches!(part, Part::Execution(_)));
     let others: Vec<Part> = parts.into_iter().filter(|part| *part != Part::Execution(name.clone())).collect();
     search.first([without(search.plan(), &others)])?;
     Ok(())
@@ -85,7 +86,7 @@ fn parts(plan: &Plan, is_kind: fn(&Part) -> bool) -> Vec<Part> {
 /// The plan without these parts of one kind; those that it needs stay.
 fn without(plan: &Plan, parts: &[Part]) -> Plan {
     let mut rest = plan.clone();
-    // From the last: a fault is known by its place, and cutting one moves those behind it.
+    // From the last: a fault or a deed is known by its place, and cutting one moves those behind it.
     for part in parts.iter().rev() {
         rest = rest.without(part).unwrap_or(rest);
     }

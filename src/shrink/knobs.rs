@@ -47,6 +47,7 @@ pub(super) fn knobs(plan: &Plan) -> Vec<Knob> {
     knobs.extend((0..plan.workers.len()).flat_map(of_worker));
     knobs.extend((0..plan.faults.len()).flat_map(of_fault));
     knobs.extend((0..plan.clocks.len()).flat_map(of_clock));
+    knobs.extend((0..plan.deeds.len()).flat_map(of_deed));
     knobs.extend(of_settings());
     knobs.extend(of_scans());
     knobs.extend(of_network());
@@ -97,8 +98,18 @@ fn fewer<T>(least: usize, of: impl Fn(&mut Plan) -> Option<&mut Vec<T>> + 'stati
 
 /// An execution as a person would write it who does not care.
 fn make_plain(execution: &mut Execution) {
-    let Execution { name: _, at_ms, lane: _, priority, delay_ms, capabilities, max_retries, terms, work } =
-        execution;
+    let Execution {
+        name: _,
+        at_ms,
+        lane: _,
+        flow: _,
+        priority,
+        delay_ms,
+        capabilities,
+        max_retries,
+        terms,
+        work,
+    } = execution;
     (*at_ms, *priority, *delay_ms, *max_retries) = (0, 0, None, 0);
     capabilities.clear();
     *terms = Terms::default();
@@ -246,6 +257,10 @@ fn of_fault(place: usize) -> Vec<Knob> {
             Fault::ClaimAtExpiry { offset_ms, .. } => Some(offset_ms),
             _ => None,
         }),
+        number(Toward::Small(1), move |plan| match plan.faults.get_mut(place)? {
+            Fault::StaleFence { age, .. } => Some(age),
+            _ => None,
+        }),
         set(move |plan| match plan.faults.get_mut(place) {
             Some(Fault::Partition { cut, .. }) => *cut = Cut::Both,
             Some(Fault::GrantMessage { from, execution: Some(_), .. }) => *from = None,
@@ -274,6 +289,9 @@ pub(super) fn length(fault: &mut Fault) -> Option<&mut u64> {
         Fault::GrantMessage { fate: Fate::Drop, .. }
         | Fault::LoseRequest { .. }
         | Fault::LoseReply { .. }
+        | Fault::OtherLane { .. }
+        | Fault::StaleFence { .. }
+        | Fault::BadArgument { .. }
         | Fault::ClaimAtExpiry { .. } => None,
     }
 }
@@ -286,9 +304,22 @@ fn nth(fault: &mut Fault) -> Option<&mut u32> {
         | Fault::DelayRequest { call: CallRef { nth, .. }, .. }
         | Fault::RepeatRequest { call: CallRef { nth, .. }, .. }
         | Fault::ClaimAtExpiry { call: CallRef { nth, .. }, .. }
+        | Fault::OtherLane { call: CallRef { nth, .. }, .. }
+        | Fault::StaleFence { call: CallRef { nth, .. }, .. }
+        | Fault::BadArgument { call: CallRef { nth, .. }, .. }
         | Fault::GrantMessage { nth, .. } => Some(nth),
         Fault::Crash { .. } | Fault::Pause { .. } | Fault::Partition { .. } => None,
     }
+}
+
+/// When a deed is done. What it does stays: it is what the plan is about.
+fn of_deed(place: usize) -> Vec<Knob> {
+    vec![
+        number(Toward::Small(0), move |plan| Some(&mut plan.deeds.get_mut(place)?.at_ms)),
+        number(Toward::Small(0), move |plan| Some(&mut plan.deeds.get_mut(place)?.stale_ms)),
+        number(Toward::Small(0), move |plan| Some(&mut plan.deeds.get_mut(place)?.again)),
+        number(Toward::Small(1), move |plan| Some(&mut plan.deeds.get_mut(place)?.upon.as_mut()?.nth)),
+    ]
 }
 
 fn of_clock(place: usize) -> Vec<Knob> {

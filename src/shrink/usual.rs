@@ -7,8 +7,8 @@
 use super::search::{Search, Take};
 use crate::{
     drive::RunError,
-    plan::{CallRef, Called, Ending, Execution, Fault, Plan, Worker},
-    types::{Function, Node},
+    plan::{CallRef, Called, Deed, Ending, Execution, Fault, Plan, Worker, is_nobody},
+    types::{ExecutionName, Function, Node},
 };
 
 /// How late a request comes, milliseconds.
@@ -61,6 +61,7 @@ fn candidates(search: &Search<'_>) -> Vec<Plan> {
     let alone = Plan {
         run_for_ms: RUN_FOR_MS.max(plan.run_for_ms),
         executions: vec![execution.clone()],
+        deeds: deeds(plan, execution),
         faults: Vec::new(),
         clocks: std::collections::BTreeMap::new(),
         ..plan.clone()
@@ -72,6 +73,16 @@ fn candidates(search: &Search<'_>) -> Vec<Plan> {
         plans.extend(faults.into_iter().map(|fault| Plan { faults: vec![fault], ..alone.clone() }));
     }
     plans
+}
+
+/// What is done to the execution, and to nobody else; no deed that waits for a node, which may be gone.
+fn deeds(plan: &Plan, execution: &Execution) -> Vec<Deed> {
+    let is_his = |name: &ExecutionName| *name == execution.name || is_nobody(name);
+    let stays = |deed: &&Deed| {
+        let waits_for_a_node = deed.upon.as_ref().is_some_and(|call| call.node.is_some());
+        !waits_for_a_node && deed.executions().into_iter().all(is_his)
+    };
+    plan.deeds.iter().filter(stays).cloned().collect()
 }
 
 /// One worker, and two that are alike.

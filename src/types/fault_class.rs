@@ -25,5 +25,16 @@ words! {
         GrantMessage = "grant-message",
         /// A clock that is wrong, drifts, or is set.
         Clock = "clock",
+        /// A call is sent with another lane.
+        OtherLane = "other-lane",
+        /// A call presents the fence of an older lease.
+        StaleFence = "stale-fence",
+        /// An argument of a call is replaced by what no caller should send.
+        BadArgument = "bad-argument",
     }
+}
+
+impl FaultClass {
+    /// Those of callers who send what no caller should: the world works, and somebody misuses it.
+    pub const HOSTILE: [Self; 3] = [FaultClass::OtherLane, FaultClass::StaleFence, FaultClass::BadArgument];
 }

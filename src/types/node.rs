@@ -26,12 +26,14 @@ pub enum Node {
     Scanner,
     /// A second copy of it, which overlaps with the first.
     SecondScanner,
+    /// Whoever carries out the deeds of a plan: an operator, an administrator's tool, a caller from outside.
+    Operator,
 }
 
 /// No process has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no node is called {0:?}: valkey, submitter, scanner, scanner-2, scheduler-N and worker-N are (N from 1)"
+    "no node is called {0:?}: valkey, submitter, scanner, scanner-2, operator, scheduler-N and worker-N are (N from 1)"
 )]
 pub struct UnknownNode(String);
 
@@ -42,6 +44,7 @@ impl fmt::Display for Node {
             Node::Submitter => f.pad("submitter"),
             Node::Scanner => f.pad("scanner"),
             Node::SecondScanner => f.pad("scanner-2"),
+            Node::Operator => f.pad("operator"),
             Node::Scheduler(n) => f.pad(&format!("scheduler-{n}")),
             Node::Worker(n) => f.pad(&format!("worker-{n}")),
         }
@@ -62,6 +65,7 @@ impl FromStr for Node {
             "submitter" => Some(Node::Submitter),
             "scanner" => Some(Node::Scanner),
             "scanner-2" => Some(Node::SecondScanner),
+            "operator" => Some(Node::Operator),
             _ => match name.split_once('-') {
                 Some(("scheduler", n)) => number(n).map(Node::Scheduler),
                 Some(("worker", n)) => number(n).map(Node::Worker),
@@ -92,8 +96,16 @@ mod tests {
 
     #[test]
     fn a_node_has_one_name() {
-        for name in ["valkey", "submitter", "scanner", "scanner-2", "scheduler-1", "worker-1", "worker-65535"]
-        {
+        for name in [
+            "valkey",
+            "submitter",
+            "scanner",
+            "scanner-2",
+            "operator",
+            "scheduler-1",
+            "worker-1",
+            "worker-65535",
+        ] {
             assert_eq!(name.parse::<Node>().unwrap().to_string(), name);
         }
         for name in

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use grantsim::{
-    plan::{Fault, Part, Plan, profile},
+    plan::{Deed, Fault, Part, Plan, profile},
     types::{ExecutionName, Node},
 };
 use proptest::prelude::*;
@@ -38,6 +38,10 @@ fn expected(plan: &Plan, part: &Part) -> Plan {
             rest.faults = [&plan.faults[..*place], &plan.faults[place + 1..]].concat();
             return rest;
         }
+        Part::Deed(place) => {
+            rest.deeds = [&plan.deeds[..*place], &plan.deeds[place + 1..]].concat();
+            return without_an_idle_operator(rest);
+        }
     };
     let names_it = |fault: &Fault| mentions(&serde_json::to_value(fault).expect("plain data"), &gone);
     rest.executions = others(&plan.executions, |execution| execution.name.as_str() == gone);
@@ -45,7 +49,17 @@ fn expected(plan: &Plan, part: &Part) -> Plan {
     rest.schedulers = others(&plan.schedulers, |scheduler| scheduler.to_string() == gone);
     rest.clocks.retain(|node, _| node.to_string() != gone);
     rest.faults = others(&plan.faults, names_it);
-    rest
+    let names_it = |deed: &Deed| mentions(&serde_json::to_value(deed).expect("plain data"), &gone);
+    rest.deeds = others(&plan.deeds, names_it);
+    without_an_idle_operator(rest)
+}
+
+/// Nothing befalls an operator who has nothing to do.
+fn without_an_idle_operator(mut plan: Plan) -> Plan {
+    if plan.deeds.is_empty() {
+        plan.faults.retain(|fault| !fault.nodes().contains(&Node::Operator));
+    }
+    plan
 }
 
 /// Whether the plan cannot be run without it.
@@ -75,7 +89,7 @@ proptest! {
             prop_assert_eq!(&cut, &expected(&plan, part), "without {}", part);
             prop_assert_eq!(cut.random("execution e1"), plan.random("execution e1"));
         }
-        let all = plan.executions.len() + plan.workers.len() + plan.schedulers.len() + plan.faults.len() + plan.clocks.len();
+        let all = plan.executions.len() + plan.workers.len() + plan.schedulers.len() + plan.faults.len() + plan.clocks.len() + plan.deeds.len();
         prop_assert_eq!(parts.iter().collect::<BTreeSet<_>>().len(), all);
     }
 }
@@ -93,6 +107,7 @@ fn what_is_not_there_cannot_be_cut() {
             Part::Scheduler(Node::Scheduler(1_000)),
             Part::Scheduler(Node::Worker(1)),
             Part::Fault(plan.faults.len()),
+            Part::Deed(plan.deeds.len()),
             Part::Clock(true_clock),
         ] {
             assert_eq!(plan.without(&part), None, "{part}");

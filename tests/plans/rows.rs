@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use grantsim::{
-    plan::{CallRef, Cut, Ending, Execution, Fate, Fault, Plan, WrongClock},
+    plan::{CallRef, Cut, Deed, DeedKind, Ending, Execution, Fate, Fault, Plan, WrongClock, is_nobody},
     types::{
         FaultClass::{self, *},
         Node,
@@ -39,7 +39,22 @@ fn rows_of(plan: &Plan) -> Rows {
     rows.extend(plan.executions.iter().flat_map(rows_of_execution));
     rows.extend(plan.clocks.iter().flat_map(|(node, clock)| rows_of_clock(*node, clock)));
     rows.extend(plan.faults.iter().flat_map(rows_of_fault));
+    rows.extend(plan.deeds.iter().flat_map(rows_of_deed));
+    rows.extend(
+        plan.executions.iter().filter_map(|execution| Some(format!("flow {}", execution.flow.as_ref()?))),
+    );
     rows
+}
+
+fn rows_of_deed(deed: &Deed) -> Rows {
+    let about_nobody = deed.executions().into_iter().any(is_nobody);
+    Rows::from([
+        format!("deed {}", deed.does.kind()),
+        if deed.upon.is_some() { "a deed upon a call" } else { "a deed at its time" }.to_owned(),
+        if deed.stale_ms > 0 { "a deed that knows what was" } else { "a deed that knows what is" }.to_owned(),
+        if deed.again > 0 { "a deed again" } else { "a deed once" }.to_owned(),
+        if about_nobody { "a deed about nobody" } else { "a deed about somebody" }.to_owned(),
+    ])
 }
 
 fn rows_of_execution(execution: &Execution) -> Rows {
@@ -80,6 +95,9 @@ fn rows_of_clock(node: Node, clock: &WrongClock) -> Rows {
 
 fn rows_of_fault(fault: &Fault) -> Rows {
     let class = fault.class();
+    if fault.nodes().contains(&Node::Operator) && !FaultClass::HOSTILE.contains(&class) {
+        return Rows::from([format!("{class} of the operator")]);
+    }
     let row = match fault {
         Fault::Crash { node, .. } | Fault::Pause { node, .. } => format!("{class} {}", kind(*node)),
         Fault::Partition { a, b, cut, .. } => {
@@ -109,6 +127,8 @@ fn rows_of_fault(fault: &Fault) -> Rows {
             };
             format!("{class} {fate} {by}")
         }
+        Fault::OtherLane { .. } | Fault::BadArgument { .. } => class.to_string(),
+        Fault::StaleFence { age, .. } => format!("{class} {age}"),
     };
     Rows::from([row])
 }
@@ -127,6 +147,7 @@ fn kind(node: Node) -> &'static str {
         Node::Submitter => "submitter",
         Node::Scanner => "scanner",
         Node::SecondScanner => "second scanner",
+        Node::Operator => "operator",
         Node::Scheduler(_) => "scheduler",
         Node::Worker(_) => "worker",
     }
@@ -196,6 +217,8 @@ fn promised_of(class: FaultClass) -> Vec<String> {
                     .map(|by| format!("{class} {fate} {by}"))
             })
             .collect(),
+        OtherLane | BadArgument => vec![class.to_string()],
+        StaleFence => (1..=3).map(|age| format!("{class} {age}")).collect(),
         Clock => ["valkey", "submitter", "scanner", "scheduler", "worker"]
             .iter()
             .flat_map(|node| {
@@ -208,12 +231,48 @@ fn promised_of(class: FaultClass) -> Vec<String> {
     }
 }
 
+/// What families of workload add to the plans of a profile.
+#[derive(Clone, Copy, PartialEq)]
+enum Families {
+    None,
+    /// In a world in which nothing breaks.
+    Unbroken,
+    All,
+}
+
+fn promised_of_families(families: Families) -> Rows {
+    if families == Families::None {
+        return Rows::new();
+    }
+    let deeds = DeedKind::ALL.iter().map(|kind| format!("deed {kind}"));
+    let always = [
+        "a deed upon a call",
+        "a deed at its time",
+        "a deed that knows what was",
+        "a deed that knows what is",
+        "a deed again",
+        "a deed once",
+        "a deed about somebody",
+        "flow f1",
+        "flow f2",
+    ];
+    let mut rows: Rows = deeds.chain(always.map(str::to_owned)).collect();
+    if families == Families::All {
+        rows.insert("a deed about nobody".to_owned());
+        rows.extend(FaultClass::HOSTILE.into_iter().flat_map(promised_of));
+        let befall = [Crash, LostReply, LateRequest, RepeatedRequest];
+        rows.extend(befall.map(|class| format!("{class} of the operator")));
+    }
+    rows
+}
+
 /// Asserts that the plans of a profile hold what all do, these rows and everything of these classes; and nothing else.
 #[track_caller]
-fn assert_rows(profile: &str, own: &[&str], classes: &[FaultClass]) {
+fn assert_rows(profile: &str, own: &[&str], classes: &[FaultClass], families: Families) {
     let held: Rows = plans_of(profile).iter().flat_map(rows_of).collect();
     let common = COMMON.iter().chain(own).map(|row| (*row).to_owned());
-    let promised: Rows = common.chain(classes.iter().copied().flat_map(promised_of)).collect();
+    let mut promised: Rows = common.chain(classes.iter().copied().flat_map(promised_of)).collect();
+    promised.extend(promised_of_families(families));
     let missing: Vec<_> = promised.difference(&held).collect();
     let surplus: Vec<_> = held.difference(&promised).collect();
     assert!(missing.is_empty(), "{profile} never draws {missing:#?}");
@@ -222,33 +281,40 @@ fn assert_rows(profile: &str, own: &[&str], classes: &[FaultClass]) {
 
 #[test]
 fn swarm_draws_everything() {
-    assert_rows("swarm", &["grants live 0 ms", "no loss", "loss"], FaultClass::ALL);
+    assert_rows("swarm", &["grants live 0 ms", "no loss", "loss"], FaultClass::ALL, Families::All);
 }
 
 #[test]
 fn calm_breaks_nothing_and_its_clocks_are_true() {
-    assert_rows("calm", &["no loss"], &[]);
+    assert_rows("calm", &["no loss"], &[], Families::Unbroken);
 }
 
 #[test]
 fn race_repeats_and_delays_requests_and_grants() {
-    assert_rows("race", &["no loss"], &[LateRequest, RepeatedRequest, GrantMessage]);
+    assert_rows("race", &["no loss"], &[LateRequest, RepeatedRequest, GrantMessage], Families::None);
 }
 
 #[test]
 fn edge_lands_before_at_and_after_the_expiry_and_grants_nothing_at_times() {
-    assert_rows("edge", &["grants live 0 ms", "grants live 1 ms", "no loss"], &[ClaimAtExpiry, GrantMessage]);
+    let own = ["grants live 0 ms", "grants live 1 ms", "no loss"];
+    assert_rows("edge", &own, &[ClaimAtExpiry, GrantMessage], Families::None);
 }
 
 #[test]
 fn crash_kills_and_pauses_everybody_but_the_server() {
-    assert_rows("crash", &["no loss"], &[Crash, Pause, GrantMessage]);
+    assert_rows("crash", &["no loss"], &[Crash, Pause, GrantMessage], Families::All);
 }
 
 #[test]
 fn lossy_loses_delays_repeats_and_cuts_off() {
     let classes = [LostRequest, LostReply, LateRequest, RepeatedRequest, Partition, GrantMessage];
-    assert_rows("lossy", &["loss"], &classes);
+    assert_rows("lossy", &["loss"], &classes, Families::All);
+}
+
+#[test]
+fn life_breaks_a_little_of_several_things() {
+    let classes = [Crash, Pause, LostReply, LateRequest, GrantMessage];
+    assert_rows("life", &["no loss"], &classes, Families::All);
 }
 
 /// Counted when this was written: any change of the generator moves them, and is seen to do so.

@@ -216,7 +216,7 @@ impl Worker {
             Message::Reclaim(grant) => {
                 self.take_over(grant, out);
             }
-            Message::Ask(_) | Message::Alive(_) => {}
+            Message::Ask(_) | Message::Alive(_) | Message::Cue(_) => {}
         }
     }
 

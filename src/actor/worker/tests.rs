@@ -120,6 +120,7 @@ fn execution(work: &[Work]) -> plan::Execution {
         name: crate::types::ExecutionName::nth(1),
         at_ms: 0,
         lane: "gold".to_owned(),
+        flow: None,
         priority: 0,
         delay_ms: None,
         capabilities: Vec::new(),

@@ -5,8 +5,11 @@ use std::collections::BTreeSet;
 use super::{InvalidPlan, demand};
 use crate::{
     plan::{CallRef, Fault, Plan},
-    types::{ExecutionName, Node},
+    types::{ExecutionName, LaneId, Node},
 };
+
+/// More arguments than any function has that is not given a list.
+const MOST_ARGUMENTS: u32 = 64;
 
 pub(super) fn check(plan: &Plan) -> Result<(), InvalidPlan> {
     let nodes: BTreeSet<Node> = plan.nodes().collect();
@@ -74,11 +77,25 @@ fn possible(fault: &Fault) -> Result<(), InvalidPlan> {
         | Fault::LoseReply { call }
         | Fault::DelayRequest { call, .. }
         | Fault::RepeatRequest { call, .. } => callable(call),
+        Fault::OtherLane { call, lane } => {
+            LaneId::try_new(lane).map_err(|why| InvalidPlan(format!("lane {lane:?}: {why}")))?;
+            callable(call)
+        }
+        Fault::StaleFence { call, age } => {
+            demand(*age > 0, || "age is 0, which is the present lease: the one before is 1".to_owned())?;
+            callable(call)
+        }
+        Fault::BadArgument { call, argument, .. } => {
+            demand((1..=MOST_ARGUMENTS).contains(argument), || {
+                format!("argument is {argument}, not 1 to {MOST_ARGUMENTS}")
+            })?;
+            callable(call)
+        }
         Fault::Pause { .. } => Ok(()),
     }
 }
 
-fn callable(call: &CallRef) -> Result<(), InvalidPlan> {
+pub(super) fn callable(call: &CallRef) -> Result<(), InvalidPlan> {
     demand(call.node.is_some() || call.execution.is_some(), || {
         "the call is anybody's: say whose it is (node), or what it is about (execution)".to_owned()
     })?;

@@ -1,7 +1,7 @@
 //! Numbers: within what a run can bear, so that no sum of times overflows and no run is without end.
 
 use super::{InvalidPlan, demand};
-use crate::plan::{Execution, Fault, Plan};
+use crate::plan::{Deed, Execution, Fault, Plan};
 
 /// Bounds on what one run may contain: far above any plan that a person or a profile makes.
 mod limits {
@@ -108,6 +108,7 @@ fn times(plan: &Plan) -> Result<(), InvalidPlan> {
         ("settings.poll_jitter_ms", Some(plan.settings.poll_jitter_ms)),
         ("a time of an execution", plan.executions.iter().map(Execution::longest_ms).max()),
         ("a time of a fault", plan.faults.iter().map(Fault::longest_ms).max()),
+        ("a time of a deed", plan.deeds.iter().map(Deed::longest_ms).max()),
         ("a time of a clock's step", steps.max()),
         ("a window of a quota", plan.quotas.iter().map(|it| it.window_seconds.saturating_mul(1_000)).max()),
         ("an interval of a budget", plan.budgets.iter().map(|it| it.reset_every_ms).max()),

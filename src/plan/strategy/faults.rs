@@ -4,7 +4,7 @@ use proptest::{collection::vec, option, prelude::*, sample::select, strategy::Un
 
 use super::{Cast, FAULTS_WITHIN_MS, Shape};
 use crate::{
-    plan::{CallRef, Called, Cut, Fate, Fault},
+    plan::{CallRef, Called, Cut, DeedKind, Fate, Fault, Plan},
     types::{ExecutionName, FaultClass, Function, Node},
 };
 
@@ -51,9 +51,117 @@ fn of_class(class: FaultClass, cast: &Cast) -> Option<BoxedStrategy<Fault>> {
             .boxed(),
         FaultClass::ClaimAtExpiry => claim_at_expiry(cast).boxed(),
         FaultClass::GrantMessage => grant_message(cast).boxed(),
+        FaultClass::OtherLane => (hostile_call(cast), select(&["gold", "silver", "bronze", "tin"][..]))
+            .prop_map(|(call, lane)| Fault::OtherLane { call, lane: lane.to_owned() })
+            .boxed(),
+        FaultClass::StaleFence => (fenced_call(cast), prop_oneof![4 => Just(1u32), 1 => 2..=3u32])
+            .prop_map(|(call, age)| Fault::StaleFence { call, age })
+            .boxed(),
+        FaultClass::BadArgument => (hostile_call(cast), 1..=20u32, select(&BAD_VALUES[..]))
+            .prop_map(|(call, argument, value)| Fault::BadArgument {
+                call,
+                argument,
+                value: value.to_owned(),
+            })
+            .boxed(),
         FaultClass::Clock => return None,
     })
 }
+
+/// What befalls an operator, in some plans: he dies between two calls, a reply of his is lost, a call of his comes late.
+pub(super) fn of_the_operator(plan: &Plan) -> impl Strategy<Value = Vec<Fault>> + use<> {
+    let functions: Vec<Function> = plan.deeds.iter().map(|deed| deed.does.kind().function()).collect();
+    let call = (select(functions), 1..=3u32).prop_map(|(function, nth)| CallRef {
+        node: Some(Node::Operator),
+        function: Called::Function(function),
+        execution: None,
+        nth,
+    });
+    let crash = (0..=FAULTS_WITHIN_MS, 1..=2_000u64).prop_map(|(at_ms, down_ms)| Fault::Crash {
+        node: Node::Operator,
+        at_ms,
+        down_ms: Some(down_ms),
+    });
+    let lost = call.clone().prop_map(|call| Fault::LoseReply { call });
+    let late = (call.clone(), 1..=3_000u64).prop_map(|(call, by_ms)| Fault::DelayRequest { call, by_ms });
+    let repeated = (call, 1..=3_000u64).prop_map(|(call, after_ms)| Fault::RepeatRequest { call, after_ms });
+    vec(prop_oneof![2 => crash, 2 => lost, 1 => late, 1 => repeated], 0..=2)
+}
+
+/// Faults of callers who send what no caller should.
+pub(super) fn hostile(cast: &Cast) -> impl Strategy<Value = Vec<Fault>> + use<> {
+    let each = FaultClass::HOSTILE.map(|class| of_class(class, cast).expect("a class of listed faults"));
+    vec(Union::new(each), 1..=6)
+}
+
+/// A call that may be sent otherwise than it was meant.
+fn hostile_call(cast: &Cast) -> impl Strategy<Value = CallRef> + use<> {
+    let workers = (nth(cast, cast.workers(), 6), select(&OF_A_WORKER[..]));
+    let rest = [Function::IssueClaimGrant, Function::BlockExecutionForAdmission];
+    let schedulers = (nth(cast, cast.schedulers.clone(), 6), select(rest.map(Called::Function).to_vec()));
+    let scans = [
+        Function::MarkLeaseExpiredIfDue,
+        Function::PromoteDelayed,
+        Function::UnblockExecution,
+        Function::IssueReclaimGrant,
+    ];
+    let scanner = (nth(cast, vec![Node::Scanner], 4), select(scans.map(Called::Function).to_vec()));
+    let created = (nth(cast, vec![Node::Submitter], 10), Just(Called::Function(Function::CreateExecution)));
+    // Whatever an operator calls, mostly once.
+    let kinds: Vec<Called> = DeedKind::ALL.iter().map(|kind| Called::Function(kind.function())).collect();
+    let operator = (1..=2u32, select(kinds)).prop_map(|(nth, function)| CallRef {
+        node: Some(Node::Operator),
+        function,
+        execution: None,
+        nth,
+    });
+    let others = prop_oneof![5 => workers, 1 => schedulers, 1 => scanner, 1 => created]
+        .prop_map(|(nth, function)| nth.call(function));
+    if cast.has_operator { prop_oneof![1 => others, 1 => operator].boxed() } else { others.boxed() }
+}
+
+/// A call that presents a fence.
+fn fenced_call(cast: &Cast) -> impl Strategy<Value = CallRef> + use<> {
+    let fenced = [
+        Function::RenewLease,
+        Function::CompleteExecution,
+        Function::FailExecution,
+        Function::DelayExecution,
+        Function::CancelExecution,
+        Function::SuspendExecution,
+        Function::MoveToWaitingChildren,
+        Function::AppendFrame,
+        Function::UpdateProgress,
+    ];
+    (nth(cast, cast.workers(), 3), select(fenced.map(Called::Function).to_vec()))
+        .prop_map(|(nth, function)| nth.call(function))
+}
+
+/// What stands in place of an argument: each has broken a parser somewhere.
+const BAD_VALUES: [&str; 22] = [
+    "",
+    "x",
+    "inf",
+    "-inf",
+    "nan",
+    "0",
+    "-1",
+    "1.5",
+    "1e400",
+    "9007199254740993",
+    "9223372036854775808",
+    "99999999999999999999",
+    "0x10",
+    " 1",
+    "null",
+    "[]",
+    "{}",
+    "{\"a\":",
+    "[1,2",
+    "true",
+    "{\"max_retries\":\"many\",\"backoff\":7}",
+    "\u{0}\u{e9}",
+];
 
 fn crash(cast: &Cast) -> impl Strategy<Value = Fault> + use<> {
     (select(cast.fallible()), 0..=FAULTS_WITHIN_MS, option::weighted(0.8, 1..=4_000u64))
@@ -151,9 +259,10 @@ mod tests {
             schedulers: vec![Node::Scheduler(1)],
             workers: vec![worker],
             executions: vec![ExecutionName::nth(1)],
+            has_operator: true,
         };
         let mut runner = TestRunner::deterministic();
-        for class in weights::classes() {
+        for class in weights::classes().chain(FaultClass::HOSTILE) {
             let faults = of_class(class, &cast).expect("a class that can have a weight");
             assert_eq!(faults.new_tree(&mut runner).unwrap().current().class(), class);
         }

@@ -30,9 +30,11 @@ impl Weights {
     }
 }
 
-/// The classes that can have a weight: those of a plan's list of faults. Clocks are wrong by the shape's `skew_ms`.
+/// The classes that can have a weight: those of a plan's list of faults. Clocks are wrong by the shape's `skew_ms`; hostile
+/// callers are a family of workload.
 pub(super) fn classes() -> impl Iterator<Item = FaultClass> {
-    FaultClass::ALL.iter().copied().filter(|class| *class != FaultClass::Clock)
+    let is_weighed = |class: &FaultClass| *class != FaultClass::Clock && !FaultClass::HOSTILE.contains(class);
+    FaultClass::ALL.iter().copied().filter(is_weighed)
 }
 
 #[cfg(test)]

@@ -183,6 +183,7 @@ fn nodes(trace: &Trace) -> Vec<Node> {
         Node::Scheduler(n) => (1, *n),
         Node::Scanner => (2, 0),
         Node::SecondScanner => (2, 1),
+        Node::Operator => (2, 2),
         Node::Valkey => (3, 0),
         Node::Worker(n) => (4, *n),
     };
