@@ -176,8 +176,9 @@ impl Deployment {
         let mut others = self.plan.executions.iter().filter(|it| it.name != execution.name);
         now >= SimTime::from_millis(asked_by_ms)
             && others.any(|it| {
-                let is_same = it.lane == execution.lane && key_of(it).as_ref() == Some(&key);
-                is_same && view.execution(self.id(&it.name)).core().is_some()
+                let meet = self.id(&it.name).partition() == self.id(&execution.name).partition();
+                meet && key_of(it).as_ref() == Some(&key)
+                    && view.execution(self.id(&it.name)).core().is_some()
             })
     }
 }

@@ -11,6 +11,7 @@ mod deeds;
 mod families;
 mod faults;
 mod weights;
+mod workload;
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
@@ -93,7 +94,11 @@ fn grown(plan: Plan, families: &Families) -> BoxedStrategy<Plan> {
         return Just(plan).boxed();
     }
     let families = families.clone();
-    in_flows(plan, &families).prop_flat_map(move |plan| with_deeds(plan, &families)).boxed()
+    let of_workload = families.clone();
+    in_flows(plan, &families)
+        .prop_flat_map(move |plan| workload::workload(plan, &of_workload))
+        .prop_flat_map(move |plan| with_deeds(plan, &families))
+        .boxed()
 }
 
 /// Some of the executions live in the partition of a flow: those that become its members.

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use grantsim::plan::{CallRef, Ending, Fate, Fault, Plan};
+use grantsim::plan::{CallRef, Ending, Fate, Fault, Plan, Retry, Terms};
 use grantsim::types::Node;
 
 use crate::plans_of;
@@ -57,7 +57,28 @@ const SHAPES: &[(&str, Numbers, [RangeInclusive<u64>; 7])] = &[
 #[rustfmt::skip]
 const COMMON: &[(&str, Numbers, RangeInclusive<u64>)] = &[
     ("at_ms", |plan| plan.executions.iter().map(|execution| execution.at_ms).collect(), 0..=2_000),
-    ("priority", |plan| plan.executions.iter().map(|execution| execution.priority as u64).collect(), 0..=9_000),
+    // What is beyond is of a family of its own.
+    ("priority", |plan| {
+        let priorities = plan.executions.iter().map(|execution| execution.priority);
+        priorities.filter(|priority| (0..=9_000).contains(priority)).map(i32::unsigned_abs).map(u64::from).collect()
+    }, 0..=9_000),
+    ("a deadline", |plan| terms(plan, |terms| terms.deadline_ms), 0..=6_000),
+    ("an attempt timeout", |plan| terms(plan, |terms| terms.attempt_timeout_ms), 0..=2_000),
+    ("a fixed delay of a retry", |plan| terms(plan, |terms| match &terms.retry {
+        Some(Retry::Fixed { delay_ms, .. }) => Some(*delay_ms), _ => None,
+    }), 0..=800),
+    ("the first delay of a growing retry", |plan| terms(plan, |terms| match &terms.retry {
+        Some(Retry::Exponential { first_ms, .. }) => Some(*first_ms), _ => None,
+    }), 10..=400),
+    ("a key's time", |plan| terms(plan, |terms| terms.once.as_ref().map(|once| once.ttl_ms)), 0..=60_000),
+    ("how long a suspension waits", |plan| works(plan, |_, ends| match ends {
+        Ending::Suspend(wait) => wait.timeout_ms, _ => None,
+    }), 0..=4_000),
+    ("a quota's window", |plan| plan.quotas.iter().map(|quota| quota.window_seconds).collect(), 0..=3),
+    ("a budget's interval", |plan| plan.budgets.iter().map(|budget| budget.reset_every_ms).collect(), 0..=4_000),
+    ("how long a worker stays registered", |plan| {
+        plan.settings.registry.iter().map(|registry| registry.ttl_ms).collect()
+    }, 300..=3_000),
     ("delay_ms", |plan| plan.executions.iter().filter_map(|execution| execution.delay_ms).collect(), 1..=1_500),
     ("a delay by the worker", |plan| works(plan, |_, ends| match ends {
         Ending::Delay(by_ms) => Some(by_ms),
@@ -114,6 +135,10 @@ const COMMON: &[(&str, Numbers, RangeInclusive<u64>)] = &[
         Fault::GrantMessage { execution: Some(_), nth, .. } => Some((*nth).into()), _ => None,
     }), 1..=3),
 ];
+
+fn terms(plan: &Plan, number: fn(&Terms) -> Option<u64>) -> Vec<u64> {
+    plan.executions.iter().filter_map(|execution| number(&execution.terms)).collect()
+}
 
 fn works(plan: &Plan, number: fn(u64, Ending) -> Option<u64>) -> Vec<u64> {
     let works = plan.executions.iter().flat_map(|execution| &execution.work);

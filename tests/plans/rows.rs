@@ -6,7 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use grantsim::{
-    plan::{CallRef, Cut, Deed, DeedKind, Ending, Execution, Fate, Fault, Plan, WrongClock, is_nobody},
+    plan::{
+        CallRef, Cut, Deed, DeedKind, Doing, Ending, Execution, Fate, Fault, Frame, Plan, Retry, Suspend,
+        Terms, WrongClock, is_nobody,
+    },
     types::{
         FaultClass::{self, *},
         Node,
@@ -37,6 +40,14 @@ fn rows_of(plan: &Plan) -> Rows {
         rows.insert(if is_twin { "a twin" } else { "no twin" }.to_owned());
     }
     rows.extend(plan.executions.iter().flat_map(rows_of_execution));
+    let scans = settings.scans.all().into_iter().filter(|(_, every_ms)| every_ms.is_some());
+    rows.extend(scans.map(|(name, _)| format!("scan {name}")));
+    let beats_late = settings.registry.as_ref().map(|registry| registry.heartbeat_ms > registry.ttl_ms);
+    rows.extend(beats_late.map(|late| if late { "beats too late" } else { "beats in time" }.to_owned()));
+    rows.extend((plan.scanners == 2).then(|| "two scanners".to_owned()));
+    rows.extend(
+        plan.workers.iter().any(|worker| worker.same_instance).then(|| "the same instance".to_owned()),
+    );
     rows.extend(plan.clocks.iter().flat_map(|(node, clock)| rows_of_clock(*node, clock)));
     rows.extend(plan.faults.iter().flat_map(rows_of_fault));
     rows.extend(plan.deeds.iter().flat_map(rows_of_deed));
@@ -60,7 +71,12 @@ fn rows_of_deed(deed: &Deed) -> Rows {
 fn rows_of_execution(execution: &Execution) -> Rows {
     let mut rows = Rows::from([
         format!("lane {}", execution.lane),
-        if execution.priority > 0 { "priority" } else { "no priority" }.to_owned(),
+        match execution.priority {
+            0 => "no priority",
+            1..=9_000 => "priority",
+            _ => "a priority beyond",
+        }
+        .to_owned(),
         if execution.delay_ms.is_some() { "delayed" } else { "at once" }.to_owned(),
         format!("{} capabilities", execution.capabilities.len()),
         format!("retries {}", execution.max_retries),
@@ -69,7 +85,57 @@ fn rows_of_execution(execution: &Execution) -> Rows {
     let (last, before) = execution.work.split_last().expect("checked");
     rows.insert(format!("at last {}", ending(last.ends)));
     rows.extend(before.iter().map(|work| format!("on the way {}", ending(work.ends))));
+    rows.extend(rows_of_terms(&execution.terms));
+    for work in &execution.work {
+        rows.extend(work.meanwhile.iter().map(|chore| format!("chore {}", doing(&chore.does))));
+        if let Ending::Suspend(Suspend { until, then, timeout_ms, pending }) = work.ends {
+            rows.insert(format!("until {until:?}").split('(').next().expect("a word").to_owned());
+            rows.insert(format!("then {then}"));
+            rows.insert(if timeout_ms.is_some() { "waits for a time" } else { "waits for good" }.to_owned());
+            rows.insert(if pending { "at a pending waitpoint" } else { "at a new waitpoint" }.to_owned());
+        }
+    }
     rows
+}
+
+fn rows_of_terms(terms: &Terms) -> Rows {
+    let retry = terms.retry.as_ref().map(|retry| match retry {
+        Retry::Never => "retry never",
+        Retry::Fixed { .. } => "retry fixed",
+        Retry::Exponential { .. } => "retry exponential",
+        Retry::Text(_) => "retry text",
+    });
+    let once = terms.once.as_ref().map(|once| if once.ttl_ms > 0 { "once" } else { "once for no time" });
+    let named = [
+        terms.deadline_ms.map(|_| "a deadline"),
+        terms.attempt_timeout_ms.map(|_| "an attempt timeout"),
+        retry,
+        once,
+        (!terms.tags.is_empty()).then_some("labelled"),
+        (!terms.budgets.is_empty()).then_some("charged to a budget"),
+        terms.quota.as_ref().map(|_| "charged to a quota"),
+    ];
+    let mut rows: Rows = named.into_iter().flatten().map(str::to_owned).collect();
+    rows.extend(terms.max_reclaims.map(|most| format!("{most} reclaims")));
+    rows.extend(terms.max_replays.map(|most| format!("{most} replays")));
+    rows
+}
+
+fn doing(does: &Doing) -> &'static str {
+    match does {
+        Doing::Append(Frame::Durable(_)) => "append",
+        Doing::Append(Frame::Summary(_)) => "append to the summary",
+        Doing::Append(Frame::BestEffort { .. }) => "append for a while",
+        Doing::Progress(_) => "progress",
+        Doing::Tag { .. } => "tag",
+        Doing::ReadStream(_) => "read the stream",
+        Doing::ReadSummary => "read the summary",
+        Doing::Use { by_execution: true, .. } => "spend",
+        Doing::Use { by_execution: false, .. } => "use",
+        Doing::GiveBack(_) => "give back",
+        Doing::Await(_) => "await",
+        Doing::NoLongerAwait => "no longer await",
+    }
 }
 
 fn ending(ending: Ending) -> &'static str {
@@ -240,6 +306,25 @@ enum Families {
     All,
 }
 
+/// What families add to executions, workers and scanners.
+#[rustfmt::skip]
+const OF_THE_WORKLOAD: &[&str] = &[
+    "a priority beyond", "a deadline", "an attempt timeout",
+    "retry never", "retry fixed", "retry exponential", "retry text",
+    "0 reclaims", "1 reclaims", "2 reclaims", "0 replays", "1 replays", "2 replays",
+    "once", "once for no time", "labelled", "charged to a budget", "charged to a quota",
+    "attempts 4", "attempts 5", "on the way suspend", "on the way wait for children",
+    "until Any", "until Go", "until Both", "until AllOf", "until Count", "until Nothing",
+    "then fail", "then cancel", "then expire", "then auto_resume_with_timeout_signal", "then escalate",
+    "waits for a time", "waits for good", "at a pending waitpoint", "at a new waitpoint",
+    "chore append", "chore append to the summary", "chore append for a while", "chore progress", "chore tag",
+    "chore read the stream", "chore read the summary", "chore spend", "chore use", "chore give back",
+    "chore await", "chore no longer await",
+    "scan attempt_timeout_ms", "scan deadline_ms", "scan suspension_ms", "scan waitpoint_ms", "scan dependency_ms",
+    "scan admission_ms", "scan quota_ms", "scan budget_ms", "scan cancel_ms", "scan sibling_ms",
+    "beats in time", "beats too late", "two scanners", "the same instance",
+];
+
 fn promised_of_families(families: Families) -> Rows {
     if families == Families::None {
         return Rows::new();
@@ -257,6 +342,7 @@ fn promised_of_families(families: Families) -> Rows {
         "flow f2",
     ];
     let mut rows: Rows = deeds.chain(always.map(str::to_owned)).collect();
+    rows.extend(OF_THE_WORKLOAD.iter().map(|row| (*row).to_owned()));
     if families == Families::All {
         rows.insert("a deed about nobody".to_owned());
         rows.extend(FaultClass::HOSTILE.into_iter().flat_map(promised_of));

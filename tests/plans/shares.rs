@@ -1,7 +1,7 @@
 //! How often: what is drawn with a weight is drawn about as often as the weight says.
 
 use grantsim::{
-    plan::{Cut, Fate, Fault, Plan},
+    plan::{Cut, Ending, Execution, Fate, Fault, Plan},
     types::{FaultClass, Node},
 };
 
@@ -68,12 +68,38 @@ const SHARES: &[(&str, &str, u32, Chances)] = &[
     ("lossy", "calls that claim", 15, |plan| some(plan, |fault| {
         Some(fault.call()?.function.as_str() == "claim")
     })),
+    ("life", "executions with a deadline", 15,
+        |plan| of_executions(plan, |execution| execution.terms.deadline_ms.is_some())),
+    ("life", "executions with an attempt timeout", 20,
+        |plan| of_executions(plan, |execution| execution.terms.attempt_timeout_ms.is_some())),
+    // Two in five of Timing, and one in ten of what is left by somebody hostile.
+    ("life", "executions with a retry policy", 46,
+        |plan| of_executions(plan, |execution| execution.terms.retry.is_some())),
+    ("life", "executions with a cap on reclaims", 25,
+        |plan| of_executions(plan, |execution| execution.terms.max_reclaims.is_some())),
+    ("life", "executions with an idempotency key", 15,
+        |plan| of_executions(plan, |execution| execution.terms.once.is_some())),
+    ("life", "executions that are suspended", 35, |plan| of_executions(plan, |execution| {
+        execution.work.iter().any(|work| matches!(work.ends, Ending::Suspend(_)))
+    })),
+    ("life", "executions that wait for children", 15, |plan| of_executions(plan, |execution| {
+        execution.work.iter().any(|work| work.ends == Ending::WaitChildren)
+    })),
+    ("life", "executions that are charged to a quota", 40,
+        |plan| of_executions(plan, |execution| execution.terms.quota.is_some())),
+    ("life", "plans with two scanners", 30, |plan| vec![plan.scanners == 2]),
+    ("life", "workers that return as they were", 40,
+        |plan| plan.workers.iter().map(|worker| worker.same_instance).collect()),
     ("swarm", "plans with loss", 25, |plan| vec![plan.network.loss_ppm > 0]),
     // Two in five have a skew; one in four of those draws no clock.
     ("swarm", "plans with a wrong clock", 30, |plan| vec![!plan.clocks.is_empty()]),
     ("swarm", "plans whose grants never exist", 3, |plan| vec![plan.settings.grant_ttl_ms == 0]),
     ("swarm", "plans whose grants live at most 60 ms", 13, |plan| vec![plan.settings.grant_ttl_ms <= 60]),
 ];
+
+fn of_executions(plan: &Plan, chance: fn(&Execution) -> bool) -> Vec<bool> {
+    plan.executions.iter().map(chance).collect()
+}
 
 fn of_class(plan: &Plan, class: FaultClass) -> Vec<bool> {
     plan.faults.iter().map(|fault| fault.class() == class).collect()
