@@ -1,4 +1,5 @@
-//! The README lists every command and every flag, and none that there is not.
+//! The README lists every command and every flag, and none that there is not; and the findings and the kill matrix as the
+//! program has them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,4 +50,21 @@ fn of_readme() -> BTreeMap<String, BTreeSet<String>> {
 #[test]
 fn the_readme_lists_every_command_with_all_of_its_flags() {
     assert_eq!(of_readme(), of_command_line());
+}
+
+/// A list of the program stands in the README as a block of text, as it is.
+#[track_caller]
+fn stands_in_the_readme(what: &str, list: &str) {
+    let is_there = README.contains(&format!("```text\n{list}```\n"));
+    assert!(is_there, "the README's block of {what} is out of date; it must be:\n\n```text\n{list}```\n");
+}
+
+#[test]
+fn the_readme_lists_the_findings_as_the_program_does() {
+    stands_in_the_readme("findings", &grantsim::report::findings());
+}
+
+#[test]
+fn the_readme_has_the_kill_matrix_in_short() {
+    stands_in_the_readme("oracles", &grantsim::report::oracles());
 }

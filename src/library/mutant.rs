@@ -18,8 +18,9 @@
 //! libraries names these (`-- libraries: flowfabric`), and one that the default profile seldom shows says which one does
 //! (`-- profile: crash`). The function is called in place of `redis.call` and `redis.pcall`: with the real one, the name, KEYS
 //! and ARGV of the function that runs, and the command. A mutant may return a second function, which is handed the reply, the
-//! name, KEYS and ARGV, and returns what is answered instead. What both may use besides is in `prelude.lua`: `claims`, `ends`,
-//! `fields`, `instead`, `millis`, `presented`, `time`, `values`. Long brackets (`[[…]]`) are not understood.
+//! name, KEYS and ARGV, and returns what is answered instead; and a third, which may change KEYS and ARGV beforehand. What they
+//! may use besides is in `prelude.lua`: `claims`, `ends`, `fields`, `instead`, `millis`, `presented`, `time`, `values`. Long
+//! brackets (`[[…]]`) are not understood.
 //!
 //! Not here: whether the catalogue has these kinds, which `property::KindName` knows, and whether they are noticed
 //! (`hunt::mutants`).

@@ -59,12 +59,14 @@ local redis = (function()
   local function millis(reply)
     return tonumber(reply[1]) * 1000 + math.floor(tonumber(reply[2]) / 1000)
   end
-  -- What a mutant returns besides, if it does: f(reply, name, keys, args) is what a function answers instead.
-  local mutant, answered = (function() MUTANT end)()
+  -- What a mutant may return besides: answered(reply, name, keys, args) is what a function answers instead, and
+  -- asked(name, keys, args) may change what it is asked.
+  local mutant, answered, asked = (function() MUTANT end)()
   local fn, keys, args
   local function wrap(name, callback)
     return function(k, a)
       fn, keys, args = name, k, a
+      if asked then asked(name, k, a) end
       local reply = callback(k, a)
       if answered then return answered(reply, name, k, a) end
       return reply

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::promise::Promise;
-use crate::{finding::Finding, plan::profile, property::catalogue, types::FaultClass};
+use crate::{finding::Finding, library::Mutant, plan::profile, property::catalogue, types::FaultClass};
 
 /// What must hold: name and sentence, and below them the promises by number and the faults under which they are kept.
 pub fn properties() -> String {
@@ -63,6 +63,20 @@ pub fn findings() -> String {
         format!("{a:<slug$}  {b:<promise$}  {c:<fingerprint$}  {versions}\n")
     };
     rows.iter().map(line).collect()
+}
+
+/// The kill matrix in short: of each property its kinds of violation, and how many mutants must show one of them.
+pub fn oracles() -> String {
+    let named: Vec<BTreeSet<String>> =
+        Mutant::all().into_iter().map(|mutant| mutant.breaks.into_iter().collect()).collect();
+    let row = |entry: &'static crate::property::Entry| {
+        let of_it: BTreeSet<String> =
+            entry.kinds.iter().map(|kind| format!("{}/{}", entry.name, kind.name)).collect();
+        let mutants = named.iter().filter(|kinds| !kinds.is_disjoint(&of_it)).count();
+        let shown = of_it.iter().filter(|kind| named.iter().any(|kinds| kinds.contains(*kind))).count();
+        format!("{:<18} {shown:>2} of {:>2} kinds by {mutants:>2} mutants\n", entry.name, of_it.len())
+    };
+    catalogue::promises().map(row).collect()
 }
 
 /// The first of the promises that a property checks, with its name.

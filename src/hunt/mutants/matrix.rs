@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::UNSHOWABLE;
 use crate::{
+    finding::Finding,
     hunt::{Exit, Failed},
     property::KindName,
 };
@@ -118,9 +119,13 @@ impl Matrix {
         self.rows.iter().any(|row| !row.lives().is_empty())
     }
 
-    /// The kinds of the catalogue that no mutant of these shows, and that are not said to be unshowable.
+    /// The kinds of the catalogue that no mutant of these shows, and that are not said to be unshowable. What a finding shows,
+    /// the published library shows without any help.
     pub fn not_shown(&self) -> Vec<KindName> {
-        let shown: BTreeSet<KindName> = self.rows.iter().flat_map(|row| row.kinds().into_keys()).collect();
+        let by_findings = Finding::all().into_iter().flat_map(|finding| finding.shows);
+        let by_findings = by_findings.map(|shown| shown.fingerprint.kind_name());
+        let by_mutants = self.rows.iter().flat_map(|row| row.kinds().into_keys());
+        let shown: BTreeSet<KindName> = by_mutants.chain(by_findings).collect();
         let excused: BTreeSet<String> = UNSHOWABLE.iter().map(|(kind, _)| (*kind).to_owned()).collect();
         KindName::all().filter(|kind| !shown.contains(kind) && !excused.contains(&kind.to_string())).collect()
     }
