@@ -179,6 +179,6 @@ impl<'a> Gather<'a> {
 
 /// What makes one plan smaller than another: its parts, then the events of its run.
 pub(super) fn weight(size: &Size) -> (usize, u64) {
-    let Size { executions, workers, schedulers, faults, clocks, events } = *size;
-    (executions + workers + schedulers + faults + clocks, events)
+    let Size { executions, workers, schedulers, faults, clocks, deeds, events } = *size;
+    (executions + workers + schedulers + faults + clocks + deeds, events)
 }

@@ -403,6 +403,7 @@ mod tests {
             schedulers: 1,
             faults: 0,
             clocks: 0,
+            deeds: 0,
             events: 9,
             minimal: true,
             runs: 7,

@@ -51,6 +51,9 @@ pub struct Smaller {
     pub faults: usize,
     /// Wrong clocks in it.
     pub clocks: usize,
+    /// Deeds in it.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub deeds: usize,
     /// Events of its run.
     pub events: u64,
     /// Whether no single part of it can go.
@@ -59,11 +62,15 @@ pub struct Smaller {
     pub runs: u64,
 }
 
+fn is_none(count: &usize) -> bool {
+    *count == 0
+}
+
 impl Smaller {
     /// How big it is.
     pub fn size(&self) -> Size {
-        let Self { executions, workers, schedulers, faults, clocks, events, .. } = *self;
-        Size { executions, workers, schedulers, faults, clocks, events }
+        let Self { executions, workers, schedulers, faults, clocks, deeds, events, .. } = *self;
+        Size { executions, workers, schedulers, faults, clocks, deeds, events }
     }
 }
 

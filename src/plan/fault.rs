@@ -5,6 +5,33 @@ use serde::{Deserialize, Serialize};
 use super::CallRef;
 use crate::types::{ExecutionName, FaultClass, Node};
 
+/// What a hostile caller sends in place of an argument: each has broken a parser somewhere. The generator of plans draws
+/// from it, and so does the one that compares the engine with real servers (`tests/library`).
+pub const ODD_ARGUMENTS: [&str; 22] = [
+    "",
+    "x",
+    "inf",
+    "-inf",
+    "nan",
+    "0",
+    "-1",
+    "1.5",
+    "1e400",
+    "9007199254740993",
+    "9223372036854775808",
+    "99999999999999999999",
+    "0x10",
+    " 1",
+    "null",
+    "[]",
+    "{}",
+    "{\"a\":",
+    "[1,2",
+    "true",
+    "{\"max_retries\":\"many\",\"backoff\":7}",
+    "\u{0}\u{e9}",
+];
+
 /// One thing that goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fault", rename_all = "snake_case", deny_unknown_fields)]

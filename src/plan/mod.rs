@@ -42,7 +42,7 @@ pub use deed::{
     Deed, DeedKind, Dimensions, Does, GroupPolicy, NOBODY, Overdue, Right, Token, Upstream, is_nobody,
 };
 pub use execution::Execution;
-pub use fault::{Cut, Fate, Fault};
+pub use fault::{Cut, Fate, Fault, ODD_ARGUMENTS};
 pub use ids::NOBODYS_LANE;
 pub use limits::{Budget, Limit, Quota};
 pub use part::Part;

@@ -76,6 +76,7 @@ impl Failures {
             schedulers: size.schedulers,
             faults: size.faults,
             clocks: size.clocks,
+            deeds: size.deeds,
             events: size.events,
             minimal: shrunk.minimal,
             runs: shrunk.runs,

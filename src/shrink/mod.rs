@@ -57,6 +57,8 @@ pub struct Size {
     pub faults: usize,
     /// Wrong clocks.
     pub clocks: usize,
+    /// Deeds.
+    pub deeds: usize,
     /// Events of its run.
     pub events: u64,
 }
@@ -250,6 +252,7 @@ impl Size {
             schedulers: plan.schedulers.len(),
             faults: plan.faults.len(),
             clocks: plan.clocks.len(),
+            deeds: plan.deeds.len(),
             events,
         }
     }
@@ -262,9 +265,13 @@ impl fmt::Display for Size {
             0 => String::new(),
             n => format!("{}, ", count(n, "wrong clock")),
         };
+        let deeds = match self.deeds {
+            0 => String::new(),
+            n => format!("{}, ", count(n, "deed")),
+        };
         write!(
             f,
-            "{}, {}, {}, {}, {clocks}{} events",
+            "{}, {}, {}, {}, {clocks}{deeds}{} events",
             count(self.executions, "execution"),
             count(self.workers, "worker"),
             count(self.schedulers, "scheduler"),

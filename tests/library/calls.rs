@@ -11,7 +11,7 @@ use ff_core::{
     keys::FlowKeyContext,
     types::*,
 };
-use grantsim::{protocol::*, types::Millis};
+use grantsim::{plan::ODD_ARGUMENTS, protocol::*, types::Millis};
 use uuid::Uuid;
 use valkey_sim::engine::UnixMicros;
 
@@ -427,7 +427,8 @@ impl World {
                 now,
             }),
             "ff_heartbeat_worker" => send(&HeartbeatWorker { namespace, worker_instance_id, now }),
-            // The functions beyond the protocol have no typed call: KEYS and ARGV as their comments say.
+            // What follows without a typed call is sent with words in place of numbers, and lists of odd lengths: KEYS and ARGV
+            // as the functions' comments say.
             "ff_set_execution_tags" => fcall(function, &[keys.exec.core(), keys.exec.tags()], &tags(draw)),
             "ff_set_flow_tags" => fcall(function, &[flow_keys.core(), flow_keys.tags()], &tags(draw)),
             "ff_update_progress" => fcall(
@@ -435,31 +436,15 @@ impl World {
                 &[keys.exec.core()],
                 &[text(&execution_id), who.lease(), who.epoch(), draw.word("50 100 x"), "half".into()],
             ),
-            "ff_create_pending_waitpoint" => fcall(
-                function,
-                &[
-                    keys.exec.core(),
-                    keys.exec.waitpoint(&waitpoint_id),
-                    keys.index.pending_waitpoint_expiry(),
-                    secrets,
-                ],
-                &[
-                    text(&execution_id),
-                    text(&attempt_index),
-                    text(&waitpoint_id),
-                    text(&waitpoint.key),
-                    text(&Millis(60_000).after(now)),
-                ],
-            ),
-            "ff_close_waitpoint" => fcall(
-                function,
-                &[
-                    keys.exec.core(),
-                    keys.exec.waitpoint(&waitpoint_id),
-                    keys.index.pending_waitpoint_expiry(),
-                ],
-                &[text(&waitpoint_id), "why".into()],
-            ),
+            "ff_create_pending_waitpoint" => send(&CreatePendingWaitpoint {
+                execution_id,
+                attempt_index,
+                waitpoint,
+                expires_at: Millis(60_000).after(now),
+            }),
+            "ff_close_waitpoint" => {
+                send(&CloseWaitpoint { execution_id, waitpoint_id, reason: "why".into() })
+            }
             "ff_rotate_waitpoint_hmac_secret" => fcall(
                 function,
                 &[secrets],
@@ -469,7 +454,7 @@ impl World {
                     draw.word("60000 60000 0 -1 x"),
                 ],
             ),
-            "ff_list_waitpoint_hmac_kids" => fcall(function, &[secrets], &[]),
+            "ff_list_waitpoint_hmac_kids" => send(&ListWaitpointSecrets { partition: PARTITION }),
             "ff_deliver_signal" | "ff_buffer_signal_for_pending_waitpoint" => {
                 let token = who.waitpoint_field(ours, &waitpoint_id, "waitpoint_token");
                 let token = if token.is_empty() || draw.once_in(8) { "k1:bad".into() } else { token };
@@ -515,8 +500,8 @@ impl World {
                     draw.of(&["", "exclude_best_effort", "x"]).into(),
                 ],
             ),
-            "ff_read_summary" => fcall(function, &[keys.exec.stream_summary(attempt_index)], &[]),
-            "ff_version" => fcall(function, &[], &[]),
+            "ff_read_summary" => send(&ReadSummary { execution_id, attempt_index }),
+            "ff_version" => send(&library_version()),
             other => panic!("no call of {other}"),
         }
     }
@@ -633,11 +618,9 @@ fn malform(args: &mut Args, draw: &mut Choices<'_>) {
     }
     let at = 3 + draw.below(args.len() - 3);
     match draw.below(6) {
-        0 => {
-            args[at] = draw
-                .of(&[&b""[..], b"x", b"-1", b"1e400", b"9223372036854775808", b"\xff\x00", b"nan"])
-                .to_vec()
-        }
+        // The bytes that are no text are what no plan can hold.
+        0 if draw.once_in(8) => args[at] = b"\xff\x00".to_vec(),
+        0 => args[at] = draw.of(&ODD_ARGUMENTS).as_bytes().to_vec(),
         1 => drop(args.pop()),
         2 => args.truncate(at),
         3 => args.push(b"more".to_vec()),

@@ -9,7 +9,10 @@ mod reading;
 mod rows;
 mod shares;
 
-use grantsim::plan::{Execution, Plan, Worker, profile, token::Token};
+use grantsim::{
+    plan::{Execution, Plan, Worker, profile, token::Token},
+    types::{FaultClass, Node},
+};
 use proptest::test_runner::{Config, RngSeed};
 
 /// Enough for the rarest row of every profile.
@@ -23,6 +26,20 @@ fn plans_of(profile: &str) -> Vec<Plan> {
 fn first_plans_of(profile: &str, seeds: u64) -> Vec<Plan> {
     let token = Token::new(profile, 0).expect("a profile of the catalogue");
     (0..seeds).map(|seed| token.with_seed(seed).plan()).collect()
+}
+
+/// As [`plans_of`], without what families of workload added: the weights and ranges are those of the small life.
+fn small_lives_of(profile: &str) -> Vec<Plan> {
+    plans_of(profile).into_iter().map(small_life).collect()
+}
+
+/// A plan without what families of workload added to it.
+fn small_life(mut plan: Plan) -> Plan {
+    plan.deeds.clear();
+    plan.faults.retain(|fault| {
+        !FaultClass::HOSTILE.contains(&fault.class()) && !fault.nodes().contains(&Node::Operator)
+    });
+    plan
 }
 
 /// A fixed seed, so that a red build stays red; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` move it.

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use grantsim::plan::{CallRef, Ending, Fate, Fault, Plan, Retry, Terms};
 use grantsim::types::Node;
 
-use crate::plans_of;
+use crate::small_lives_of;
 
 /// The numbers of one kind in a plan.
 type Numbers = fn(&Plan) -> Vec<u64>;
@@ -169,7 +169,7 @@ fn profiles_keep_to_their_shapes_and_fill_them() {
     let every: Vec<&str> = grantsim::plan::profile::PROFILES.iter().map(|profile| profile.name).collect();
     assert_eq!(every, PROFILES, "a profile without a column here");
     for (place, profile) in PROFILES.iter().enumerate() {
-        let plans = plans_of(profile);
+        let plans = small_lives_of(profile);
         for (name, numbers, ranges) in SHAPES {
             let drawn: Vec<u64> = plans.iter().flat_map(numbers).collect();
             assert_spread(&format!("{profile}: {name}"), &ranges[place], &drawn);
@@ -179,7 +179,7 @@ fn profiles_keep_to_their_shapes_and_fill_them() {
 
 #[test]
 fn what_no_shape_says_is_the_same_everywhere() {
-    let plans = plans_of("swarm");
+    let plans = small_lives_of("swarm");
     for (name, numbers, range) in COMMON {
         let drawn: Vec<u64> = plans.iter().flat_map(numbers).collect();
         assert_spread(name, range, &drawn);

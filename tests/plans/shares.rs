@@ -5,7 +5,7 @@ use grantsim::{
     types::{FaultClass, Node},
 };
 
-use crate::plans_of;
+use crate::small_lives_of;
 
 /// For each thing that could be so, whether it is.
 type Chances = fn(&Plan) -> Vec<bool>;
@@ -121,7 +121,7 @@ fn offsets(plan: &Plan, wanted: i64) -> Vec<bool> {
 fn what_has_a_weight_is_drawn_as_often_as_it_says() {
     let mut wrong = Vec::new();
     for profile in grantsim::plan::profile::PROFILES {
-        let plans = plans_of(profile.name);
+        let plans = small_lives_of(profile.name);
         for (_, name, expected, chances) in SHARES.iter().filter(|(of, ..)| *of == profile.name) {
             let chances: Vec<bool> = plans.iter().flat_map(chances).collect();
             assert!(!chances.is_empty(), "{} {name}: never so much as a chance", profile.name);

@@ -4,7 +4,7 @@ use proptest::{collection::vec, option, prelude::*, sample::select, strategy::Un
 
 use super::{Cast, FAULTS_WITHIN_MS, Shape};
 use crate::{
-    plan::{CallRef, Called, Cut, DeedKind, Fate, Fault, Plan},
+    plan::{CallRef, Called, Cut, DeedKind, Fate, Fault, ODD_ARGUMENTS, Plan},
     types::{ExecutionName, FaultClass, Function, Node},
 };
 
@@ -57,7 +57,7 @@ fn of_class(class: FaultClass, cast: &Cast) -> Option<BoxedStrategy<Fault>> {
         FaultClass::StaleFence => (fenced_call(cast), prop_oneof![4 => Just(1u32), 1 => 2..=3u32])
             .prop_map(|(call, age)| Fault::StaleFence { call, age })
             .boxed(),
-        FaultClass::BadArgument => (hostile_call(cast), 1..=20u32, select(&BAD_VALUES[..]))
+        FaultClass::BadArgument => (hostile_call(cast), 1..=20u32, select(&ODD_ARGUMENTS[..]))
             .prop_map(|(call, argument, value)| Fault::BadArgument {
                 call,
                 argument,
@@ -136,32 +136,6 @@ fn fenced_call(cast: &Cast) -> impl Strategy<Value = CallRef> + use<> {
     (nth(cast, cast.workers(), 3), select(fenced.map(Called::Function).to_vec()))
         .prop_map(|(nth, function)| nth.call(function))
 }
-
-/// What stands in place of an argument: each has broken a parser somewhere.
-const BAD_VALUES: [&str; 22] = [
-    "",
-    "x",
-    "inf",
-    "-inf",
-    "nan",
-    "0",
-    "-1",
-    "1.5",
-    "1e400",
-    "9007199254740993",
-    "9223372036854775808",
-    "99999999999999999999",
-    "0x10",
-    " 1",
-    "null",
-    "[]",
-    "{}",
-    "{\"a\":",
-    "[1,2",
-    "true",
-    "{\"max_retries\":\"many\",\"backoff\":7}",
-    "\u{0}\u{e9}",
-];
 
 fn crash(cast: &Cast) -> impl Strategy<Value = Fault> + use<> {
     (select(cast.fallible()), 0..=FAULTS_WITHIN_MS, option::weighted(0.8, 1..=4_000u64))
