@@ -46,7 +46,8 @@ pub(super) fn deeds(plan: &Plan, families: &Families) -> BoxedStrategy<Vec<Deed>
     let names: Vec<ExecutionName> = plan.executions.iter().map(|execution| execution.name.clone()).collect();
     let hostile = families.has(Family::Hostile);
     let partitions = plan.settings.partitions;
-    let of: [(Family, fn(&Names) -> Aims); 6] = [
+    type Of = fn(&Names) -> Aims;
+    let of: [(Family, Of); 6] = [
         (Family::Operator, operator),
         (Family::Streams, streams),
         (Family::Suspension, suspension),

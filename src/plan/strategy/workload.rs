@@ -42,9 +42,12 @@ const HOSTILE_POLICIES: [&str; 6] = [
     r#"{"max_retries":1,"backoff":{"type":"fixed","delay_ms":0.5}}"#,
 ];
 
+/// What a family adds to a plan.
+type Add = fn(Plan) -> BoxedStrategy<Plan>;
+
 /// The plan with what its families add. Each draws after those before it, so that none moves the dice of another.
 pub(super) fn workload(plan: Plan, families: &Families) -> BoxedStrategy<Plan> {
-    let adds: [(Family, fn(Plan) -> BoxedStrategy<Plan>); 7] = [
+    let adds: [(Family, Add); 7] = [
         (Family::Timing, timing),
         (Family::Suspension, suspension),
         (Family::Flows, flows),
