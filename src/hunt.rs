@@ -163,7 +163,7 @@ impl Hunt {
             until,
             jobs: NonZero::<usize>::MIN,
             shard: (1, 1),
-            properties: catalogue::always().collect(),
+            properties: catalogue::promises().collect(),
             dialect: None,
             strict: false,
             hang_after: HANG_AFTER,

@@ -52,7 +52,7 @@
 //! let subject = Subject::new(Library::published())?;
 //! let plan = Token::new("crash", 7)?.plan();
 //! let trace = drive::run(&plan, &subject)?;
-//! assert_eq!(property::judge(&trace, catalogue::always()).violations, []);
+//! assert_eq!(property::judge(&trace, catalogue::promises()).violations, []);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -112,7 +112,7 @@ fn same_run(part: &Part, until: Until, whole: &Trace, rest: &Trace) -> TestCaseR
     }
     prop_assert_eq!(one.len(), other.len(), "without {}, up to {:?}", part, until);
     if matches!(until, Until::End) {
-        prop_assert_eq!(whole.ended, rest.ended, "without {}", part);
+        prop_assert_eq!(&whole.ended, &rest.ended, "without {}", part);
     }
     Ok(())
 }

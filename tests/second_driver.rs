@@ -117,7 +117,7 @@ impl Driver {
         Faults::timed(plan).into_iter().for_each(|due| driver.put(due.at, Event::Fault(due)));
         plan.nodes().for_each(|node| driver.start(node));
         let how = driver.go_on_until(SimTime::from_millis(plan.run_for_ms));
-        let (recorder, ended, _) = driver.witness.end(how);
+        let (recorder, ended, _) = driver.witness.end(how, Vec::new());
         recorder.into_trace(
             plan,
             subject.reference(),

@@ -154,7 +154,7 @@ fn assert_same(what: &str, seed: u64, one: &Trace, other: &Trace) {
         assert!(event == other, "{what}, seed {seed}:\n{}\n{}", line(event), line(other));
     }
     assert_eq!(told.len(), other_told.len(), "{what}, seed {seed}: one run goes on where the other ends");
-    assert_eq!((one.ended, &one.faults), (other.ended, &other.faults), "{what}, seed {seed}");
+    assert_eq!((&one.ended, &one.faults), (&other.ended, &other.faults), "{what}, seed {seed}");
     assert_eq!(verdict(one), verdict(other), "{what}, seed {seed}");
 }
 

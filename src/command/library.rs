@@ -46,7 +46,7 @@ impl LibraryArgs {
                 chosen.push(entry);
             }
         }
-        if chosen.is_empty() { catalogue::always().collect() } else { chosen }
+        if chosen.is_empty() { catalogue::promises().collect() } else { chosen }
     }
 
     pub(super) fn adjust(&self, plan: &mut Plan) {

@@ -169,7 +169,7 @@ impl Deployment {
 
     /// Whether an execution will never be: another exists under its idempotency key, and it has been submitted, with time
     /// to ask again.
-    fn is_duplicate(&self, execution: &plan::Execution, view: &View, now: SimTime) -> bool {
+    pub(super) fn is_duplicate(&self, execution: &plan::Execution, view: &View, now: SimTime) -> bool {
         let key_of = |it: &plan::Execution| it.terms.once.as_ref().map(|once| once.key.clone());
         let Some(key) = key_of(execution) else { return false };
         let asked_by_ms = execution.at_ms.saturating_add(4 * self.plan.settings.request_timeout_ms);

@@ -35,6 +35,8 @@ pub struct Faults {
     parted: Vec<usize>,
     /// The fences that were presented so far, by execution, the oldest first; kept only where a fault asks for them.
     fences: Option<BTreeMap<ExecutionName, Vec<PresentedFence>>>,
+    /// Nothing breaks any more.
+    is_over: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -138,6 +140,7 @@ impl Faults {
                 .iter()
                 .any(|fault| matches!(fault, Fault::StaleFence { .. }))
                 .then(BTreeMap::new),
+            is_over: false,
         }
     }
 
@@ -170,6 +173,9 @@ impl Faults {
         function: &Function,
         execution: Option<&ExecutionName>,
     ) -> CallVerdict {
+        if self.is_over {
+            return CallVerdict::default();
+        }
         let mut hits = Vec::new();
         for place in 0..self.rules.len() {
             let rule = &self.rules[place];
@@ -254,6 +260,9 @@ impl Faults {
 
     /// What becomes of a message about a grant that is about to be sent.
     pub fn message(&mut self, from: Node, execution: &ExecutionName) -> Option<Fate> {
+        if self.is_over {
+            return None;
+        }
         let mut chosen: Option<(usize, Fate)> = None;
         for (place, rule) in self.rules.iter_mut().enumerate() {
             let Fault::GrantMessage { from: sender, execution: about, nth, fate } = &rule.fault else {
@@ -318,6 +327,9 @@ impl Faults {
     /// What is to be done of something that is due; nothing where another fault overtook it.
     pub fn admit(&mut self, timed: &Timed) -> Option<Act> {
         let Some(place) = timed.rule else { return Some(timed.act) };
+        if self.is_over {
+            return None;
+        }
         let hidden_by = match timed.act {
             Act::Crash(node) => self.down.get(&node).copied(),
             Act::Pause(node) => self.down.get(&node).or(self.still.get(&node)).copied(),
@@ -341,6 +353,25 @@ impl Faults {
             _ => self.parted.push(place),
         }
         Some(timed.act)
+    }
+
+    /// From now on nothing breaks: what is to be done so that the world is whole. Whoever is down for good stays so.
+    pub fn heal_all(&mut self) -> Vec<Act> {
+        self.is_over = true;
+        let comes_back = |place: &usize| match self.rules[*place].fault {
+            Fault::Crash { down_ms, .. } => down_ms.is_some(),
+            _ => false,
+        };
+        let down = self.down.iter().filter(|(_, place)| comes_back(place)).map(|(node, _)| *node);
+        let mut acts: Vec<Act> = down.map(Act::Restart).collect();
+        self.down.retain(|_, place| !comes_back(place));
+        acts.extend(std::mem::take(&mut self.still).into_keys().map(Act::Resume));
+        for place in std::mem::take(&mut self.parted) {
+            if let Fault::Partition { a, b, .. } = self.rules[place].fault {
+                acts.push(Act::Heal(a, b, None));
+            }
+        }
+        acts
     }
 
     /// The end of a fault that happened; one that was hidden has none, nor has one that another cut short.
@@ -451,6 +482,37 @@ mod tests {
 
     fn at_expiry(nth: u32, offset_ms: i64) -> Fault {
         Fault::ClaimAtExpiry { call: claim(nth), offset_ms }
+    }
+
+    #[test]
+    fn a_healed_world_is_whole_but_for_what_was_destroyed_for_good() {
+        let crash = |node, down_ms| Fault::Crash { node, at_ms: 10, down_ms };
+        let partition =
+            Fault::Partition { a: WORKER, b: Node::Valkey, at_ms: 10, for_ms: 90_000, cut: Cut::AToB };
+        let mut faults = faults([
+            crash(SCHEDULER, None),
+            crash(Node::Worker(2), Some(90_000)),
+            Fault::Pause { node: Node::Scanner, at_ms: 10, for_ms: 90_000 },
+            partition,
+            lose_reply(2),
+        ]);
+        let plan = plan(faults.rules.iter().map(|rule| rule.fault.clone()).collect::<Vec<_>>());
+        let timed = Faults::timed(&plan);
+        let (begin, later): (Vec<_>, Vec<_>) = timed.iter().partition(|timed| timed.at == ms(10));
+        assert!(begin.iter().all(|timed| faults.admit(timed).is_some()));
+        assert_eq!(claims(&mut faults), CallVerdict::default());
+        let acts = faults.heal_all();
+        assert_eq!(
+            acts,
+            [
+                Act::Restart(Node::Worker(2)),
+                Act::Resume(Node::Scanner),
+                Act::Heal(WORKER, Node::Valkey, None)
+            ]
+        );
+        assert!(later.iter().all(|timed| faults.admit(timed).is_none()), "nothing ends twice");
+        assert_eq!(claims(&mut faults), CallVerdict::default(), "the second claim would lose its reply");
+        assert_eq!(faults.heal_all(), []);
     }
 
     mod of_calls {

@@ -8,6 +8,7 @@
 //! Only the driver knows what time it is and how bytes travel: `sim.rs` is the one that runs on madsim, over a simulated
 //! network. A plain loop with fixed latencies is another (`tests/second_driver.rs`).
 
+pub mod course;
 pub mod cues;
 pub mod deployment;
 pub mod faults;
@@ -15,6 +16,7 @@ pub mod line;
 pub mod process;
 pub mod shell;
 mod sim;
+pub mod standing;
 mod subject;
 #[cfg(test)]
 mod support;
@@ -24,6 +26,7 @@ use std::{panic::AssertUnwindSafe, thread};
 
 use valkey_sim::engine::UnixMicros;
 
+pub use course::Course;
 pub use cues::Cues;
 pub use deployment::{Deployment, process_of};
 pub use faults::Faults;

@@ -36,7 +36,8 @@ use valkey_sim::{
 };
 
 use super::{
-    Cues, Deployment, Faults, Log, Process, Ran, Recorded, RunError, Subject, Watch, Witness,
+    Course, Cues, Deployment, Faults, Log, Process, Ran, Recorded, RunError, Subject, Watch, Witness,
+    course::{Instant, Turn},
     cues::Cue,
     faults::{Act as Timed, Hold},
     line::{Act as LineAct, Write},
@@ -48,7 +49,7 @@ use crate::{
     plan::{Cut, Fate, Plan},
     protocol::Request,
     trace::{End, Names, What},
-    types::{Function, Millis, Node, Seq, SimTime},
+    types::{Function, Millis, Node, Seq, SimTime, Waiting},
 };
 
 /// More events than this are more than anybody reads, and more than any sensible plan makes.
@@ -69,6 +70,8 @@ struct World<W> {
     lives: RefCell<BTreeMap<Node, u32>>,
     /// Open before anybody starts: no first message is lost to the order in which nodes do.
     mailboxes: RefCell<BTreeMap<Node, Mailbox<Envelope>>>,
+    /// When the last fault that has a time is over.
+    faults_until: Cell<SimTime>,
     /// When the last thing that a fault left in the network will have arrived.
     late_until: Rc<Cell<SimTime>>,
     /// What a partition held has arrived so much after its end, at the latest.
@@ -91,19 +94,19 @@ pub(super) fn run<W: Watch + Send + 'static>(
     }
     let witness = Rc::new(RefCell::new(witness));
     let runtime = Runtime::with_seed_and_config(plan.random("runtime").next_u64(), Config::default());
-    let (how, faults) = runtime.block_on(async {
+    let ((how, waiting), faults) = runtime.block_on(async {
         let world = World::new(deployment, loaded.engine, Rc::clone(&witness));
         let nodes = world.start();
-        let how = world.watch(&nodes).await;
+        let ended = world.watch(&nodes).await;
         world.stop(&nodes).await;
         let faults = world.faults.borrow().fates();
-        (how, faults)
+        (ended, faults)
     });
     drop(runtime);
     let witness =
         Rc::into_inner(witness).expect("every task of the run is gone with its runtime").into_inner();
     let endless = witness.endless().cloned();
-    let (watch, ended, recorded) = witness.end(how);
+    let (watch, ended, recorded) = witness.end(how, waiting);
     Ok((Ran { ended, faults, executions }, watch, endless, recorded))
 }
 
@@ -119,7 +122,7 @@ impl<W: Watch + 'static> World<W> {
         let network = Network::new(plan.random("network").next_u64(), latency);
         let time = NodeTime::new(deployment.clock(Node::Valkey).clone(), network.world().clone());
         let post = network.post();
-        let late_until = Rc::new(Cell::new(deployment.faults_end()));
+        let late_until = Rc::new(Cell::new(SimTime::START));
         let tap = Tap {
             time: network.world().clone(),
             witness: Rc::clone(&witness),
@@ -136,6 +139,7 @@ impl<W: Watch + 'static> World<W> {
             mailboxes: RefCell::new(mailboxes),
             server: Server::new(engine, time, tap),
             faults: RefCell::new(Faults::new(plan, deployment.claim_function.into())),
+            faults_until: Cell::new(deployment.faults_end()),
             late_until,
             // The sender's next try, which may be lost once more.
             next_try_us: latency.base_us + latency.jitter_us + 2_000 * u64::from(latency.retransmit_ms),
@@ -217,37 +221,56 @@ impl<W: Watch + 'static> World<W> {
         at.expect("every host of the network is a node of the plan")
     }
 
-    /// Waits until all is quiet or the time is up, while the faults happen that have a time.
-    async fn watch(self: &Rc<Self>, nodes: &BTreeMap<Node, NodeHandle>) -> End {
+    /// Waits until all is quiet, or has settled, or the time is up, while the faults happen that have a time.
+    async fn watch(self: &Rc<Self>, nodes: &BTreeMap<Node, NodeHandle>) -> (End, Vec<Waiting>) {
         let direct = Rc::clone(self).inject(nodes.clone());
         let injector = madsim::task::spawn_local(direct);
-        let end = SimTime::from_millis(self.deployment.plan.run_for_ms);
+        let mut course = Course::default();
         // Whether all was done after so many steps, as last looked at.
         let mut done = None;
-        let how = loop {
-            let left = Duration::from_micros(end.0.saturating_sub(self.now().0));
+        let ended = loop {
+            let left = Duration::from_micros(course.next(&self.deployment).0.saturating_sub(self.now().0));
             madsim::time::sleep(LOOK_EVERY.min(left)).await;
             let now = self.now();
-            let mut witness = self.witness.borrow_mut();
-            witness.at(now);
-            if witness.endless().is_some() {
-                break End::Endless;
-            } else if witness.events() > MAX_EVENTS {
-                break End::TooManyEvents;
-            } else if now >= end {
-                break End::OutOfTime;
-            } else if now > self.late_until.get() && self.is_idle() {
-                let steps = witness.steps();
-                let known = done.filter(|(after, _)| *after == steps).map(|(_, is_done)| is_done);
-                let is_done = known.unwrap_or_else(|| self.deployment.is_done(witness.view(), now));
-                if is_done {
-                    break End::Quiet;
+            let turn = {
+                let mut witness = self.witness.borrow_mut();
+                witness.at(now);
+                if witness.endless().is_some() {
+                    break (End::Endless, Vec::new());
+                } else if witness.events() > MAX_EVENTS {
+                    break (End::TooManyEvents, Vec::new());
                 }
-                done = Some((steps, is_done));
+                let is_up = now >= course.next(&self.deployment);
+                let is_over = now > self.late_until.get().max(self.faults_until.get()) && self.is_idle();
+                if is_over && !(is_up && !self.deployment.plan.heals) {
+                    let steps = witness.steps();
+                    let known = done.filter(|(after, _)| *after == steps).map(|(_, is_done)| is_done);
+                    let is_done = known.unwrap_or_else(|| self.deployment.is_done(witness.view(), now));
+                    if is_done {
+                        break (End::Quiet, Vec::new());
+                    }
+                    done = Some((steps, is_done));
+                }
+                let lives = |node| self.processes.borrow().contains_key(&node);
+                let view = witness.view();
+                course.look(&Instant { deployment: &self.deployment, view, now, is_over, lives: &lives })
+            };
+            match turn {
+                Turn::GoOn => {}
+                Turn::Heal => self.heal(nodes),
+                Turn::End(how, waiting) => break (how, waiting),
             }
         };
         injector.abort();
-        how
+        ended
+    }
+
+    /// From now on nothing breaks, and whoever was to come back does.
+    fn heal(&self, nodes: &BTreeMap<Node, NodeHandle>) {
+        self.record(Node::Valkey, None, What::Healed);
+        self.faults_until.set(self.now());
+        let acts = self.faults.borrow_mut().heal_all();
+        acts.into_iter().for_each(|act| self.perform(nodes, act));
     }
 
     /// Whether no process waits for what comes of a call.
@@ -670,7 +693,7 @@ mod tests {
         library::Library,
         plan::{self, Fault, token::Token},
         trace::{Event, Summary},
-        types::ExecutionName,
+        types::{ExecutionName, Reason, Why},
     };
 
     fn events(plan: &Plan) -> Vec<Event> {
@@ -805,6 +828,43 @@ mod tests {
         assert_eq!(cut_short.at_us.0 / 1_000, 200);
         assert_eq!(end(23).at_us.0 / 1_000, 23, "whatever the interval at which it looks");
         assert_eq!(end(10_000).how, End::Quiet);
+    }
+
+    /// How the run of a plan that heals ends, and what its executions wait for.
+    fn settles(plan: Plan) -> (End, u64, Vec<Why>) {
+        let subject = Subject::new(Library::published()).expect("the published library loads");
+        let ended = super::super::run(&Plan { heals: true, ..plan }, &subject).expect("the plan runs").ended;
+        (ended.how, ended.at_us.0 / 1_000, ended.waiting.iter().map(|one| one.why).collect())
+    }
+
+    #[test]
+    fn a_world_that_is_healed_finishes_what_the_faults_held_up() {
+        // Both workers are away for an hour.
+        let faults: [fn(Node) -> Fault; 3] = [
+            |node| Fault::Crash { node, at_ms: 50, down_ms: Some(3_600_000) },
+            |node| Fault::Pause { node, at_ms: 50, for_ms: 3_600_000 },
+            |node| Fault::Partition {
+                a: node,
+                b: Node::Valkey,
+                at_ms: 50,
+                for_ms: 3_600_000,
+                cut: Cut::Both,
+            },
+        ];
+        for fault in faults {
+            let plan = plan([Node::Worker(1), Node::Worker(2)].map(fault));
+            let (how, at_ms, waiting) = settles(plan.clone());
+            assert_eq!((how, waiting), (End::Quiet, vec![]), "{fault:?}", fault = plan.faults[0]);
+            assert!((10_000..20_000).contains(&at_ms), "healed when the time of the faults is up: {at_ms}");
+        }
+    }
+
+    #[test]
+    fn what_is_destroyed_for_good_stays_so_and_is_a_reason_to_stand_still() {
+        let dies = |node| Fault::Crash { node, at_ms: 50, down_ms: None };
+        let (how, at_ms, waiting) = settles(plan([Node::Worker(1), Node::Worker(2)].map(dies)));
+        assert_eq!((how, waiting), (End::Settled, vec![Why::Legitimate(Reason::NoWorker)]));
+        assert!(at_ms < 10_000, "nothing can change any more: {at_ms}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use valkey_sim::{
 use super::{Log, Recorded, Watch};
 use crate::{
     trace::{Command, End, Ended, Event, Head, Moment, Names, Stepper, What, show_plain},
-    types::{Function, Node, Seq, SimTime, TimestampMs},
+    types::{Function, Node, Seq, SimTime, TimestampMs, Waiting},
     view::View,
 };
 
@@ -162,10 +162,11 @@ impl<W: Watch> Witness<W> {
         self.stepper.rewind(server, View::new(keyspace.clone()), &mut |moment| watch.see(moment));
     }
 
-    /// The run is over. Hands back who watched, and the commands if they were kept.
-    pub fn end(mut self, how: End) -> (W, Ended, Vec<Recorded>) {
-        let ended = Ended { how, at_us: self.now };
-        self.watch.see(&Moment::End(ended));
+    /// The run is over, and this is what each execution waits for that has not ended. Hands back who watched, and the
+    /// commands if they were kept.
+    pub fn end(mut self, how: End, waiting: Vec<Waiting>) -> (W, Ended, Vec<Recorded>) {
+        let ended = Ended { how, at_us: self.now, waiting };
+        self.watch.see(&Moment::End(&ended));
         (self.watch, ended, self.recorded.unwrap_or_default())
     }
 
@@ -305,7 +306,7 @@ mod tests {
         }
 
         fn seen(self) -> Seen {
-            self.witness.end(End::Quiet).0
+            self.witness.end(End::Quiet, Vec::new()).0
         }
     }
 
@@ -422,7 +423,7 @@ mod tests {
         bench.executes(&[b"GET", b"k"]);
         bench.witness.keep_commands();
         bench.executes(&[b"GET", b"l"]);
-        let recorded = bench.witness.end(End::Quiet).2;
+        let recorded = bench.witness.end(End::Quiet, Vec::new()).2;
         let get =
             Recorded { session: SESSION, now: UnixMicros(5_000), args: vec![b"GET".to_vec(), b"l".to_vec()] };
         assert_eq!(recorded, [get]);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Exit, Report};
 use crate::{
     plan::profile,
-    property::{self, Entry, Expect, reach},
+    property::{Entry, reach},
     types::Function,
 };
 
@@ -33,7 +33,7 @@ pub enum Unseen {
 pub fn verdict(report: &Report, profile: &str) -> Conclusion {
     let unseen = unseen(report, profile);
     let expected: BTreeSet<bool> =
-        report.violations.iter().map(|found| is_liveness(&found.violation)).collect();
+        report.violations.iter().map(|found| found.violation.is_liveness()).collect();
     let failed = report.errors.iter().map(|failed| failed.exit).max_by_key(|exit| exit.code());
     let exit = exit(expected.contains(&false), expected.contains(&true), failed, !unseen.is_empty());
     Conclusion { exit, unseen }
@@ -47,11 +47,6 @@ fn exit(is_broken: bool, is_stuck: bool, failed: Option<Exit>, is_unseen: bool) 
         (.., true) => Exit::NotReached,
         _ => Exit::AllHeld,
     }
-}
-
-fn is_liveness(violation: &property::Violation) -> bool {
-    let entry = property::find(violation.property.as_str());
-    entry.is_ok_and(|entry| matches!(entry.expect, Expect::Eventually { .. }))
 }
 
 fn unseen(report: &Report, profile: &str) -> Vec<Unseen> {

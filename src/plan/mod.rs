@@ -24,6 +24,7 @@ pub mod profile;
 mod random;
 mod reading;
 mod settings;
+mod settle;
 mod strategy;
 mod terms;
 pub mod token;
@@ -90,8 +91,15 @@ pub struct Plan {
     pub dialect: Dialect,
     /// The true time of day at the start, milliseconds since the Unix epoch. Clocks differ from it by plan.
     pub epoch_ms: u64,
-    /// The run ends here at the latest; it ends sooner when every execution is terminal and all is quiet.
+    /// So long things may break. Here the world is healed, if the plan [heals](Plan::heals), else the run ends here at the
+    /// latest; it ends sooner when every execution is terminal and all is quiet.
     pub run_for_ms: u64,
+    /// Whether the world is healed when `run_for_ms` is up, and the run goes on until all has settled: partitions heal,
+    /// processes go on, those come back that were to, clocks stay as they are, and no fault hits any more. What has not
+    /// settled [in time](Plan::settle_ms) is stuck. Absent in a file: no, and such a run says nothing of what must happen in
+    /// the end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub heals: bool,
     /// Times to live, timeouts and intervals.
     pub settings: Settings,
     /// How the network behaves when nothing is broken.

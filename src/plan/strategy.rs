@@ -167,6 +167,7 @@ fn small_life(shape: Shape) -> impl Strategy<Value = Plan> {
                 dialect: Dialect::default(),
                 epoch_ms: EPOCH_MS,
                 run_for_ms: RUN_FOR_MS,
+                heals: true,
                 settings,
                 network,
                 clocks,

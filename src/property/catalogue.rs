@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     Entry, Expect,
     history::{at_most_once, expiry, fence, lane, one_lease},
+    liveness::{ends, grantable_again, granted, lease_marked, unblocked},
     nearest::nearest,
     reach,
     state::{eligible, quota},
@@ -20,6 +21,11 @@ static PROMISES: &[&Entry] = &[
     &fence::ENTRY,
     &eligible::ENTRY,
     &quota::ENTRY,
+    &granted::ENTRY,
+    &lease_marked::ENTRY,
+    &ends::ENTRY,
+    &unblocked::ENTRY,
+    &grantable_again::ENTRY,
 ];
 
 /// The promises that need not be kept under every fault, and under which not.
@@ -67,7 +73,7 @@ pub fn sometimes() -> impl Iterator<Item = &'static Entry> {
 
 /// What must hold some time after the last fault.
 pub fn eventually() -> impl Iterator<Item = &'static Entry> {
-    all().filter(|entry| matches!(entry.expect, Expect::Eventually { .. }))
+    all().filter(|entry| entry.expect == Expect::Eventually)
 }
 
 /// Finds an entry by its name.

@@ -1,12 +1,12 @@
 //! What happened, in numbers. Sums of integers: the order in which runs arrive does not matter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     trace::{End, Ended, Happened, Moment, Step},
-    types::{Answer, FaultClass, Function, OwnershipState},
+    types::{Answer, FaultClass, Function, OwnershipState, Reason, Waiting},
 };
 
 /// What happened in a run, or in many.
@@ -35,8 +35,12 @@ pub struct Counts {
     pub lost_leases: u64,
     /// Faults that happened, by class.
     pub faults: BTreeMap<FaultClass, u64>,
-    /// Runs that ended before all executions had.
+    /// Runs that ended before all executions had: with a reason, stuck, or cut short.
     pub unfinished: u64,
+    /// Of these, runs that settled with executions standing still: by the reasons, each run once a reason.
+    pub stood_still: BTreeMap<Reason, u64>,
+    /// Of these, runs in which something that must happen in the end did not.
+    pub stuck: u64,
     /// Simulated time, microseconds; in JSON it is `sim_seconds`.
     #[serde(rename = "sim_seconds", serialize_with = "seconds", deserialize_with = "micros")]
     pub sim_us: u64,
@@ -59,7 +63,7 @@ impl Counts {
     /// Counts the next moment.
     pub fn observe(&mut self, moment: &Moment<'_>) {
         match moment {
-            Moment::End(ended) => return self.ended(*ended),
+            Moment::End(ended) => return self.ended(ended),
             Moment::Step(step) => self.step(step),
             Moment::Fault(event) => {
                 if let Some(class) = event.what.fault_class() {
@@ -87,6 +91,8 @@ impl Counts {
         self.expiries += other.expiries;
         self.lost_leases += other.lost_leases;
         self.unfinished += other.unfinished;
+        self.stuck += other.stuck;
+        add_all(&mut self.stood_still, &other.stood_still);
         self.sim_us += other.sim_us;
         add_all(&mut self.faults, &other.faults);
         for (function, answers) in &other.answers {
@@ -115,8 +121,13 @@ impl Counts {
         }
     }
 
-    fn ended(&mut self, ended: Ended) {
+    fn ended(&mut self, ended: &Ended) {
         self.unfinished += u64::from(ended.how != End::Quiet);
+        self.stuck += u64::from(ended.how == End::Stuck);
+        if ended.how == End::Settled {
+            let reasons: BTreeSet<Reason> = ended.waiting.iter().filter_map(Waiting::reason).collect();
+            reasons.into_iter().for_each(|reason| *self.stood_still.entry(reason).or_default() += 1);
+        }
         self.sim_us += ended.at_us.0;
     }
 }

@@ -28,6 +28,14 @@ pub struct Violation {
     pub times: u64,
 }
 
+impl Violation {
+    /// Whether it is something that must happen in the end and did not.
+    pub fn is_liveness(&self) -> bool {
+        let entry = super::find(self.property.as_str());
+        entry.is_ok_and(|entry| entry.expect == Expect::Eventually)
+    }
+}
+
 /// What is to be said of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Verdict {
@@ -45,7 +53,7 @@ pub struct Verdict {
 /// use grantsim::{property::{self, catalogue}, trace::Trace};
 ///
 /// let file = std::io::BufReader::new(std::fs::File::open("run.trace")?);
-/// for violation in property::judge(&Trace::read(file)?, catalogue::always()).violations {
+/// for violation in property::judge(&Trace::read(file)?, catalogue::promises()).violations {
 ///     println!("{}: {}", violation.fingerprint, violation.message);
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -62,6 +70,8 @@ pub struct Judge {
     counts: Counts,
     /// The latest event.
     at: Seq,
+    /// The latest step that did anything to an execution.
+    latest: BTreeMap<ExecutionName, Seq>,
 }
 
 /// One entry, its monitor, and what it has found so far.
@@ -81,7 +91,12 @@ impl Judge {
             violations: BTreeMap::new(),
             reached: 0,
         };
-        Self { watches: entries.into_iter().map(watch).collect(), counts: Counts::default(), at: 0 }
+        Self {
+            watches: entries.into_iter().map(watch).collect(),
+            counts: Counts::default(),
+            at: 0,
+            latest: BTreeMap::new(),
+        }
     }
 
     /// Looks at the next moment.
@@ -96,9 +111,18 @@ impl Judge {
             _ => None,
         };
         self.counts.observe(moment);
+        if let Moment::Step(step) = moment {
+            for change in step.changes() {
+                match self.latest.get_mut(&change.execution) {
+                    Some(latest) => *latest = self.at,
+                    None => _ = self.latest.insert(change.execution.clone(), self.at),
+                }
+            }
+        }
+        let latest = &self.latest;
         for watch in &mut self.watches {
             let Watch { entry, monitor, violations, reached } = watch;
-            monitor.observe(moment, &mut Found { entry, at: self.at, call, violations, reached });
+            monitor.observe(moment, &mut Found { entry, at: self.at, call, latest, violations, reached });
         }
     }
 
@@ -121,6 +145,7 @@ pub struct Found<'a> {
     entry: &'static Entry,
     at: Seq,
     call: Option<&'a Call<'a>>,
+    latest: &'a BTreeMap<ExecutionName, Seq>,
     violations: &'a mut BTreeMap<Fingerprint, Violation>,
     reached: &'a mut u64,
 }
@@ -146,6 +171,17 @@ impl Found<'_> {
             times: 0,
         };
         self.violations.entry(fingerprint.clone()).or_insert_with(first).times += 1;
+    }
+
+    /// The property does not hold in the end: an execution is stuck since the last step that did anything to it.
+    ///
+    /// # Panics
+    /// As [`violation`](Self::violation).
+    pub fn stuck(&mut self, kind: Kind, execution: &ExecutionName, message: impl Into<String>) {
+        let at = self.latest.get(execution).copied().unwrap_or(self.at);
+        let end = std::mem::replace(&mut self.at, at);
+        self.violation(kind, Some(execution), message);
+        self.at = end;
     }
 
     /// The state was reached.
@@ -215,7 +251,7 @@ mod tests {
             name: "eligible",
             numbers: &[42],
             claim: "It happens.",
-            expect: Expect::Eventually { within_ms: 1 },
+            expect: Expect::Eventually,
             kinds: &[LATE],
             monitor: || Box::new(Never),
         };

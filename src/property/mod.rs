@@ -6,6 +6,7 @@
 //!
 //! - `state`: promises about one execution or quota at any time between two calls; no memory;
 //! - `history`: promises about what follows what; each remembers what the keyspace no longer tells, and no more;
+//! - `liveness`: promises about the end: what must have happened some time after the last fault;
 //! - [`reach`]: states that hunts must reach, or they have shown nothing; [`counts`]: what happened, in numbers.
 //!
 //! A property goes on after a violation, so that a known one never hides a new one. What makes two violations the same is
@@ -29,6 +30,7 @@ mod history;
 mod judge;
 #[cfg(test)]
 mod libraries;
+mod liveness;
 pub(crate) mod nearest;
 mod state;
 #[cfg(test)]
@@ -61,11 +63,9 @@ pub enum Expect {
         /// Whether a long hunt of the default profile must. What only some libraries can do is not required.
         required: bool,
     },
-    /// It holds so long after the last fault, at the latest; a violation if it does not.
-    Eventually {
-        /// How long, in simulated milliseconds.
-        within_ms: u64,
-    },
+    /// It holds some time after the last fault, at the latest within the bound of the plan
+    /// ([`Plan::settle_ms`](crate::plan::Plan::settle_ms)); a violation if it does not.
+    Eventually,
 }
 
 /// A property as the catalogue lists it.

@@ -200,7 +200,7 @@ mod tests {
     }
 
     fn with_told<T>(report: &Report, see: impl FnOnce(&Told<'_>) -> T) -> T {
-        let properties: Vec<_> = catalogue::always().collect();
+        let properties: Vec<_> = catalogue::promises().collect();
         let failures: Vec<String> = report
             .violations
             .iter()
@@ -213,10 +213,10 @@ mod tests {
     #[test]
     fn junit_has_a_case_a_property_and_says_of_each_what_broke() {
         let xml = with_told(&broken(), |told| junit(told).unwrap());
-        let promises = catalogue::always().count();
+        let promises = catalogue::promises().count();
         assert!(xml.contains(&format!(" tests=\"{}\" ", promises + 2)), "{xml}");
         assert!(xml.contains(" failures=\"3\" errors=\"1\" "), "{xml}");
-        for entry in catalogue::always() {
+        for entry in catalogue::promises() {
             assert_eq!(xml.matches(&format!("<testcase name=\"{}\"", entry.name)).count(), 1, "{xml}");
         }
         assert!(xml.contains("message=\"it broke (and 1 more)\" type=\"lane/-/-/core\""), "{xml}");
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn junit_of_a_hunt_in_which_all_held_has_no_failure() {
         let report = report();
-        let properties: Vec<_> = catalogue::always().collect();
+        let properties: Vec<_> = catalogue::promises().collect();
         let told = Told { report: &report, properties: &properties, failures: &[], unseen: &[] };
         let xml = junit(&told).unwrap();
         assert!(xml.contains("failures=\"0\" errors=\"0\"") && !xml.contains("<failure"), "{xml}");

@@ -51,10 +51,14 @@ impl Run<'_> {
                         replay: self.replay,
                         seeds: None,
                     });
-                    exit = Exit::Broken;
+                    // Broken wins over stuck.
+                    if exit != Exit::Broken {
+                        exit = if violation.is_liveness() { Exit::Stuck } else { Exit::Broken };
+                    }
                 }
             }
         }
+        out += &waiting(self.trace);
         out += &numbers(self.trace, &verdict);
         if verdict.violations.is_empty() {
             out += "no violation\n";
@@ -63,6 +67,14 @@ impl Run<'_> {
         let exit = if self.trace.ended.how == End::Endless { Exit::BadInput } else { exit };
         Ok((out, exit))
     }
+}
+
+/// The executions that had not ended, and why they may stand still; those that are stuck have blocks of their own.
+fn waiting(trace: &Trace) -> String {
+    let legitimate = trace.ended.waiting.iter().filter_map(|one| Some((one, one.reason()?)));
+    legitimate
+        .map(|(one, reason)| format!("{} stands still ({reason}): {}\n", one.execution, one.story))
+        .collect()
 }
 
 fn numbers(trace: &Trace, verdict: &Verdict) -> String {
@@ -83,6 +95,8 @@ fn numbers(trace: &Trace, verdict: &Verdict) -> String {
 pub(super) fn ended(how: End) -> &'static str {
     match how {
         End::Quiet => "every execution ended",
+        End::Settled => "every execution ended, goes on, or waits for a reason",
+        End::Stuck => "stuck",
         End::OutOfTime => "the plan's time was up",
         End::TooManyEvents => "stopped after too many events",
         End::Endless => "stopped in a function that did not return",

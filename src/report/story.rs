@@ -168,6 +168,8 @@ fn printable(text: &str) -> String {
 fn end(how: End) -> String {
     match how {
         End::Quiet => "the end: every execution is terminal",
+        End::Settled => "the end: every execution is terminal, goes on, or waits for a reason",
+        End::Stuck => "the end: something that must happen did not",
         End::OutOfTime => "the end: the plan's time is up",
         End::TooManyEvents => "the end: stopped, too many events",
         End::Endless => "the end: stopped in a function that did not return",

@@ -41,9 +41,7 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         report.wall_seconds,
         counts.events
     )?;
-    if counts.unfinished > 0 {
-        writeln!(out, "unfinished {} runs were out of time with executions still open", counts.unfinished)?;
-    }
+    unfinished(report, out)?;
     reached(report, out)?;
     known(report, out)?;
     ended(report, out)?;
@@ -52,6 +50,21 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         1 => writeln!(out, "1 new violation"),
         n => writeln!(out, "{n} new violations"),
     }
+}
+
+/// The runs that ended before all executions had: how many, and why.
+fn unfinished(report: &Report, out: &mut String) -> std::fmt::Result {
+    let counts = &report.counts;
+    if counts.unfinished == 0 {
+        return Ok(());
+    }
+    let stuck = if counts.stuck == 0 { String::new() } else { format!(", {} of them stuck", counts.stuck) };
+    writeln!(out, "unfinished {} runs ended with executions still open{stuck}", counts.unfinished)?;
+    for (place, (reason, runs)) in counts.stood_still.iter().enumerate() {
+        let title = if place == 0 { "stood still" } else { "" };
+        writeln!(out, "{title:<11}{runs:>7}  {reason}: {}", reason.about())?;
+    }
+    Ok(())
 }
 
 /// The states that hunts look for: how often each was reached, and which never.

@@ -162,6 +162,7 @@ impl Words {
             What::Resumed => "! goes on".to_owned(),
             What::PartitionBegan { a, b, cut } => format!("! cannot reach: {a} and {b}, {}", word(cut)),
             What::PartitionHealed { a, b } => format!("! can reach again: {a} and {b}"),
+            What::Healed => "! from here on nothing breaks".to_owned(),
             What::ClockSet { by_ms } => format!("! its clock is set by {by_ms:+} ms"),
             What::CallFault { class, call } => format!("! fault {class}: {call}"),
             What::MessageFault { fate } => format!("! fault grant-message: {}", word(fate)),

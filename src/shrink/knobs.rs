@@ -30,6 +30,7 @@ fn plain_network() -> Network {
 /// All knobs of a plan.
 pub(super) fn knobs(plan: &Plan) -> Vec<Knob> {
     let mut knobs = vec![
+        set(|plan| plan.heals = false),
         set(|plan| plan.settings = plain_settings()),
         set(|plan| plan.settings.scans = Scans::default()),
         set(|plan| plan.settings.registry = None),

@@ -55,7 +55,11 @@ pub(super) fn cut_short(search: &mut Search<'_>) -> Result<bool, RunError> {
     let ends = |search: &Search<'_>, ends_ms: &[u64]| -> Vec<Plan> {
         ends_ms.iter().map(|run_for_ms| Plan { run_for_ms: *run_for_ms, ..search.plan().clone() }).collect()
     };
-    // What happens in the millisecond in which the run ends may be part of it, or not.
+    // What happens in the millisecond in which the run ends may be part of it, or not. What shows only once the world is
+    // healed may come later than that.
+    if search.plan().heals && at_ms >= search.plan().run_for_ms {
+        return Ok(false);
+    }
     let is_cut = search.first(ends(search, &[at_ms, at_ms + 1]))?.is_some();
     let round = [1_000, 100, 10].map(|round_ms| at_ms.next_multiple_of(round_ms));
     let is_round = search.first_of(Take::NothingMore, ends(search, &round))?.is_some();

@@ -173,6 +173,8 @@ pub enum What {
         /// The other.
         b: Node,
     },
+    /// From here on nothing breaks: partitions are healed, and whoever was to come back does.
+    Healed,
     /// A node's clock was set.
     ClockSet {
         /// By so many milliseconds; negative: back.
@@ -243,6 +245,7 @@ impl What {
                 | What::Resumed
                 | What::PartitionBegan { .. }
                 | What::PartitionHealed { .. }
+                | What::Healed
                 | What::ClockSet { .. }
                 | What::CallFault { .. }
                 | What::MessageFault { .. }

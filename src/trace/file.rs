@@ -79,7 +79,7 @@ impl Trace {
         for event in &self.events {
             line(serde_json::to_string(event)?)?;
         }
-        line(serde_json::to_string(&Footer { ended: self.ended, faults: self.faults.clone() })?)
+        line(serde_json::to_string(&Footer { ended: self.ended.clone(), faults: self.faults.clone() })?)
     }
 
     /// Reads what [`write`](Self::write) wrote.
@@ -105,7 +105,7 @@ impl Trace {
 
     /// The trace's SHA-256 in hex: equal iff the runs were, whether their plan came from a token or from a file.
     pub fn digest(&self) -> String {
-        let run = (&self.header.library, self.header.dialect.name(), &self.events, self.ended, &self.faults);
+        let run = (&self.header.library, self.header.dialect.name(), &self.events, &self.ended, &self.faults);
         let bytes = serde_json::to_vec(&run).expect("a trace is plain data");
         sha256_hex(&bytes)
     }

@@ -47,13 +47,16 @@ pub enum FaultFate {
     Never,
 }
 
-/// How a run ended. None of these is a verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Ended {
     /// Why.
     pub how: End,
     /// Simulated time from start to end, microseconds.
     pub at_us: crate::types::SimTime,
+    /// What each execution waited for that had not ended: of a run that was given the time to settle.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<crate::types::Waiting>,
 }
 
 /// Why a run ended.
@@ -62,7 +65,11 @@ pub struct Ended {
 pub enum End {
     /// Every execution is terminal and every fault is over.
     Quiet,
-    /// The plan's `run_for_ms` was up.
+    /// Every fault is over, and every execution is terminal, goes on, or waits for a reason: [`Ended::waiting`] has them.
+    Settled,
+    /// The faults were over, and within the plan's bound something that must happen did not: [`Ended::waiting`] says what.
+    Stuck,
+    /// The plan's `run_for_ms` was up, and the plan does not say what comes then: no verdict.
     OutOfTime,
     /// More events than any plan of a sensible size makes: the run was stopped.
     TooManyEvents,

@@ -30,7 +30,7 @@ pub enum Moment<'a> {
         to: &'a View,
     },
     /// The run is over.
-    End(Ended),
+    End(&'a Ended),
 }
 
 /// One unit of effects: a function call, a plain command that wrote, or an expiry.

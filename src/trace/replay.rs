@@ -138,7 +138,7 @@ impl Trace {
                 _ => show_plain(event, &mut show),
             }
         }
-        show(&Moment::End(self.ended));
+        show(&Moment::End(&self.ended));
     }
 }
 

@@ -4,6 +4,7 @@
 //! - [`Node`], [`ExecutionName`]: who takes part, by the names that a plan gives;
 //! - [`Function`], [`Code`], [`Answer`]: what is called, why it refuses, and an answer in a word;
 //! - [`LifecyclePhase`], [`OwnershipState`] …: the seven fields that say where an execution stands;
+//! - [`Waiting`]: what an execution waited for that had not ended, and whether it may;
 //! - [`FaultClass`]: the kinds of trouble that the contract speaks of;
 //! - [`TimestampMs`], [`Millis`], [`SimTime`], [`LeaseEpoch`], [`LaneId`] …: times, epochs and ids, each a type of its own.
 //!
@@ -24,6 +25,7 @@ mod name;
 mod node;
 mod state;
 mod time;
+mod waiting;
 
 pub use answer::{Answer, Status};
 pub use code::Code;
@@ -43,3 +45,4 @@ pub use state::{
     TerminalOutcome,
 };
 pub use time::{Millis, Seq, SimTime};
+pub use waiting::{Reason, Stuck, Waiting, Why};

@@ -27,12 +27,14 @@ mod replays;
 mod shrinks;
 mod smaller;
 mod streams;
+mod stuck;
 mod traces;
 mod unseen;
 
 const ALL_HELD: i32 = 0;
 const BAD_INPUT: i32 = 2;
 const BROKEN: i32 = 10;
+const STUCK: i32 = 11;
 const NOT_DETERMINISTIC: i32 = 12;
 const NOT_REACHED: i32 = 13;
 const STALE: i32 = 14;
@@ -151,7 +153,7 @@ fn changed_plan(name: &str, from: &str, to: &str) -> String {
 #[test]
 fn every_property_and_every_profile_is_listed() {
     let properties = grantsim(&["properties"]).succeeds();
-    for entry in property::catalogue::always() {
+    for entry in property::catalogue::promises() {
         assert!(properties.contains(entry.name) && properties.contains(entry.claim), "{properties}");
     }
     let profiles = grantsim(&["profiles"]).succeeds();

@@ -48,7 +48,7 @@ impl Shown {
         tell(&Run {
             trace: &self.trace,
             plan: Some(&self.plan),
-            properties: &catalogue::always().collect::<Vec<_>>(),
+            properties: &catalogue::promises().collect::<Vec<_>>(),
             executions: &[],
             known: &self.known,
             replay: "grantsim replay 'this plan'",

@@ -50,7 +50,7 @@ pub fn check(case: &Case) {
 
 mod tests {
     use super::*;
-    use crate::property::{history, state};
+    use crate::property::{history, liveness, state};
 
     fn all_cases() -> impl Iterator<Item = &'static Case> {
         let cases = [
@@ -61,6 +61,11 @@ mod tests {
             history::one_lease::tests::CASES,
             state::eligible::tests::CASES,
             state::quota::tests::CASES,
+            liveness::granted::tests::CASES,
+            liveness::lease_marked::tests::CASES,
+            liveness::ends::tests::CASES,
+            liveness::unblocked::tests::CASES,
+            liveness::grantable_again::tests::CASES,
         ];
         cases.into_iter().flatten()
     }
@@ -74,7 +79,7 @@ mod tests {
                     .expect("a fingerprint of the catalogue")
             })
             .collect();
-        for entry in catalogue::always().chain(catalogue::eventually()) {
+        for entry in catalogue::promises() {
             for kind in entry.kinds {
                 let is_this =
                     |f: &crate::property::Fingerprint| f.property() == entry.name && f.kind() == kind.name;

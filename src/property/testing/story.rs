@@ -21,7 +21,7 @@ use crate::{
         Command, End, Ended, Event, Executed, Head, LaneName, Moment, Names, Stepper, Summary, Trace, What,
         file, show_plain,
     },
-    types::{ExecutionId, ExecutionName, Function, Lost, Node, Seq, SimTime, TimestampMs},
+    types::{ExecutionId, ExecutionName, Function, Lost, Node, Seq, SimTime, TimestampMs, Waiting, Why},
     view::View,
 };
 
@@ -78,6 +78,7 @@ pub struct Story {
     kept: Option<Server>,
     acts: Vec<Act>,
     request: Option<Seq>,
+    ended: Ended,
 }
 
 #[derive(Clone)]
@@ -101,7 +102,14 @@ impl Story {
         let mut engine = Engine::new(Dialect::Valkey8, Interpreter::default());
         let session = engine.connect();
         let server = Server { engine, session };
-        Self { style: STYLE.get(), server, kept: None, acts: Vec::new(), request: None }
+        Self {
+            style: STYLE.get(),
+            server,
+            kept: None,
+            acts: Vec::new(),
+            request: None,
+            ended: ended_quietly(),
+        }
     }
 
     /// A story in which calls are not told but sent: to this library.
@@ -129,6 +137,13 @@ impl Story {
         let mut args = vec![b"FCALL".to_vec(), call[0].as_bytes().to_vec(), b"0".to_vec()];
         args.extend(call[1..].iter().map(|text| word(text)));
         self.executed(at, Some(Node::Worker(1)), args, reply(answer), commands)
+    }
+
+    /// The run ends, and `e1` has not, for this reason.
+    pub fn stands_still(mut self, why: Why) -> Self {
+        self.ended.how = if matches!(why, Why::Stuck(_)) { End::Stuck } else { End::Settled };
+        self.ended.waiting = vec![Waiting { execution: name(), why, story: "for something".to_owned() }];
+        self
     }
 
     /// A plain command wrote.
@@ -259,7 +274,7 @@ impl Story {
                 },
             }
         }
-        show(&Moment::End(ended_quietly()));
+        show(&Moment::End(&self.ended));
         judge.finish()
     }
 
@@ -277,7 +292,7 @@ impl Story {
             executions: names(),
         };
         let events = self.acts.iter().map(event).collect::<Option<_>>()?;
-        Some(Trace { header, events, ended: ended_quietly(), faults: Vec::new() })
+        Some(Trace { header, events, ended: self.ended.clone(), faults: Vec::new() })
     }
 
     /// The fingerprints of all violations, in order.
@@ -295,7 +310,7 @@ fn name() -> ExecutionName {
 }
 
 fn ended_quietly() -> Ended {
-    Ended { how: End::Quiet, at_us: SimTime::from_millis(1_500) }
+    Ended { how: End::Quiet, at_us: SimTime::from_millis(1_500), waiting: Vec::new() }
 }
 
 fn instant(at: i64) -> UnixMicros {

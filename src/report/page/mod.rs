@@ -58,7 +58,7 @@ const RUN: Kind = Kind {
 /// let subject = Subject::new(Library::published())?;
 /// let plan = Token::new("calm", 1)?.plan();
 /// let trace = drive::run(&plan, &subject)?;
-/// let properties: Vec<_> = catalogue::always().collect();
+/// let properties: Vec<_> = catalogue::promises().collect();
 /// let run = Run {
 ///     trace: &trace,
 ///     plan: Some(&plan),

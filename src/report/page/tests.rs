@@ -13,7 +13,7 @@ use crate::{
 fn of(plan: &Plan, library: Library) -> Model {
     let subject = Subject::new(library).unwrap();
     let trace = drive::run(plan, &subject).unwrap();
-    let properties: Vec<_> = catalogue::always().collect();
+    let properties: Vec<_> = catalogue::promises().collect();
     let known = Finding::of(&subject);
     let run = Run {
         trace: &trace,
