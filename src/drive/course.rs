@@ -25,6 +25,8 @@ pub struct Course {
     /// What the executions looked like, and since when.
     last: Vec<Mark>,
     changed_at: SimTime,
+    /// The place of an execution for which the run went on.
+    found: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +84,7 @@ impl Default for Course {
             next_look: SimTime::START,
             last: Vec::new(),
             changed_at: SimTime::START,
+            found: 0,
         }
     }
 }
@@ -117,11 +120,13 @@ impl Course {
     fn while_breaking(&mut self, at: &Instant<'_>, is_up: bool) -> Turn {
         // What the plan has yet to come may change everything.
         let is_over = at.is_over && at.now >= SimTime::from_millis(at.deployment.plan.over_ms());
+        if !is_up && (!is_over || self.finds_one_that_goes_on(at)) {
+            return Turn::GoOn;
+        }
         let waiting = judge(at, &BTreeMap::new());
-        let is_for_good = |one: &Waiting| one.reason().is_some_and(|reason| reason.is_for_good());
-        let may_stay = |one: &Waiting| one.reason().is_some_and(|reason| !reason.needs_time());
-        if is_over && (waiting.iter().all(is_for_good) || is_up && waiting.iter().all(may_stay)) {
-            return Turn::End(End::Settled, waiting);
+        let is_for_good = waiting.iter().all(Waiting::is_for_good);
+        if is_over && (is_for_good || is_up && !waiting.iter().any(Waiting::needs_time)) {
+            return verdict(&at.deployment.plan, waiting);
         }
         if !is_up {
             return Turn::GoOn;
@@ -138,6 +143,24 @@ impl Course {
         Turn::Heal
     }
 
+    /// Whether there is an execution for which it is worth while to go on. The one that was found last is asked first.
+    fn finds_one_that_goes_on(&mut self, at: &Instant<'_>) -> bool {
+        let epochs = BTreeMap::new();
+        let standing = Standing {
+            deployment: at.deployment,
+            view: at.view,
+            now: at.now,
+            lives: at.lives,
+            epochs: &epochs,
+        };
+        let executions = &at.deployment.plan.executions;
+        let places = (self.found..executions.len()).chain(0..self.found.min(executions.len()));
+        let goes_on = |place: &usize| standing.of(&executions[*place]).is_some_and(|one| !one.is_for_good());
+        let found = places.into_iter().find(goes_on);
+        self.found = found.unwrap_or(0);
+        found.is_some()
+    }
+
     /// Whether none of the executions has ended for longer than it takes the next of them.
     fn none_ends(&mut self, at: &Instant<'_>, waiting: &[Waiting]) -> bool {
         let Phase::Healed { open, open_since, .. } = &mut self.phase else { return false };
@@ -150,9 +173,8 @@ impl Course {
     }
 
     fn when_healed(&mut self, at: &Instant<'_>, is_up: bool, waiting: Vec<Waiting>) -> Turn {
-        let may_stay = |one: &Waiting| one.reason().is_some_and(|reason| !reason.needs_time());
-        if at.is_over && waiting.iter().all(may_stay) {
-            return Turn::End(End::Settled, waiting);
+        if at.is_over && !waiting.iter().any(Waiting::needs_time) {
+            return verdict(&at.deployment.plan, waiting);
         }
         let marks = marks(at.deployment, at.view);
         if marks != self.last {
@@ -334,6 +356,13 @@ mod tests {
         let bound_ms = 10_000 + bench.deployment.plan.settle_ms();
         assert_eq!(bench.at(bound_ms - 1, true), Turn::GoOn);
         assert_eq!(end(bench.at(bound_ms, true)), (End::Stuck, vec![Why::Stuck(Stuck::GoesRound)]));
+    }
+
+    #[test]
+    fn what_nobody_looks_for_is_stuck_at_once() {
+        let mut bench =
+            Bench::new(true, &["lifecycle_phase", "runnable", "eligibility_state", "not_applicable"]);
+        assert_eq!(end(bench.at(700, true)), (End::Stuck, vec![Why::Stuck(Stuck::NoWayOut)]));
     }
 
     #[test]

@@ -50,7 +50,8 @@ impl Standing<'_> {
         waiting
     }
 
-    fn of(&self, execution: &Execution) -> Option<Waiting> {
+    /// What one execution waits for, seen by itself; none if it has ended.
+    pub fn of(&self, execution: &Execution) -> Option<Waiting> {
         let id = self.deployment.id(&execution.name);
         let found = self.view.execution(id);
         let case = Case { standing: self, execution, found: &found };

@@ -174,7 +174,40 @@ impl Reason {
     }
 }
 
+impl Stuck {
+    /// Whether it stays so whatever time does: nobody looks where it is.
+    pub fn is_for_good(self) -> bool {
+        matches!(
+            self,
+            Stuck::NotEligibleListed
+                | Stuck::NeverListed
+                | Stuck::GrantInTheWay
+                | Stuck::LeaseNotListed
+                | Stuck::NotDelayedListed
+                | Stuck::DelayTooLong
+                | Stuck::NotBlockedListed
+                | Stuck::NoWayOut
+        )
+    }
+}
+
 impl Waiting {
+    /// Whether nothing can change it any more.
+    pub fn is_for_good(&self) -> bool {
+        match self.why {
+            Why::Legitimate(reason) => reason.is_for_good(),
+            Why::Stuck(stuck) => stuck.is_for_good(),
+        }
+    }
+
+    /// Whether time alone may change it.
+    pub fn needs_time(&self) -> bool {
+        match self.why {
+            Why::Legitimate(reason) => reason.needs_time(),
+            Why::Stuck(stuck) => !stuck.is_for_good(),
+        }
+    }
+
     /// What is stuck in it, if it is.
     pub fn stuck(&self) -> Option<Stuck> {
         match self.why {
