@@ -435,9 +435,12 @@ mod flows {
 
     #[test]
     fn one_that_waits_learns_what_became_of_whom_it_waits_for_once_that_has_ended() {
-        for (phase, outcome, told) in
-            [("terminal", "success", true), ("terminal", "failed", true), ("active", "none", false)]
-        {
+        for (phase, outcome, told) in [
+            ("terminal", "success", true),
+            ("terminal", "failed", true),
+            ("active", "failed", false),
+            ("terminal", "none", false),
+        ] {
             let mut scanner = busy();
             let open = finds(&mut scanner, Scan::Dependency, &id(0, 1).to_string());
             assert!(words(&open.0)[1].ends_with(":deps:unresolved"), "{open:?}");
