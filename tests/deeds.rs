@@ -128,8 +128,8 @@ fn a_deed_upon_a_call_comes_so_long_after_the_call_was_executed() {
     let [(Function::CancelExecution, Answer::Consent(Status::Ok), at_ms)] = &calls[..] else {
         panic!("{calls:?}")
     };
-    // Word of it, a look there and back, and the call.
-    assert_eq!(*at_ms, claimed.expect("a claim") + 120 + 4);
+    // Word of it, a connection and a look, each there and back, and the call.
+    assert_eq!(*at_ms, claimed.expect("a claim") + 120 + 6);
 }
 
 #[test]
