@@ -333,7 +333,7 @@ mod tests {
         let (next_ms, bound_ms) = (bench.deployment.plan.next_end_ms(), bench.deployment.plan.settle_ms());
         assert_eq!(how, End::Stuck);
         assert!((next_ms..next_ms + 1_001).contains(&(now_ms - 10_000)), "{now_ms} is not {next_ms} later");
-        assert!(next_ms < bound_ms);
+        assert!(next_ms <= bound_ms, "of one execution they are the same");
     }
 
     #[test]

@@ -510,6 +510,14 @@ impl Case<'_> {
         ) {
             return Some(may(Reason::WorkIsForgotten, story));
         }
+        // Data that a dependency passed on stands where the work stood: whoever takes it on cannot read what to do.
+        let payload = self.standing.view.string(&self.found.keys().exec.payload());
+        if payload.is_none_or(|text| serde_json::from_str::<Execution>(&text).is_err()) {
+            return Some(may(
+                Reason::WorkIsForgotten,
+                format!("{story}, and its payload says nothing of work"),
+            ));
+        }
         Some(if self.has_short_leases() {
             may(Reason::LeaseTooShort, story)
         } else {

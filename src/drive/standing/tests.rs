@@ -392,6 +392,8 @@ fn more_leases_than_there_is_work_for_are_a_circle() {
     let leases = |epoch: &str, change: fn(&mut Plan)| {
         let mut scene = leased(NOW_MS + 1).with(&[("current_lease_epoch", epoch)]).planned(change);
         scene.epochs.insert(ExecutionName::nth(1), 2);
+        let payload = serde_json::to_string(&scene.plan.executions[0]).expect("a plan is plain data");
+        let scene = scene.wrote(&["SET", ":payload", &payload]);
         scene.why()
     };
     // One piece of work, and four leases to spare.
@@ -400,6 +402,10 @@ fn more_leases_than_there_is_work_for_are_a_circle() {
     let forgotten = |plan: &mut Plan| plan.executions[0].work = vec![Work::new(1, Ending::Vanish)];
     assert_eq!(leases("8", forgotten), may(WorkIsForgotten));
     assert_eq!(leases("8", |plan| plan.settings.lease_ttl_ms = 5), may(LeaseTooShort));
+    let mut passed_on =
+        leased(NOW_MS + 1).with(&[("current_lease_epoch", "8")]).wrote(&["SET", ":payload", "done"]);
+    passed_on.epochs.insert(ExecutionName::nth(1), 2);
+    assert_eq!(passed_on.why(), may(WorkIsForgotten));
 }
 
 #[test]
