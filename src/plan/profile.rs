@@ -165,8 +165,8 @@ fn life() -> Shape {
         executions: 8..=24,
         grant_ttl_ms: vec![200..=3_000],
         lease_ttl_ms: 200..=3_000,
-        faults: 0..=3,
-        weights: Weights::of([(Crash, 1), (Pause, 1), (LostReply, 2), (LateRequest, 1), (GrantMessage, 1)]),
+        faults: 0..=5,
+        weights: Weights::of([(Crash, 1), (Pause, 1), (LostReply, 2), (LateRequest, 2), (GrantMessage, 1)]),
         families: Families::all(),
         ..calm()
     }

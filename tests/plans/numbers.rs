@@ -50,7 +50,7 @@ const SHAPES: &[(&str, Numbers, [RangeInclusive<u64>; 7])] = &[
     ("loss_ppm", |plan| vec![plan.network.loss_ppm.into()],
         [0..=20_000, 0..=0, 0..=0, 0..=0, 0..=0, 0..=20_000, 0..=0]),
     ("faults", |plan| vec![plan.faults.len() as u64],
-        [0..=16, 0..=0, 0..=4, 4..=10, 2..=8, 4..=14, 0..=3]),
+        [0..=16, 0..=0, 0..=4, 4..=10, 2..=8, 4..=14, 0..=5]),
 ];
 
 /// What is the same in all profiles; measured on swarm, which draws everything.
