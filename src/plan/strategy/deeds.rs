@@ -610,10 +610,11 @@ fn flows(plan: &Plan, names: &Names) -> Aims {
         ),
         (2, aim(member().prop_map(|execution| Does::Evaluate { execution }).boxed(), &waiting)),
         (
-            2,
+            // Whoever waits for children that it does not have may go on.
+            4,
             aim(
-                member().prop_map(|execution| Does::Promote { execution }).boxed(),
-                &[Function::ResolveDependency, Function::CreateExecution],
+                names.one().prop_map(|execution| Does::Promote { execution }).boxed(),
+                &[Function::MoveToWaitingChildren],
             ),
         ),
         (
