@@ -241,6 +241,8 @@ end
 
 local function answer(name, args)
   for api, value in pairs(grantsim_redis()) do redis[api] = value end
+  -- Says that codes and writes of its own are the library's right.
+  if redis.call('EXISTS', 'grantsim:table') == 0 then redis.call('SET', 'grantsim:table', '1') end
   local keys = keys_of(args[1])
   local core = read(keys.core) or {}
   local call, row = read_call(name, args, core), spec.calls[name]

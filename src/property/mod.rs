@@ -5,6 +5,7 @@
 //! vocabulary and none knows a library: the same ones judge the published library and yours.
 //!
 //! - `state`: promises about one execution or quota at any time between two calls; no memory;
+//! - `call`: promises about one call, its arguments, reply and writes; no memory, either;
 //! - `history`: promises about what follows what; each remembers what the keyspace no longer tells, and no more;
 //! - `liveness`: promises about the end: what must have happened some time after the last fault;
 //! - [`reach`]: states that hunts must reach, or they have shown nothing; [`counts`]: what happened, in numbers.
@@ -25,6 +26,7 @@ pub mod catalogue;
 pub mod counts;
 pub mod reach;
 
+mod call;
 mod fingerprint;
 mod history;
 mod judge;

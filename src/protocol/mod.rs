@@ -42,6 +42,7 @@ mod registered;
 pub mod reply;
 mod scan;
 mod scheduling;
+pub mod shape;
 mod signal;
 mod stream;
 mod suspension;

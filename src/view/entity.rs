@@ -122,6 +122,8 @@ pub(crate) fn keys_of(effect: Effect<'_>) -> impl Iterator<Item = &[u8]> {
     let count = match effect.name() {
         b"DEL" | b"UNLINK" => effect.len().saturating_sub(1),
         b"RENAME" | b"RENAMENX" | b"COPY" | b"SMOVE" => 2,
+        // A message has a channel.
+        b"PUBLISH" | b"SPUBLISH" => 0,
         _ => 1,
     };
     (1..=count).map(move |index| effect.arg(index))

@@ -54,6 +54,11 @@ impl View {
         &self.keyspace
     }
 
+    /// Whether a library with names of its own is tested by a table: the mirror in `library/mirror.lua` writes this key.
+    pub fn is_mirrored(&self) -> bool {
+        self.entry("grantsim:table").is_some()
+    }
+
     /// An execution, whether it exists or not.
     pub fn execution(&self, id: &ExecutionId) -> Execution<'_> {
         Execution::new(self, id)

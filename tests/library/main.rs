@@ -17,6 +17,7 @@ use proptest::{
 };
 
 mod calls;
+mod judged;
 #[path = "../../sim/tests/support/mod.rs"]
 mod support;
 mod who;

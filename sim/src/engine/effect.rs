@@ -3,7 +3,8 @@
 //! One stream of them feeds the append-only file, the replicas and the trace. All effects of one command (of
 //! one function call, say) are one unit; a crash never keeps half of it. They are rewritten the way Valkey
 //! rewrites what it propagates: relative expiries become `PEXPIREAT`, `XADD *` gets its id, a key that expired
-//! becomes `UNLINK` (valkey-8) or `DEL` (redis-7), a write that changed nothing is absent.
+//! becomes `UNLINK` (valkey-8) or `DEL` (redis-7), a write that changed nothing is absent. A published message is there,
+//! though it changes nothing: replicas are sent it.
 
 /// The effects of one command, in order. Empty for a command that changed nothing.
 ///

@@ -10,7 +10,7 @@ use crate::{
     property::{Entry, Expect, Found, Kind, Property},
     protocol::Presented,
     trace::{Call, Happened, Moment, Step},
-    types::{ExecutionId, ExecutionName, LeaseEpoch, OwnershipState},
+    types::{ExecutionId, ExecutionName, Function, LeaseEpoch, OwnershipState},
     view::{Execution, Lease},
 };
 
@@ -24,6 +24,10 @@ const FORMER_OWNER: Kind = Kind {
 };
 const STALE_LEASE: Kind =
     Kind { name: "stale-lease", about: "accepted although another lease, epoch or attempt is current" };
+const OTHER_ATTEMPT: Kind = Kind {
+    name: "other-attempt",
+    about: "accepted although the caller names the index of another attempt than the current one",
+};
 const REVOKED_LEASE: Kind =
     Kind { name: "revoked-lease", about: "accepted under a lease that had been revoked" };
 const EXPIRED_LEASE: Kind =
@@ -38,7 +42,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     numbers: &[8, 12, 53],
     claim: "Nothing is accepted from a lease that is not the current one, or is over.",
     expect: Expect::Always,
-    kinds: &[NO_LEASE, FORMER_OWNER, STALE_LEASE, REVOKED_LEASE, EXPIRED_LEASE, MARKED_LEASE],
+    kinds: &[NO_LEASE, FORMER_OWNER, STALE_LEASE, OTHER_ATTEMPT, REVOKED_LEASE, EXPIRED_LEASE, MARKED_LEASE],
     monitor: || Box::<Fence>::default(),
 };
 
@@ -61,7 +65,7 @@ impl Property for Fence {
             && is_accepted(step, id)
         {
             let name = step.names.of(id);
-            if let Some(Wrong { kind, message }) = self.wrong(step, &name, id, &call.presented) {
+            if let Some(Wrong { kind, message }) = self.wrong(step, &name, id, call) {
                 let message =
                     format!("{} by {} was accepted for {name}, {message}", call.function, call.caller);
                 found.violation(kind, Some(&name), message);
@@ -102,8 +106,9 @@ impl Fence {
         step: &Step<'_>,
         name: &ExecutionName,
         id: &ExecutionId,
-        shown: &Presented,
+        call: &Call<'_>,
     ) -> Option<Wrong> {
+        let shown = &call.presented;
         let wrong = |kind, message: String| Some(Wrong { kind, message });
         let execution = step.before.execution(id);
         let Some((lease, ownership)) = held(&execution) else {
@@ -118,6 +123,9 @@ impl Fence {
             let message =
                 format!("whose lease is of epoch {epoch}, not {}, or of another attempt", shown.epoch);
             return wrong(STALE_LEASE, message);
+        }
+        if let Some(index) = other_attempt(&execution, call) {
+            return wrong(OTHER_ATTEMPT, format!("whose current attempt is not the {index}th"));
         }
         if ownership == OwnershipState::LeaseRevoked {
             return wrong(REVOKED_LEASE, format!("whose lease (epoch {epoch}) had been revoked"));
@@ -150,6 +158,17 @@ fn held(execution: &Execution<'_>) -> Option<(Lease, OwnershipState)> {
 /// Whether it had a lease once and waits for its next.
 fn waits(execution: &Execution<'_>) -> bool {
     execution.core().is_some_and(|core| !core.is_terminal() && core.epoch() > LeaseEpoch(0))
+}
+
+/// The index of the attempt that the caller names, if another one is current. Most calls name it in a key only, which is
+/// accepted (docs/protocol.md, promise 53).
+fn other_attempt(execution: &Execution<'_>, call: &Call<'_>) -> Option<String> {
+    if !matches!(call.function, Function::RenewLease | Function::SuspendExecution) {
+        return None;
+    }
+    let (named, current) = (call.argv.get(1)?, execution.core()?.text("current_attempt_index"));
+    let is_other = !current.is_empty() && current.as_bytes() != *named;
+    is_other.then(|| String::from_utf8_lossy(named).into_owned())
 }
 
 fn is_current(lease: &Lease, shown: &Presented) -> bool {
@@ -185,6 +204,9 @@ pub(in crate::property) mod tests {
         a_cancel_by_a_former_owner: "fence/ff_cancel_execution/OK/former-owner",
             leased().delayed(30, 1).cancelled(40, 1),
             near leased().cancelled(40, 1);
+        a_renewal_that_names_another_attempt: "fence/ff_renew_lease/OK/other-attempt",
+            leased().plain(30, "HSET :core current_attempt_index 1").renewed(40, 1, 200),
+            near leased().plain(30, "HSET :core current_attempt_index 0").renewed(40, 1, 200);
         a_suspension_by_a_former_owner: "fence/ff_suspend_execution/OK/former-owner",
             leased().marked_and_freed(100).step(101, "ff_suspend_execution e1 0 a1 l1 1", "OK", SUSPENDED),
             near leased().step(99, "ff_suspend_execution e1 0 a1 l1 1", "OK", SUSPENDED);

@@ -6,7 +6,12 @@
 
 pub(super) mod at_most_once;
 mod called_off;
+pub(super) mod creation;
 pub(super) mod expiry;
 pub(super) mod fence;
+pub(super) mod grants;
 pub(super) mod lane;
+pub(super) mod lease_history;
 pub(super) mod one_lease;
+pub(super) mod published;
+pub(super) mod terminal;

@@ -37,7 +37,7 @@ impl Story {
 
     /// The n-th lease is renewed.
     pub fn renewed(self, at: i64, n: u32, until: i64) -> Self {
-        let call = format!("ff_renew_lease e1 0 a{n} l{n} {n} 0 0");
+        let call = format!("ff_renew_lease e1 0 a{n} l{n} {n} {} 0", until - at);
         self.step(
             at,
             &call,

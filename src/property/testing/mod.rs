@@ -50,7 +50,7 @@ pub fn check(case: &Case) {
 
 mod tests {
     use super::*;
-    use crate::property::{history, liveness, state};
+    use crate::property::{call, history, liveness, state};
 
     fn all_cases() -> impl Iterator<Item = &'static Case> {
         let cases = [
@@ -66,6 +66,16 @@ mod tests {
             liveness::ends::tests::CASES,
             liveness::unblocked::tests::CASES,
             liveness::grantable_again::tests::CASES,
+            call::raises::tests::CASES,
+            call::grammar::tests::CASES,
+            call::refusal_writes::tests::CASES,
+            call::slot::tests::CASES,
+            call::reply_state::tests::CASES,
+            history::lease_history::tests::CASES,
+            history::published::tests::CASES,
+            history::grants::tests::CASES,
+            history::terminal::tests::CASES,
+            history::creation::tests::CASES,
         ];
         cases.into_iter().flatten()
     }

@@ -5,23 +5,26 @@
 //! ```
 //!
 //! All is about one execution, `e1`, and one quota. Times are milliseconds since [`EPOCH_MS`]. In the text of a step `e1` is
-//! the execution's id, `-` the empty string, `@7` the time 7, and a word with a colon in front a key: `:core`, `:grant`,
-//! `:lease`, `:quota…`, else an index of the partition, `:lane:gold:eligible`.
+//! the execution's id (`<e1>` within a word), `-` the empty string, `@7` the time 7, and a word with a colon in front a key: `:core`, `:grant`,
+//! `:lease`, `:history`, `:payload`, `:policy`,
+//! `:result`, `:quota…`, else an index of the partition, `:lane:gold:eligible`.
 
 use valkey_sim::{
-    engine::{Dialect, Effects, Engine, Reply, Session, UnixMicros},
+    engine::{Dialect, Effects, Engine, ErrorReply, Reply, Session, UnixMicros},
     lua::Interpreter,
 };
 
 use crate::{
     library::Library,
     property::{Judge, Verdict, catalogue},
-    protocol,
+    protocol::{self, shape::Shape},
     trace::{
         Command, End, Ended, Event, Executed, Head, LaneName, Moment, Names, Stepper, Summary, Trace, What,
         file, show_plain,
     },
-    types::{ExecutionId, ExecutionName, Function, Lost, Node, Seq, SimTime, TimestampMs, Waiting, Why},
+    types::{
+        ExecutionId, ExecutionName, Function, Lost, Node, Seq, SimTime, Status, TimestampMs, Waiting, Why,
+    },
     view::View,
 };
 
@@ -136,7 +139,44 @@ impl Story {
         let call: Vec<&str> = call.split_whitespace().collect();
         let mut args = vec![b"FCALL".to_vec(), call[0].as_bytes().to_vec(), b"0".to_vec()];
         args.extend(call[1..].iter().map(|text| word(text)));
-        self.executed(at, Some(Node::Worker(1)), args, reply(answer), commands)
+        self.said(at, args, answer, commands)
+    }
+
+    /// As [`step`](Self::step), of a call that declares these keys.
+    pub fn keyed(
+        self,
+        at: i64,
+        function: &str,
+        keys: &[&str],
+        argv: &[&str],
+        answer: &str,
+        commands: &str,
+    ) -> Self {
+        let mut args = vec![b"FCALL".to_vec(), function.into(), keys.len().to_string().into_bytes()];
+        args.extend(keys.iter().chain(argv).map(|text| word(text)));
+        self.said(at, args, answer, commands)
+    }
+
+    /// A function was called, gave this reply, and wrote nothing.
+    pub fn answered(self, at: i64, call: &str, reply: Reply) -> Self {
+        self.replied(at, call, reply, "")
+    }
+
+    /// A function was called, wrote by these commands, and gave this reply.
+    pub fn replied(self, at: i64, call: &str, reply: Reply, commands: &str) -> Self {
+        let call: Vec<&str> = call.split_whitespace().collect();
+        let mut args = vec![b"FCALL".to_vec(), call[0].as_bytes().to_vec(), b"0".to_vec()];
+        args.extend(call[1..].iter().map(|text| word(text)));
+        self.executed(at, Some(Node::Worker(1)), args, reply, commands)
+    }
+
+    /// The call wrote, and then answered as its function does.
+    fn said(mut self, at: i64, args: Vec<Vec<u8>>, answer: &str, commands: &str) -> Self {
+        let before = self.view();
+        let mut effects = Effects::default();
+        self.write(at, commands, &mut effects);
+        let reply = reply(answer, &args, &before, &self.view());
+        self.push_executed(at, Some(Node::Worker(1)), args, reply, effects)
     }
 
     /// The run ends, and `e1` has not, for this reason.
@@ -216,17 +256,21 @@ impl Story {
         commands: &str,
     ) -> Self {
         let mut effects = Effects::default();
+        self.write(at, commands, &mut effects);
+        self.push_executed(at, caller, args, reply, effects)
+    }
+
+    fn write(&mut self, at: i64, commands: &str, effects: &mut Effects) {
         for command in commands.split(';').filter(|command| !command.trim().is_empty()) {
             let words: Vec<Vec<u8>> = command.split_whitespace().map(word).collect();
             for words in self.style.restyled(&words) {
                 let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
                 let Server { engine, session } = &mut self.server;
-                let said = engine.execute(session, &words, instant(at), &mut effects);
+                let said = engine.execute(session, &words, instant(at), effects);
                 let is_fine = said.error().is_none() || words[0] == b"RENAME" || words[0] == b"GETDEL";
                 assert!(is_fine, "{command}: {said:?}");
             }
         }
-        self.push_executed(at, caller, args, reply, effects)
     }
 
     fn push_executed(
@@ -324,7 +368,7 @@ fn word(text: &str) -> Vec<u8> {
         b"e1" => ID.to_owned(),
         [b'@', ..] => (EPOCH_MS + text[1..].parse::<i64>().expect("a time")).to_string(),
         [b':', ..] => key(&text[1..]),
-        _ => text.to_owned(),
+        _ => text.replace("<e1>", ID),
     };
     bytes.into_bytes()
 }
@@ -335,6 +379,10 @@ fn key(text: &str) -> String {
         "core" => execution + "core",
         "grant" => execution + "claim_grant",
         "lease" => execution + "lease:current",
+        "history" => execution + "lease:history",
+        "payload" => execution + "payload",
+        "policy" => execution + "policy",
+        "result" => execution + "result",
         _ => match text.strip_prefix("quota") {
             Some(rest) => format!("ff:quota:{{q:3}}:q1{rest}"),
             None => format!("ff:idx:{{fp:7}}:{text}"),
@@ -342,10 +390,69 @@ fn key(text: &str) -> String {
     }
 }
 
-fn reply(answer: &str) -> Reply {
-    let is_consent = answer.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
-    match answer {
-        "reply" => Reply::Array(vec![Reply::bulk("ADMITTED")]),
-        _ => Reply::Array(vec![Reply::Int(i64::from(is_consent)), Reply::bulk(answer)]),
+/// What a function answers that says this word: a consent with the fields that tell what was written, a refusal with its
+/// details, or the text of an error.
+fn reply(answer: &str, args: &[Vec<u8>], before: &View, after: &View) -> Reply {
+    let function = Function::from(&*String::from_utf8_lossy(&args[1]));
+    let array = |flag: i64, words: Vec<String>| {
+        let words = std::iter::once(answer.to_owned()).chain(words).map(|word| Reply::bulk(&word));
+        Reply::Array(std::iter::once(Reply::Int(flag)).chain(words).collect())
+    };
+    match Status::from_word(answer) {
+        Some(status) => array(1, fields(&function, status, args, before, after)),
+        None if answer == "reply" => Reply::Array(vec![Reply::bulk("ADMITTED")]),
+        None if answer.starts_with(|c: char| c.is_ascii_uppercase()) => {
+            Reply::Error(ErrorReply::from(answer.to_owned()))
+        }
+        None if answer == "execution_not_active" => {
+            let id = ExecutionId::parse(ID).expect("an id");
+            let core = before.execution(&id).core();
+            let text = |name: &str| core.map_or(String::new(), |core| core.text(name).to_owned());
+            let details =
+                ["terminal_outcome", "current_lease_epoch", "lifecycle_phase", "current_attempt_id"];
+            array(0, details.into_iter().map(text).collect())
+        }
+        None => array(0, Vec::new()),
     }
+}
+
+/// What a consent tells: of a lease what is stored, of everything else whatever has the right shape.
+fn fields(function: &Function, status: Status, args: &[Vec<u8>], before: &View, after: &View) -> Vec<String> {
+    let id = ExecutionId::parse(ID).expect("an id");
+    let text = |view: &View, name: &str| {
+        view.execution(&id).core().map_or(String::new(), |core| core.text(name).to_owned())
+    };
+    let argument =
+        |index: usize| args.get(3 + index).map_or(String::new(), |a| String::from_utf8_lossy(a).into_owned());
+    let mut fields = Shape::of(function).map_or_else(Vec::new, |shape| shape.example(status, ID));
+    let said: Vec<(usize, String)> = match function {
+        Function::ClaimExecution
+        | Function::AcquireLease
+        | Function::ClaimResumedExecution
+        | Function::ReclaimExecution => match after.execution(&id).lease() {
+            Some(lease) => {
+                let index = text(after, "current_attempt_index");
+                let index = if index.is_empty() { "0".to_owned() } else { index };
+                let (epoch, until) = (lease.epoch.to_string(), lease.expires_at.to_string());
+                vec![(0, lease.id), (1, epoch), (2, until), (3, lease.attempt_id), (4, index)]
+            }
+            None => vec![],
+        },
+        Function::RenewLease => vec![(0, text(after, "lease_expires_at"))],
+        Function::CancelExecution | Function::ExpireExecution => vec![(1, text(before, "lifecycle_phase"))],
+        Function::DelayExecution => vec![(0, argument(4))],
+        Function::ChangePriority => vec![(0, text(before, "priority")), (1, text(after, "priority"))],
+        Function::CreateExecution => vec![(1, text(after, "public_state"))],
+        Function::IssueReclaimGrant => {
+            let expires_at = after.execution(&id).grant().map(|grant| grant.expires_at.to_string());
+            expires_at.into_iter().map(|at| (1, at)).collect()
+        }
+        _ => vec![],
+    };
+    for (place, field) in said {
+        if let Some(slot) = fields.get_mut(place).filter(|_| !field.is_empty()) {
+            *slot = field;
+        }
+    }
+    fields
 }

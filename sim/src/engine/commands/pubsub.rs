@@ -32,13 +32,16 @@ pub const PUBSUB: &[Command] = &[
     Command::new("PUBSUB|HELP", 2, Flags::NONE, reference::help),
 ];
 
-/// Messages leave the keyspace alone, so they are no effects.
+/// A message leaves the keyspace alone. A server sends it to its replicas all the same, whose clients may listen (Valkey 8
+/// and Redis 7: `forceCommandPropagation` in `publishCommand`), so it is an effect.
 fn publish(cx: &mut Context<'_>) -> CommandResult {
+    cx.propagate();
     let receivers = cx.engine.pubsub.publish(cx.arg(1), cx.arg(2));
     Ok(Reply::Int(receivers as i64))
 }
 
 fn publish_in_shard(cx: &mut Context<'_>) -> CommandResult {
+    cx.propagate();
     let receivers = cx.engine.pubsub.publish_in_shard(cx.arg(1), cx.arg(2));
     Ok(Reply::Int(receivers as i64))
 }
