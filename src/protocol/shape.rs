@@ -28,7 +28,7 @@ const NUMBERS: [&str; 8] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// A letter an argument: `t` any text, `n` a number, `o` a number or empty, `i` an integer that may be negative, `f` a
-    /// fraction, `j` a JSON object or empty, `s` the id of a stream entry. What follows `?` may be left out; `*` is anything.
+    /// fraction, `j` a JSON object or empty, `e` the id of an execution, `s` that of a stream entry. What follows `?` may be left out; `*` is anything.
     argv: &'static str,
     /// What a consent may look like. Fields by the same letters, `e` the id of an execution, `=word` this word, `r` any
     /// reply at all.
@@ -51,9 +51,9 @@ impl Shape {
     /// The shape of a function of FlowFabric's; none for functions that only another library has.
     pub fn of(function: &Function) -> Option<Self> {
         let (argv, consents): (&str, &[(Status, &str)]) = match function {
-            Function::CreateExecution => ("ttttitjtoojot", &[(OK, "e t"), (DUPLICATE, "e")]),
-            Function::IssueClaimGrant => ("tttttnttt", &[(OK, "e")]),
-            Function::IssueReclaimGrant => ("tttttnttt", &[(OK, "e n")]),
+            Function::CreateExecution => ("etttitjtoojot", &[(OK, "e t"), (DUPLICATE, "e")]),
+            Function::IssueClaimGrant => ("ettttnttt", &[(OK, "e")]),
+            Function::IssueReclaimGrant => ("ettttnttt", &[(OK, "e n")]),
             Function::ClaimExecution | Function::AcquireLease => ("ttttttnntjoo", LEASE),
             Function::ClaimResumedExecution => ("ttttttno", LEASE),
             Function::ReclaimExecution => ("tttttntj?n", LEASE),
@@ -119,7 +119,7 @@ impl Shape {
             Function::CheckAdmissionAndRecord => ("nnnnt?o", &[]),
             Function::ReleaseAdmission => ("t", &[(OK, "=released")]),
             Function::CreateFlow => ("ttt?t", NAMED),
-            Function::AddExecutionToFlow => ("tt?t", &[(OK, "e n"), (SATISFIED, "e n")]),
+            Function::AddExecutionToFlow => ("te?t", &[(OK, "e n"), (SATISFIED, "e n")]),
             Function::CancelFlow => ("ttt?to", &[(OK, "t *")]),
             Function::AckCancelMember => ("tt", DONE),
             Function::StageDependencyEdge => ("ttttttnn", &[(OK, "t n")]),
@@ -222,6 +222,7 @@ fn is_of_kind(kind: u8, argument: &[u8]) -> bool {
         b'i' => is_plain_number(argument.strip_prefix(b"-").unwrap_or(argument)),
         b'f' => text().and_then(|text| text.parse::<f64>().ok()).is_some_and(|n| n.is_finite() && n >= 0.0),
         b'j' => is_plain_json(argument),
+        b'e' => argument.starts_with(b"{"),
         b's' => argument == b"-" || argument == b"+" || argument.split(|b| *b == b'-').all(is_plain_number),
         _ => true,
     }

@@ -98,11 +98,13 @@ pub struct World {
     drawn: u128,
     /// The last call: it may be repeated.
     last: Option<Args>,
+    /// Whether what is wrong with a call is wrong with its arguments only, and never with its keys.
+    pub keeps_keys: bool,
 }
 
 impl Default for World {
     fn default() -> Self {
-        Self { now: START, drawn: 0, last: None }
+        Self { now: START, drawn: 0, last: None, keeps_keys: false }
     }
 }
 
@@ -127,7 +129,13 @@ impl World {
         let who = Who::draw(&mut draw, ours);
         let function = if draw.below(3) < 2 { draw.of(who.fitting(ours)) } else { draw.of(&FUNCTIONS) };
         let mut args = self.call(function, &who, &mut draw, ours);
+        let right = args.clone();
         malform(&mut args, &mut draw);
+        let keys =
+            3 + right.get(2).and_then(|count| std::str::from_utf8(count).ok()?.parse().ok()).unwrap_or(0);
+        if self.keeps_keys && args.get(..keys) != right.get(..keys) {
+            args = right;
+        }
         self.last = Some(args.clone());
         Step::Call(args)
     }
