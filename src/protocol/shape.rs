@@ -53,7 +53,8 @@ impl Shape {
         let (argv, consents): (&str, &[(Status, &str)]) = match function {
             Function::CreateExecution => ("etttitjtoojot", &[(OK, "e t"), (DUPLICATE, "e")]),
             Function::IssueClaimGrant => ("ettttnttt", &[(OK, "e")]),
-            Function::IssueReclaimGrant => ("ettttnttt", &[(OK, "e n")]),
+            // Before version 28 it does not tell the expiry.
+            Function::IssueReclaimGrant => ("ettttnttt", &[(OK, "e n"), (OK, "e")]),
             Function::ClaimExecution | Function::AcquireLease => ("ttttttnntjoo", LEASE),
             Function::ClaimResumedExecution => ("ttttttno", LEASE),
             Function::ReclaimExecution => ("tttttntj?n", LEASE),
