@@ -27,7 +27,7 @@ const NUMBERS: [&str; 8] = [
 /// The shape of a function's calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// A letter an argument: `t` any text, `n` a number, `o` a number or empty, `i` an integer that may be negative, `f` a
+    /// A letter an argument: `t` any text, `n` a number, `p` one above zero, `o` a number or empty, `i` an integer that may be negative, `f` a
     /// fraction, `j` a JSON object or empty, `e` the id of an execution, `s` that of a stream entry. What follows `?` may be left out; `*` is anything.
     argv: &'static str,
     /// What a consent may look like. Fields by the same letters, `e` the id of an execution, `=word` this word, `r` any
@@ -86,7 +86,7 @@ impl Shape {
             Function::ChangePriority => ("ti", &[(OK, "i i")]),
             Function::UpdateProgress => ("ttttt", DONE),
             Function::SetExecutionTags | Function::SetFlowTags => ("*", COUNT),
-            Function::RegisterWorker => ("ttttnn", &[(OK, "=registered"), (OK, "=refreshed")]),
+            Function::RegisterWorker => ("ttttpn", &[(OK, "=registered"), (OK, "=refreshed")]),
             Function::HeartbeatWorker => ("n", &[(OK, "=not_registered"), (OK, "=refreshed n")]),
             Function::SuspendExecution => {
                 ("tnttttttttojjtttotoo*", &[(OK, "t t t t n *"), (SATISFIED, "t t t t n *")])
@@ -219,6 +219,7 @@ fn is_of_kind(kind: u8, argument: &[u8]) -> bool {
     let text = || std::str::from_utf8(argument).ok();
     match kind {
         b'n' => is_plain_number(argument),
+        b'p' => number(argument).is_some_and(|number| number > 0),
         b'o' => argument.is_empty() || is_plain_number(argument),
         b'i' => is_plain_number(argument.strip_prefix(b"-").unwrap_or(argument)),
         b'f' => text().and_then(|text| text.parse::<f64>().ok()).is_some_and(|n| n.is_finite() && n >= 0.0),
@@ -271,7 +272,7 @@ fn are_of(row: &str, fields: &[Reply]) -> bool {
 fn is_of(kind: &str, field: &Reply) -> bool {
     let Some(bytes) = bytes_of(field) else { return false };
     match kind {
-        "e" => bytes.starts_with(b"{"),
+        "e" => !bytes.is_empty(),
         "n" | "i" => is_of_kind(kind.as_bytes()[0], &bytes),
         _ => kind.strip_prefix('=').is_none_or(|word| word.as_bytes() == &*bytes),
     }

@@ -46,8 +46,9 @@ fn judge(seed: u64, ours: &mut Simulated, told: &mut BTreeMap<String, (u64, Stri
     ours.send(&calls::bytes(&["FUNCTION", "LOAD", "REPLACE", Library::published().source()]));
     let mut witness = Witness::new(Judge::new(catalogue::all()), Names::default());
     witness.opened(SESSION, Node::Worker(1), SESSION);
-    let world = World { keeps_keys: true, ..World::default() };
-    let (mut world, mut bytes, mut nth) = (world, Bytes(seed), 0);
+    let mut world = World::default();
+    world.keeps_keys = true;
+    let (mut bytes, mut nth) = (Bytes(seed), 0);
     let plain = calls::FUNCTIONS.iter().filter(|_| seed % 8 == 0);
     let mut plain = plain.collect::<Vec<_>>().into_iter();
     for _ in 0..CALLS {

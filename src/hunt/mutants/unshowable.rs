@@ -28,7 +28,6 @@ pub const UNSHOWABLE: &[(&str, &str)] = &[
     ("reply-state/old-result", OF_CALLS),
     ("reply-state/field", OF_CALLS),
     ("reply-state/details", OF_CALLS),
-    ("slot/declared", OF_CALLS),
     ("slot/written", OF_CALLS),
     ("creation/second-execution", OF_CALLS),
     ("creation/forgotten-key", OF_CALLS),

@@ -1,8 +1,8 @@
 //! A call touches only keys of its own slot (RFC-010 §4; 40 of `docs/protocol.md`).
 //!
-//! Asked of the keys that a call declares and of those that it writes: a key's slot is that of its hash tag. The keys of the
-//! worker registry have none, on purpose. Not here: keys that a function only reads without declaring them, which no effect
-//! names.
+//! A call's slot is that of the keys that it declares, and a key's that of its hash tag. The keys of the worker registry have
+//! none, on purpose. Not here: keys that a function only reads without declaring them, which no effect names, and callers that
+//! declare keys of several slots, whom a cluster refuses before any function is run.
 
 use super::{Calls, Look, Wrong};
 use crate::{
@@ -12,7 +12,6 @@ use crate::{
     view::keys_of,
 };
 
-const DECLARED: Kind = Kind { name: "declared", about: "the call declares keys of several slots" };
 const WRITTEN: Kind =
     Kind { name: "written", about: "the function wrote a key of another slot than those that were declared" };
 
@@ -21,24 +20,15 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     numbers: &[40],
     claim: "A call touches only keys of its own slot.",
     expect: Expect::Always,
-    kinds: &[DECLARED, WRITTEN],
-    monitor: || Box::new(Calls(&[declares_one as Look, writes_in_one])),
+    kinds: &[WRITTEN],
+    monitor: || Box::new(Calls(&[writes_in_one as Look])),
 };
-
-fn declares_one(_: &Step<'_>, call: &Call<'_>) -> Option<Wrong> {
-    let (first, rest) = call.keys.split_first().filter(|_| is_asked(call))?;
-    let tag = tag(first);
-    let other = rest.iter().find(|key| self::tag(key) != tag)?;
-    let message =
-        format!("{} was called with keys of two slots: {} and {}", call.function, text(first), text(other));
-    Some(Wrong { kind: DECLARED, message })
-}
 
 fn writes_in_one(step: &Step<'_>, call: &Call<'_>) -> Option<Wrong> {
     let first = call.keys.first().filter(|_| is_asked(call))?;
-    let tag = tag(first);
+    let is_declared = |key: &[u8]| call.keys.iter().any(|declared| tag(declared) == tag(key));
     let mut keys = step.effects.iter().flat_map(keys_of).filter(|key| key.starts_with(b"ff:"));
-    let other = keys.find(|key| self::tag(key) != tag && !has_expired(step, key))?;
+    let other = keys.find(|key| !is_declared(key) && !has_expired(step, key))?;
     let message = format!("{} of the slot of {} wrote {}", call.function, text(first), text(other));
     Some(Wrong { kind: WRITTEN, message })
 }
@@ -78,9 +68,6 @@ pub(in crate::property) mod tests {
         a_key_that_is_written_in_another_slot: "slot/ff_mark_lease_expired_if_due/OK/written",
             Story::new().keyed(0, MARK, &[":lease_expiry"], &["e1"], "OK", "ZADD ff:idx:{fp:8}:lease_expiry 7 e1"),
             near Story::new().keyed(0, MARK, &[":lease_expiry"], &["e1"], "OK", "ZADD :execution_deadline 7 e1");
-        keys_of_two_slots: "slot/ff_mark_lease_expired_if_due/OK/declared",
-            Story::new().keyed(0, MARK, &[":lease_expiry", "ff:idx:{fp:8}:lease_expiry"], &["e1"], "OK", ""),
-            near Story::new().keyed(0, MARK, &[":lease_expiry", ":core"], &["e1"], "OK", "");
     }
 
     #[test]

@@ -217,8 +217,8 @@ pub(in crate::property) mod tests {
             leased().step(30, "ff_complete_execution e1 l1 1 a2 done lease_holder", "OK", "DEL :lease; HSET :core lifecycle_phase terminal ownership_state unowned"),
             near leased().step(30, "ff_complete_execution e1 l1 1 a1 done lease_holder", "OK", "DEL :lease; HSET :core lifecycle_phase terminal ownership_state unowned");
         a_renewal_with_another_epoch: "fence/ff_renew_lease/OK/stale-lease",
-            leased().step(30, "ff_renew_lease e1 0 a1 l1 2 0 0", "OK", "HSET :lease expires_at @500"),
-            near leased().step(30, "ff_renew_lease e1 0 a1 l1 1 0 0", "OK", "HSET :lease expires_at @500");
+            leased().step(30, "ff_renew_lease e1 0 a1 l1 2 70 0", "OK", "HSET :lease expires_at @500"),
+            near leased().step(30, "ff_renew_lease e1 0 a1 l1 1 70 0", "OK", "HSET :lease expires_at @500");
         a_completion_under_a_revoked_lease: "fence/ff_complete_execution/OK/revoked-lease",
             leased().step(30, "ff_revoke_lease e1 - why", "OK", "HSET :core ownership_state lease_revoked").completed(40, 1),
             near leased().revoked(30).step(40, "ff_complete_execution e1 l1 1 a1 done lease_holder", "lease_revoked", "");
@@ -277,7 +277,8 @@ pub(in crate::property) mod tests {
             told,
             [
                 ("fence/ff_renew_lease/OK/stale-lease".into(), 2),
-                ("fence/ff_cancel_execution/OK/no-lease".into(), 1)
+                ("fence/ff_cancel_execution/OK/no-lease".into(), 1),
+                ("terminal/ff_cancel_execution/OK/other-outcome".into(), 1),
             ]
         );
     }
@@ -291,7 +292,13 @@ pub(in crate::property) mod tests {
             "lease_expired",
             "HSET :core lifecycle_phase terminal ownership_state unowned",
         );
-        assert_eq!(story.fingerprints(), ["fence/ff_complete_execution/lease_expired/expired-lease"]);
+        assert_eq!(
+            story.fingerprints(),
+            [
+                "fence/ff_complete_execution/lease_expired/expired-lease",
+                "refusal-writes/ff_complete_execution/lease_expired/wrote"
+            ]
+        );
     }
 
     #[test]

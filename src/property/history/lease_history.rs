@@ -9,7 +9,7 @@ use valkey_sim::engine::value::{Stream, stream::StreamId};
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
     trace::{Happened, Moment, Step},
-    types::{ExecutionId, LeaseEpoch, LifecyclePhase, OwnershipState},
+    types::{Answer, ExecutionId, LeaseEpoch, LifecyclePhase, OwnershipState},
     view::{Core, Entity, keys_of},
 };
 
@@ -83,6 +83,10 @@ impl Property for LeaseHistory {
         let is_written = step.effects.iter().flat_map(keys_of).any(|key| key.ends_with(b":lease:history"));
         self.is_kept |= is_written;
         if !self.is_kept {
+            return;
+        }
+        // What a function leaves that raises is half done, which is the business of `refusal-writes`.
+        if step.call.as_ref().is_some_and(|call| matches!(call.answer, Answer::Error(_))) {
             return;
         }
         let moves = |happened: &Happened| {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
     trace::{Call, Happened, Moment, Step},
-    types::{ExecutionId, Function, LifecyclePhase, TerminalOutcome},
+    types::{Answer, ExecutionId, Function, LifecyclePhase, TerminalOutcome},
 };
 
 const MISSING: Kind =
@@ -47,6 +47,10 @@ struct Message {
 impl Property for Published {
     fn observe(&mut self, moment: &Moment<'_>, found: &mut Found<'_>) {
         let Moment::Step(step) = moment else { return };
+        // What a function leaves that raises is half done, which is the business of `refusal-writes`.
+        if step.call.as_ref().is_some_and(|call| matches!(call.answer, Answer::Error(_))) {
+            return;
+        }
         let is_message = |name: &[u8], channel: &[u8]| name == b"PUBLISH" && channel == CHANNEL;
         let messages: Vec<Option<Message>> = step
             .effects

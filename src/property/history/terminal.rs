@@ -44,6 +44,10 @@ struct Terminal;
 impl Property for Terminal {
     fn observe(&mut self, moment: &Moment<'_>, found: &mut Found<'_>) {
         let Moment::Step(step) = moment else { return };
+        // What a function leaves that raises is half done, which is the business of `refusal-writes`.
+        if step.call.as_ref().is_some_and(|call| matches!(call.answer, Answer::Error(_))) {
+            return;
+        }
         for entity in step.touched {
             let Entity::Execution(id) = entity else { continue };
             let before = step.before.execution(id);

@@ -145,7 +145,12 @@ pub(in crate::property) mod tests {
         let told = story.fingerprints();
         assert_eq!(
             told,
-            ["eligible/ff_change_priority/OK/not-listed", "eligible/ff_change_priority/DUPLICATE/not-listed"]
+            [
+                "eligible/ff_change_priority/OK/not-listed",
+                "eligible/ff_change_priority/DUPLICATE/not-listed",
+                // A change of priority is never answered so.
+                "grammar/ff_change_priority/DUPLICATE/status"
+            ]
         );
     }
 }

@@ -438,6 +438,10 @@ fn fields(function: &Function, status: Status, args: &[Vec<u8>], before: &View, 
             }
             None => vec![],
         },
+        Function::IssueGrantAndClaim => match after.execution(&id).lease() {
+            Some(lease) => vec![(0, lease.id), (1, lease.epoch.to_string())],
+            None => vec![],
+        },
         Function::RenewLease => vec![(0, text(after, "lease_expires_at"))],
         Function::CancelExecution | Function::ExpireExecution => vec![(1, text(before, "lifecycle_phase"))],
         Function::DelayExecution => vec![(0, argument(4))],
