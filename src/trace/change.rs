@@ -224,13 +224,8 @@ impl<'s> Diff<'s> {
             }
             (None, None) => {
                 let grant = within(self.step.effects, &key)?;
-                let is_stillborn = grant.expires_at <= now;
-                if !leased && !is_stillborn {
-                    // The call took back what it had written, and nobody has seen it.
-                    return None;
-                }
                 told.push(Happened::GrantIssued(seen(grant.clone())));
-                if is_stillborn && !leased {
+                if grant.expires_at <= now && !leased {
                     told.push(Happened::GrantExpired(seen(grant)));
                     return None;
                 }
