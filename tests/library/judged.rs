@@ -78,7 +78,7 @@ fn judge(seed: u64, ours: &mut Simulated, told: &mut BTreeMap<String, (u64, Stri
             keyspace,
         });
     }
-    let (judge, ..) = witness.end(End::Quiet);
+    let (judge, ..) = witness.end(End::Quiet, Vec::new());
     for violation in judge.finish().violations {
         let (times, _) = told.entry(violation.fingerprint.to_string()).or_insert((0, violation.message));
         *times += violation.times;
