@@ -24,7 +24,9 @@ fn old() -> Subject {
 
 fn hunt(subject: Subject, profile: &str, seeds: u64) -> Report {
     let first = Token::new(profile, 0).expect("a profile");
-    Hunt::new(subject, first, Until::Seeds(seeds)).run(&Stop::default(), |_| ())
+    // What today's version breaks in the same way is no matter of versions.
+    let hunt = Hunt { baseline: Some(PUBLISHED.clone()), ..Hunt::new(subject, first, Until::Seeds(seeds)) };
+    hunt.run(&Stop::default(), |_| ())
 }
 
 #[test]
@@ -33,7 +35,7 @@ fn the_grant_and_lease_core_of_an_old_version_is_hunted_through_reclaims_and_all
     let report = hunt(old(), "crash", 25);
     let broken: Vec<String> =
         report.violations.iter().map(|found| found.violation.fingerprint.to_string()).collect();
-    assert_eq!(broken, Vec::<String>::new(), "its breaks are known findings");
+    assert_eq!(broken, Vec::<String>::new(), "only an old version breaks these");
     assert_eq!(conclude(&report, "crash").exit, Exit::AllHeld);
     let consents = |function: Function| {
         let answers = &report.counts.answers[&function];

@@ -2,9 +2,6 @@
 
 /// A kind, as `property/kind`, and the reason.
 pub const UNSHOWABLE: &[(&str, &str)] = &[
-    ("quota/counter", NO_QUOTA),
-    ("quota/negative", NO_QUOTA),
-    ("quota/over-cap", NO_QUOTA),
     ("ends/not-timed-out", NO_SCANNER),
     ("unblocked/not-resolved", NO_SCANNER),
     ("unblocked/goes-round", NO_LIBRARY),
@@ -57,8 +54,6 @@ pub const UNSHOWABLE: &[(&str, &str)] = &[
     ("terminal/no-reclaims-left", OF_CALLS),
     ("fence/other-attempt", OF_CALLS),
 ];
-
-const NO_QUOTA: &str = "no execution of a plan has a quota; the property's own tests show it";
 
 const NO_SCANNER: &str =
     "no generated plan has the scanner that would have to act; the judge's own tests show it";
