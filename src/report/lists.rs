@@ -65,6 +65,19 @@ pub fn findings() -> String {
     rows.iter().map(line).collect()
 }
 
+/// The known findings in short, a line each: the folder, how many fingerprints it has, and the promise.
+pub fn findings_in_short() -> String {
+    let all = Finding::all();
+    let widest = all.iter().map(|finding| finding.slug.len()).max().unwrap_or_default();
+    let line = |finding: &Finding| {
+        let property = finding.shows.first().map(|shown| shown.fingerprint.property());
+        let entry = property.and_then(|property| catalogue::find(property.as_str()).ok());
+        let promise = promise(entry.map(|entry| entry.numbers).unwrap_or_default());
+        format!("{:<widest$}  {:>2}  {promise}\n", finding.slug, finding.shows.len())
+    };
+    all.iter().map(line).collect()
+}
+
 /// The kill matrix in short: of each property its kinds of violation, and how many mutants must show one of them.
 pub fn oracles() -> String {
     let named: Vec<BTreeSet<String>> =

@@ -42,7 +42,7 @@ pub use file::ReportFile;
 pub use folder::ReportFolder;
 pub use functions::functions;
 pub use kept::{shrunk, snapshot, snapshot_file, snapshot_name};
-pub use lists::{findings, oracles, profiles, properties};
+pub use lists::{findings, findings_in_short, oracles, profiles, properties};
 pub use mermaid::mermaid;
 pub use mutants::mutants;
 pub use page::page;
