@@ -49,7 +49,7 @@ fn judge(seed: u64, ours: &mut Simulated, told: &mut BTreeMap<String, (u64, Stri
     let mut world = World::default();
     world.keeps_keys = true;
     let (mut bytes, mut nth) = (Bytes(seed), 0);
-    let plain = calls::FUNCTIONS.iter().filter(|_| seed % 8 == 0);
+    let plain = calls::FUNCTIONS.iter().filter(|_| seed.is_multiple_of(8));
     let mut plain = plain.collect::<Vec<_>>().into_iter();
     for _ in 0..CALLS {
         let step = match plain.next() {
