@@ -23,7 +23,10 @@ fn after<'k>(key: &'k str, entity: &Entity) -> Option<&'k str> {
         Entity::Flow(one, other)
         | Entity::Budget(one, other)
         | Entity::Quota(one, other)
+        | Entity::Waitpoint(one, other)
         | Entity::Worker(one, other) => format!("{one}:{other}"),
+        Entity::Secrets(tag) => tag.clone(),
+        Entity::Edge(tag, flow, id) => format!("{tag}:{flow}:edge:{id}"),
     };
     key.split_once(&*name).map(|(_, rest)| rest)
 }

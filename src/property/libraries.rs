@@ -243,5 +243,5 @@ fn an_execution_that_is_admitted_again_in_the_next_window_is_counted_twice() {
     };
     let admitted = |at| published().sends(0, &create).sends(10, &check(10)).sends(at, &check(at));
     assert!(admitted(1_010).fingerprints().is_empty());
-    assert_eq!(admitted(1_011).fingerprints(), ["quota/ff_check_admission_and_record/reply/counter"]);
+    assert_eq!(admitted(1_011).fingerprints(), ["quota/ff_check_admission_and_record/reply/counted-again"]);
 }

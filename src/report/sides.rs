@@ -91,6 +91,9 @@ fn whose(entity: &Entity, step: &Step<'_>) -> String {
         Entity::Budget(_, id) => format!("budget {id}"),
         Entity::Quota(_, id) => format!("quota {id}"),
         Entity::Worker(_, instance) => format!("worker {instance}"),
+        Entity::Waitpoint(_, id) => format!("waitpoint {id}"),
+        Entity::Secrets(tag) => format!("waitpoint secrets of {tag}"),
+        Entity::Edge(_, _, id) => format!("edge {id}"),
     }
 }
 
@@ -139,7 +142,31 @@ fn fields(entity: &Entity, view: &View, words: Words) -> Vec<(&'static str, Stri
                 ("listed", if worker.is_indexed() { "yes" } else { "no" }.to_owned()),
             ]
         }
-        Entity::Flow(..) => Vec::new(),
+        Entity::Flow(tag, id) => {
+            let flow = view.flow(tag, id);
+            vec![
+                ("state", or_none(flow.public_state().to_owned())),
+                ("revision", flow.graph_revision().to_string()),
+                ("members", flow.members().len().to_string()),
+            ]
+        }
+        Entity::Waitpoint(tag, id) => {
+            let waitpoint = view.waitpoint(tag, id);
+            let text = |name: &str| {
+                or_none(waitpoint.record().map(|it| it.text(name).to_owned()).unwrap_or_default())
+            };
+            vec![
+                ("state", text("state")),
+                ("closed", text("close_reason")),
+                ("signals", waitpoint.signals().count().to_string()),
+            ]
+        }
+        Entity::Secrets(tag) => vec![("current", or_none(view.secrets(tag).current().to_owned()))],
+        Entity::Edge(tag, flow, id) => {
+            let edge = view.flow(tag, flow).edge(id);
+            let text = |name: &str| or_none(edge.map(|edge| edge.text(name).to_owned()).unwrap_or_default());
+            vec![("upstream", text("upstream_execution_id")), ("downstream", text("downstream_execution_id"))]
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Fields, View};
+use crate::types::TimestampMs;
 
 /// A budget in a view.
 #[derive(Clone, Copy)]
@@ -26,9 +27,55 @@ impl<'v> Budget<'v> {
         self.view.fields(&self.key(""))
     }
 
-    /// A hard limit: what may never be exceeded in a dimension.
+    /// A hard limit: what may never be exceeded in a dimension. A limit of 0 is none.
     pub fn hard_limit(&self, dimension: &str) -> Option<i64> {
-        self.view.fields(&self.key(":limits"))?.integer(&format!("hard:{dimension}"))
+        self.limit("hard", dimension)
+    }
+
+    /// A soft limit: going over it is told. A limit of 0 is none.
+    pub fn soft_limit(&self, dimension: &str) -> Option<i64> {
+        self.limit("soft", dimension)
+    }
+
+    fn limit(&self, which: &str, dimension: &str) -> Option<i64> {
+        let limits = self.view.fields(&self.key(":limits"))?;
+        limits.integer(&format!("{which}:{dimension}")).filter(|limit| *limit > 0)
+    }
+
+    /// Whether it has any limits, be they 0.
+    pub fn has_limits(&self) -> bool {
+        self.view.fields(&self.key(":limits")).is_some()
+    }
+
+    /// What was spent in a dimension.
+    pub fn used(&self, dimension: &str) -> i64 {
+        self.view.fields(&self.key(":usage")).and_then(|usage| usage.integer(dimension)).unwrap_or(0)
+    }
+
+    /// What one execution spent in a dimension, as the ledger has it.
+    pub fn spent_by(&self, execution: &str, dimension: &str) -> i64 {
+        self.entry(execution).and_then(|entry| entry.integer(dimension)).unwrap_or(0)
+    }
+
+    /// What one execution spent, as the ledger has it.
+    pub fn entry(&self, execution: &str) -> Option<Fields<'v>> {
+        self.view.fields(&self.key(&format!(":by_exec:{execution}")))
+    }
+
+    /// Whether the ledger's index names an execution.
+    pub fn is_in_ledger(&self, execution: &str) -> bool {
+        self.view.contains(&self.key(":by_exec:index"), execution)
+    }
+
+    /// When usage goes back to nothing, as its definition says.
+    pub fn next_reset_at(&self) -> Option<TimestampMs> {
+        self.definition()?.time("next_reset_at").filter(|at| at.0 > 0)
+    }
+
+    /// When usage goes back to nothing, as the partition's index of resets has it.
+    pub fn reset_indexed_at(&self) -> Option<TimestampMs> {
+        let score = self.view.score(&format!("ff:idx:{}:budget_resets", self.tag), self.id)?;
+        Some(TimestampMs(score as i64))
     }
 
     /// What was spent, by dimension.

@@ -24,6 +24,12 @@ pub enum Entity {
     Quota(String, String),
     /// A process of the worker registry: its namespace, and its instance id.
     Worker(String, String),
+    /// A waitpoint: its partition's hash tag, and its id.
+    Waitpoint(String, String),
+    /// The secrets that sign a partition's waitpoint tokens: its hash tag.
+    Secrets(String),
+    /// A flow's edge: the partition's hash tag, the flow's id, and the edge's.
+    Edge(String, String, String),
 }
 
 /// An index that names executions.
@@ -82,11 +88,25 @@ impl Entity {
             "flow" => tagged(rest).map(|(tag, id)| Entity::Flow(tag, id)),
             "budget" => tagged(rest).map(|(tag, id)| Entity::Budget(tag, id)),
             "quota" => tagged(rest).map(|(tag, id)| Entity::Quota(tag, id)),
+            "wp" => tagged(rest).map(|(tag, id)| Entity::Waitpoint(tag, id)),
+            "sec" => rest.strip_suffix(":waitpoint_hmac").map(|tag| Entity::Secrets(tag.to_owned())),
             "worker" => {
                 let (namespace, rest) = rest.split_once(':')?;
                 let instance = rest.strip_suffix(":alive").or_else(|| rest.strip_suffix(":caps"))?;
                 Some(Entity::Worker(namespace.to_owned(), instance.to_owned()))
             }
+            _ => None,
+        }
+    }
+
+    /// Whom a flow's key is about besides the flow: the edge, or the member that waits for a group of edges.
+    fn within_flow(key: &str) -> Option<Self> {
+        let rest = key.strip_prefix("ff:flow:")?;
+        let (tag, id) = tagged(rest)?;
+        let part = rest.get(tag.len() + id.len() + 2..)?;
+        match part.split_once(':')? {
+            ("edge", edge) => Some(Entity::Edge(tag, id, edge.to_owned())),
+            ("edgegroup", member) => ExecutionId::parse(member).ok().map(Entity::Execution),
             _ => None,
         }
     }
@@ -101,7 +121,8 @@ fn tagged(rest: &str) -> Option<(String, String)> {
 }
 
 /// The entities whose keys the effects name, each once, in the order in which they were first named. Of an index these are
-/// the executions that came into it, left it, or changed their score.
+/// the executions that came into it, left it, or changed their score; of a flow's keys also the edge, or the member that
+/// waits for a group of edges.
 pub fn touched(effects: &Effects, before: &View, after: &View) -> Vec<Entity> {
     let mut found = Touched(Vec::new());
     for effect in effects.iter() {
@@ -109,7 +130,9 @@ pub fn touched(effects: &Effects, before: &View, after: &View) -> Vec<Entity> {
             if key.starts_with(INDEXES) {
                 found.add_members(effect, key, before, after);
             } else if let Some(entity) = Entity::of_key(key) {
+                let part = matches!(entity, Entity::Flow(..)).then(|| Entity::within_flow(key)).flatten();
                 found.add(entity);
+                part.into_iter().for_each(|part| found.add(part));
             }
         }
     }
@@ -187,11 +210,24 @@ mod tests {
         assert_eq!(of("ff:budget:{b:2}:p"), Some(Entity::Budget(tag, id)));
         let (tag, id) = pair("{fp:2}", "f");
         assert_eq!(of("ff:flow:{fp:2}:f:members"), Some(Entity::Flow(tag, id)));
+        let (tag, id) = pair("{fp:2}", "w");
+        assert_eq!(of("ff:wp:{fp:2}:w:signals"), Some(Entity::Waitpoint(tag, id)));
+        assert_eq!(of("ff:sec:{fp:2}:waitpoint_hmac"), Some(Entity::Secrets("{fp:2}".to_owned())));
         let (ns, instance) = pair("sim", "w1-1.1");
         assert_eq!(of("ff:worker:sim:w1-1.1:alive"), Some(Entity::Worker(ns, instance)));
         for odd in ["", "ff:exec:{fp:3}:x:payload", "other", "ff:idx:{fp:3}:lease_expiry", "ff:exec:{é"] {
             assert_eq!(of(odd), None, "{odd}");
         }
+    }
+
+    #[test]
+    fn a_flows_key_may_be_about_an_edge_or_about_the_member_that_waits() {
+        let of = |part: &str| Entity::within_flow(&format!("ff:flow:{{fp:3}}:f:{part}"));
+        let edge = Entity::Edge("{fp:3}".to_owned(), "f".to_owned(), "e7".to_owned());
+        assert_eq!(of("edge:e7"), Some(edge));
+        let waits = Entity::Execution(ExecutionId::parse(ID).unwrap());
+        assert_eq!(of(&format!("edgegroup:{ID}")), Some(waits));
+        assert_eq!([of("core"), of(&format!("in:{ID}")), of("edgegroup:x")], [None, None, None]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Fields, IndexName, Suspension, View};
+use super::{Dependencies, Fields, IndexName, Suspension, View};
 use crate::{
     protocol::ExecutionKeys,
     types::{
@@ -150,6 +150,11 @@ impl<'v> Execution<'v> {
     /// What it waits for, if it is suspended.
     pub fn suspension(&self) -> Option<Suspension<'v>> {
         self.view.fields(&self.keys.exec.suspension_current()).map(Suspension::new)
+    }
+
+    /// What it waits for, if it is a member of a flow.
+    pub fn dependencies(&self) -> Dependencies<'v> {
+        Dependencies::new(self.view, self.seen_in(self.view))
     }
 
     /// Every index of its partition that it stands in. Looks at all of them: for quiet points and reports.

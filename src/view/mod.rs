@@ -17,7 +17,9 @@ mod execution;
 mod fields;
 mod flow;
 mod quota;
+mod secrets;
 mod suspension;
+mod waitpoint;
 mod worker;
 
 use valkey_sim::engine::{
@@ -30,9 +32,11 @@ pub(crate) use entity::keys_of;
 pub use entity::{Entity, IndexName, touched};
 pub use execution::{Attempt, Core, Execution, Grant, Lease, StateVector};
 pub use fields::Fields;
-pub use flow::Flow;
+pub use flow::{Dependencies, EdgeGroup, Flow};
 pub use quota::Quota;
+pub use secrets::Secrets;
 pub use suspension::Suspension;
+pub use waitpoint::{SignalSeen, Waitpoint};
 pub use worker::Worker;
 
 use crate::types::{ExecutionId, TimestampMs};
@@ -92,6 +96,16 @@ impl View {
     /// A process in the worker registry, whether it is there or not.
     pub fn worker<'v>(&'v self, namespace: &'v str, instance: &'v str) -> Worker<'v> {
         Worker::new(self, namespace, instance)
+    }
+
+    /// A waitpoint, whether it exists or not; `tag` is its hash tag: `{fp:7}`.
+    pub fn waitpoint<'v>(&'v self, tag: &'v str, id: &'v str) -> Waitpoint<'v> {
+        Waitpoint::new(self, tag, id)
+    }
+
+    /// The secrets that sign a partition's waitpoint tokens; `tag` is its hash tag: `{fp:7}`.
+    pub fn secrets(&self, tag: &str) -> Secrets<'_> {
+        Secrets::new(self, tag)
     }
 
     /// What is under a key: value and expiry. A key that has expired and that nobody has removed yet is still there.
@@ -161,6 +175,20 @@ impl View {
             Some(Value::Set(set)) => set.contains(member.as_bytes()),
             _ => false,
         }
+    }
+
+    /// How many members the set or sorted set under a key has; 0 where there is none.
+    pub fn size(&self, key: &str) -> usize {
+        match self.entry(key).map(|entry| &entry.value) {
+            Some(Value::SortedSet(set)) => set.len(),
+            Some(Value::Set(set)) => set.len(),
+            _ => 0,
+        }
+    }
+
+    /// Whether a key is there and has not expired: it is visible up to and including the millisecond that it names.
+    pub fn is_visible(&self, key: &str, now: TimestampMs) -> bool {
+        self.entry(key).is_some_and(|entry| entry.expires_at.is_none_or(|at| now.0 <= at.0))
     }
 
     /// The members of the set or sorted set under a key, as text.

@@ -1,6 +1,7 @@
 //! A quota policy: how many executions may run at a time, and which do.
 
 use super::{Fields, View};
+use crate::types::TimestampMs;
 
 /// A quota policy in a view.
 #[derive(Clone, Copy)]
@@ -32,6 +33,26 @@ impl<'v> Quota<'v> {
     /// The counter of those that are admitted; 0 where there is none, none where it is no number.
     pub fn concurrency(&self) -> Option<i64> {
         self.view.string(&self.key(":concurrency")).map_or(Some(0), |text| text.parse().ok())
+    }
+
+    /// Whether an execution is admitted.
+    pub fn is_admitted(&self, execution: &str) -> bool {
+        self.view.contains(&self.key(":admitted_set"), execution)
+    }
+
+    /// Whether an execution's admission is remembered, so that it is not counted again within its window.
+    pub fn is_remembered(&self, execution: &str, now: TimestampMs) -> bool {
+        self.view.is_visible(&self.key(&format!(":admitted:{execution}")), now)
+    }
+
+    /// Until when an execution's admission is remembered.
+    pub fn remembered_until(&self, execution: &str) -> Option<TimestampMs> {
+        self.view.expires_at(&self.key(&format!(":admitted:{execution}")))
+    }
+
+    /// How many executions are admitted.
+    pub fn admitted_count(&self) -> usize {
+        self.view.size(&self.key(":admitted_set"))
     }
 
     /// The executions that are admitted.

@@ -17,6 +17,26 @@ impl<'v> Suspension<'v> {
         self.0.text("suspension_id")
     }
 
+    /// A field's text; empty where there is none.
+    pub fn text(&self, name: &str) -> &'v str {
+        self.0.text(name)
+    }
+
+    /// Whether it is still waited for something.
+    pub fn is_open(&self) -> bool {
+        !self.id().is_empty() && self.text("closed_at").is_empty()
+    }
+
+    /// The waitpoints besides the first one, by their ids (RFC-014).
+    pub fn more_waitpoints(&self) -> Vec<String> {
+        let json = self.text("additional_waitpoints_json");
+        if json.is_empty() || json == "[]" {
+            return Vec::new();
+        }
+        let all = serde_json::from_str::<Vec<serde_json::Value>>(json).unwrap_or_default();
+        all.iter().filter_map(|one| one.get("waitpoint_id")?.as_str().map(str::to_owned)).collect()
+    }
+
     /// `waitpoint_id`: where it waits.
     pub fn waitpoint(&self) -> &'v str {
         self.0.text("waitpoint_id")

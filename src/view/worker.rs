@@ -25,6 +25,21 @@ impl<'v> Worker<'v> {
         self.view.expires_at(&self.key("alive"))
     }
 
+    /// Whether the server still shows that it is alive.
+    pub fn is_alive(&self, now: TimestampMs) -> bool {
+        self.view.is_visible(&self.key("alive"), now)
+    }
+
+    /// Whether the server still shows what it said of itself.
+    pub fn is_described(&self, now: TimestampMs) -> bool {
+        self.view.is_visible(&self.key("caps"), now)
+    }
+
+    /// Until when what it said of itself is kept.
+    pub fn described_until(&self) -> Option<TimestampMs> {
+        self.view.expires_at(&self.key("caps"))
+    }
+
     /// What it said of itself: `worker_id`, `lanes_csv`, `caps_csv` …
     pub fn capabilities(&self) -> Option<Fields<'v>> {
         self.view.fields(&self.key("caps"))

@@ -100,11 +100,13 @@ pub struct World {
     last: Option<Args>,
     /// Whether what is wrong with a call is wrong with its arguments only, and never with its keys.
     pub keeps_keys: bool,
+    /// Whether every call is one that a client could send.
+    well_formed: bool,
 }
 
 impl Default for World {
     fn default() -> Self {
-        Self { now: START, drawn: 0, last: None, keeps_keys: false }
+        Self { now: START, drawn: 0, last: None, keeps_keys: false, well_formed: false }
     }
 }
 
@@ -114,6 +116,11 @@ pub fn bytes(args: &[&str]) -> Args {
 }
 
 impl World {
+    /// A world in which every call is one that a client could send.
+    pub fn of_clients() -> Self {
+        Self { well_formed: true, ..Self::default() }
+    }
+
     /// The next step, drawn from bytes.
     pub fn step(&mut self, choices: &[u8], ours: &mut Simulated) -> Step {
         let mut draw = Choices::new(choices);
@@ -133,7 +140,7 @@ impl World {
         malform(&mut args, &mut draw);
         let keys =
             3 + right.get(2).and_then(|count| std::str::from_utf8(count).ok()?.parse().ok()).unwrap_or(0);
-        if self.keeps_keys && args.get(..keys) != right.get(..keys) {
+        if self.well_formed || self.keeps_keys && args.get(..keys) != right.get(..keys) {
             args = right;
         }
         self.last = Some(args.clone());

@@ -17,6 +17,8 @@ use proptest::{
 };
 
 mod calls;
+mod drawn;
+mod edits;
 mod judged;
 #[path = "../../sim/tests/support/mod.rs"]
 mod support;

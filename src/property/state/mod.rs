@@ -3,17 +3,34 @@
 //! A [`Check`] is a function of one entity in one view; it is asked about what each step touched, before and after. A step
 //! is blamed for what it broke, not for what it found broken.
 
+pub(super) mod admission;
+pub(super) mod budget;
+pub(super) mod dependencies;
+pub(super) mod edge_groups;
+pub(super) mod edges;
 pub(super) mod eligible;
+pub(super) mod flow_life;
+pub(super) mod membership;
 pub(super) mod quota;
+pub(super) mod registry;
+pub(super) mod resume_condition;
+pub(super) mod secrets;
+pub(super) mod signals;
+pub(super) mod suspension;
+pub(super) mod waitpoints;
 
 use super::{Found, Kind, Property};
 use crate::{
-    trace::{Moment, Step},
+    trace::{Call, Moment, Step},
+    types::ExecutionName,
     view::{Entity, View},
 };
 
 /// Looks at an entity in a view, which is the keyspace before the step or after it. `None` where the promise holds.
 pub(super) type Check = fn(&Entity, &View, &Step<'_>) -> Option<Broken>;
+
+/// Looks at what a step did to an entity. `None` where the promise holds.
+pub(super) type Move = fn(&Entity, &Step<'_>) -> Option<Broken>;
 
 /// What is wrong with an entity.
 pub(super) struct Broken {
@@ -21,23 +38,55 @@ pub(super) struct Broken {
     message: String,
 }
 
+impl Broken {
+    /// It is of this kind, in words.
+    fn new(kind: Kind, message: impl Into<String>) -> Option<Self> {
+        Some(Self { kind, message: message.into() })
+    }
+}
+
 /// A property that consists of checks.
 pub(super) struct State(&'static [Check]);
 
 impl Property for State {
     fn observe(&mut self, moment: &Moment<'_>, found: &mut Found<'_>) {
+        StateAndMoves(self.0, &[]).observe(moment, found);
+    }
+}
+
+/// A property that consists of checks, and of looks at what each step did.
+pub(super) struct StateAndMoves(&'static [Check], &'static [Move]);
+
+impl Property for StateAndMoves {
+    fn observe(&mut self, moment: &Moment<'_>, found: &mut Found<'_>) {
         let Moment::Step(step) = moment else { return };
         for entity in step.touched {
-            for check in self.0 {
-                let Some(Broken { kind, message }) = check(entity, step.after, step) else { continue };
-                if check(entity, step.before, step).is_none() {
-                    let execution = match entity {
-                        Entity::Execution(id) => Some(step.names.of(id)),
-                        _ => None,
-                    };
-                    found.violation(kind, execution.as_ref(), message);
-                }
+            let broken = self.0.iter().filter_map(|check| {
+                let broken = check(entity, step.after, step)?;
+                check(entity, step.before, step).is_none().then_some(broken)
+            });
+            let broken = broken.chain(self.1.iter().filter_map(|moved| moved(entity, step)));
+            for Broken { kind, message } in broken {
+                found.violation(kind, name_of(entity, step).as_ref(), message);
             }
         }
     }
+}
+
+/// What the plan calls an entity, if it is an execution.
+fn name_of(entity: &Entity, step: &Step<'_>) -> Option<ExecutionName> {
+    match entity {
+        Entity::Execution(id) => Some(step.names.of(id)),
+        _ => None,
+    }
+}
+
+/// An argument of a call, as text; empty where there is none, or where it is no text.
+fn arg<'a>(call: &'a Call<'_>, index: usize) -> &'a str {
+    call.argv.get(index).and_then(|arg| std::str::from_utf8(arg).ok()).unwrap_or_default()
+}
+
+/// Whom one of a call's KEYS belongs to.
+fn entity_of_key(call: &Call<'_>, index: usize) -> Option<Entity> {
+    Entity::of_key(std::str::from_utf8(call.keys.get(index)?).ok()?)
 }

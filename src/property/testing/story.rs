@@ -4,10 +4,11 @@
 //! Story::new().created(0).granted(10, 100).step(101, "ff_claim_execution e1 w w-1 gold", "OK", "DEL :grant; HSET :lease …")
 //! ```
 //!
-//! All is about one execution, `e1`, and one quota. Times are milliseconds since [`EPOCH_MS`]. In the text of a step `e1` is
-//! the execution's id (`<e1>` within a word), `-` the empty string, `@7` the time 7, and a word with a colon in front a key: `:core`, `:grant`,
-//! `:lease`, `:history`, `:payload`, `:policy`,
-//! `:result`, `:quota…`, else an index of the partition, `:lane:gold:eligible`.
+//! Most is about one execution, `e1`; there is an `e2`, and one each of a quota, a budget, a flow. Times are milliseconds
+//! since [`EPOCH_MS`]. In the text of a step `e1` is the execution's id (`<e1>` within a word), `-` the empty string, `@7` the
+//! time 7, and a word with a colon in front a key: `:core`, `:grant`, `:lease`, `:history`, `:payload`, `:policy`, `:result`,
+//! `:e1:…` and `:e2:…` of an execution, `:quota…`, `:budget…`, `:flow:…`, `:wp:…`, `:worker:…`, `:secrets`, else an index of the
+//! partition, `:lane:gold:eligible`. A call may name its KEYS before a `|`; an answer may have details after its word.
 
 use valkey_sim::{
     engine::{Dialect, Effects, Engine, ErrorReply, Reply, Session, UnixMicros},
@@ -23,7 +24,8 @@ use crate::{
         file, show_plain,
     },
     types::{
-        ExecutionId, ExecutionName, Function, Lost, Node, Seq, SimTime, Status, TimestampMs, Waiting, Why,
+        Answer, ExecutionId, ExecutionName, Function, Lost, Node, Seq, SimTime, Status, TimestampMs, Waiting,
+        Why,
     },
     view::View,
 };
@@ -31,6 +33,7 @@ use crate::{
 /// When the stories begin.
 pub const EPOCH_MS: i64 = 1_735_689_600_000;
 const ID: &str = "{fp:7}:6ba7b810-9dad-41d1-80b4-00c04fd430c8";
+const OTHER_ID: &str = "{fp:7}:6ba7b810-9dad-41d1-80b4-00c04fd430c9";
 
 /// By which commands a story writes what it writes. No property may see a difference.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -136,10 +139,22 @@ impl Story {
 
     /// A function was called, answered in this word, and wrote by these commands.
     pub fn step(self, at: i64, call: &str, answer: &str, commands: &str) -> Self {
-        let call: Vec<&str> = call.split_whitespace().collect();
-        let mut args = vec![b"FCALL".to_vec(), call[0].as_bytes().to_vec(), b"0".to_vec()];
-        args.extend(call[1..].iter().map(|text| word(text)));
-        self.said(at, args, answer, commands)
+        self.called(Node::Worker(1), at, call, answer, commands)
+    }
+
+    /// A scanner called a function, which answered and wrote.
+    pub fn scans(self, at: i64, call: &str, answer: &str, commands: &str) -> Self {
+        self.called(Node::Scanner, at, call, answer, commands)
+    }
+
+    fn called(self, caller: Node, at: i64, call: &str, answer: &str, commands: &str) -> Self {
+        let (keys, argv) = call.split_once('|').unwrap_or(("", call));
+        let (mut keys, mut argv) = (keys.split_whitespace(), argv.split_whitespace());
+        let function = keys.next().or_else(|| argv.next()).expect("a function").as_bytes().to_vec();
+        let keys: Vec<Vec<u8>> = keys.map(word).collect();
+        let mut args = vec![b"FCALL".to_vec(), function, keys.len().to_string().into_bytes()];
+        args.extend(keys.into_iter().chain(argv.map(word)));
+        self.said(caller, at, args, answer, commands)
     }
 
     /// As [`step`](Self::step), of a call that declares these keys.
@@ -154,7 +169,7 @@ impl Story {
     ) -> Self {
         let mut args = vec![b"FCALL".to_vec(), function.into(), keys.len().to_string().into_bytes()];
         args.extend(keys.iter().chain(argv).map(|text| word(text)));
-        self.said(at, args, answer, commands)
+        self.said(Node::Worker(1), at, args, answer, commands)
     }
 
     /// A function was called, gave this reply, and wrote nothing.
@@ -171,12 +186,18 @@ impl Story {
     }
 
     /// The call wrote, and then answered as its function does.
-    fn said(mut self, at: i64, args: Vec<Vec<u8>>, answer: &str, commands: &str) -> Self {
+    fn said(mut self, caller: Node, at: i64, args: Vec<Vec<u8>>, answer: &str, commands: &str) -> Self {
         let before = self.view();
         let mut effects = Effects::default();
         self.write(at, commands, &mut effects);
-        let reply = reply(answer, &args, &before, &self.view());
-        self.push_executed(at, Some(Node::Worker(1)), args, reply, effects)
+        let reply = match answer.split_once(' ') {
+            // The text of an error has spaces, too.
+            Some((word, details)) if !matches!(Answer::from(word), Answer::Error(_)) => {
+                spelled(word, details)
+            }
+            _ => reply(answer, &args, &before, &self.view()),
+        };
+        self.push_executed(at, Some(caller), args, reply, effects)
     }
 
     /// The run ends, and `e1` has not, for this reason.
@@ -366,6 +387,7 @@ fn word(text: &str) -> Vec<u8> {
     let bytes = match text.as_bytes() {
         b"-" => String::new(),
         b"e1" => ID.to_owned(),
+        b"e2" => OTHER_ID.to_owned(),
         [b'@', ..] => (EPOCH_MS + text[1..].parse::<i64>().expect("a time")).to_string(),
         [b':', ..] => key(&text[1..]),
         _ => text.replace("<e1>", ID),
@@ -373,21 +395,54 @@ fn word(text: &str) -> Vec<u8> {
     bytes.into_bytes()
 }
 
+/// What keys begin with, by what they are called in a story.
+const PREFIXES: [(&str, &str); 7] = [
+    ("quota", "ff:quota:{q:3}:q1"),
+    ("budget", "ff:budget:{b:3}:b1"),
+    ("flow:", "ff:flow:{fp:7}:f1:"),
+    ("wp:", "ff:wp:{fp:7}:"),
+    ("worker:", "ff:worker:ns:w-1:"),
+    ("secrets", "ff:sec:{fp:7}:waitpoint_hmac"),
+    ("resets", "ff:idx:{b:3}:budget_resets"),
+];
+
 fn key(text: &str) -> String {
-    let execution = format!("ff:exec:{{fp:7}}:{ID}:");
+    let execution = |id: &str| format!("ff:exec:{{fp:7}}:{id}:");
     match text {
-        "core" => execution + "core",
-        "grant" => execution + "claim_grant",
-        "lease" => execution + "lease:current",
-        "history" => execution + "lease:history",
-        "payload" => execution + "payload",
-        "policy" => execution + "policy",
-        "result" => execution + "result",
-        _ => match text.strip_prefix("quota") {
-            Some(rest) => format!("ff:quota:{{q:3}}:q1{rest}"),
-            None => format!("ff:idx:{{fp:7}}:{text}"),
-        },
+        "core" => return execution(ID) + "core",
+        "grant" => return execution(ID) + "claim_grant",
+        "lease" => return execution(ID) + "lease:current",
+        "history" => return execution(ID) + "lease:history",
+        "payload" => return execution(ID) + "payload",
+        "policy" => return execution(ID) + "policy",
+        "result" => return execution(ID) + "result",
+        "workers" => return "ff:idx:ns:workers".to_owned(),
+        _ => {}
     }
+    match text.split_once(':') {
+        Some(("e1", rest)) => return execution(ID) + rest,
+        Some(("e2", rest)) => return execution(OTHER_ID) + rest,
+        // What a member is called, behind the part of a flow's key.
+        Some(("flow", rest)) if rest.ends_with(":e1") || rest.ends_with(":e2") => {
+            let (part, who) = rest.rsplit_once(':').expect("it ends so");
+            let id = if who == "e1" { ID } else { OTHER_ID };
+            return format!("ff:flow:{{fp:7}}:f1:{part}:{id}");
+        }
+        _ => {}
+    }
+    let family = PREFIXES.iter().find_map(|(name, begin)| Some((begin, text.strip_prefix(name)?)));
+    family.map_or_else(|| format!("ff:idx:{{fp:7}}:{text}"), |(begin, rest)| format!("{begin}{rest}"))
+}
+
+/// An answer with its details, as the story spells them. An admission has its own words, without a number in front.
+fn spelled(word: &str, details: &str) -> Reply {
+    let is_consent = word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    let mut items = match word {
+        "reply" => Vec::new(),
+        _ => vec![Reply::Int(i64::from(is_consent)), Reply::bulk(word)],
+    };
+    items.extend(details.split_whitespace().map(Reply::bulk));
+    Reply::Array(items)
 }
 
 /// What a function answers that says this word: a consent with the fields that tell what was written, a refusal with its
