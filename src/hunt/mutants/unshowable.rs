@@ -2,6 +2,7 @@
 
 /// A kind, as `property/kind`, and the reason.
 pub const UNSHOWABLE: &[(&str, &str)] = &[
+    ("lane/reclaim-grant", READ_FROM_THE_CORE),
     ("ends/not-timed-out", NO_SCANNER),
     ("unblocked/not-resolved", NO_SCANNER),
     ("unblocked/goes-round", NO_LIBRARY),
@@ -117,6 +118,8 @@ pub const UNSHOWABLE: &[(&str, &str)] = &[
     ("resume-condition/too-soon-composite", NOT_DRAWN),
     ("resume-condition/not-by-signal", NOT_DRAWN),
 ];
+
+const READ_FROM_THE_CORE: &str = "the reclaimer reads the lane from the core, whose wrong lane is told first; the property's own tests show it";
 
 const NO_SCANNER: &str =
     "no generated plan has the scanner that would have to act; the judge's own tests show it";
