@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use valkey_sim::engine::value::SortedSet;
+
 use super::{Dependencies, Fields, IndexName, Suspension, View};
 use crate::{
     protocol::ExecutionKeys,
@@ -94,6 +96,11 @@ impl<'v> Execution<'v> {
         &self.id
     }
 
+    /// The view that it is seen in.
+    pub(super) fn view(&self) -> &'v View {
+        self.view
+    }
+
     /// Its keys, and those of its partition's indexes.
     pub fn keys(&self) -> &ExecutionKeys {
         &self.keys
@@ -134,6 +141,27 @@ impl<'v> Execution<'v> {
             instance: fields.text("worker_instance_id").to_owned(),
             expires_at: fields.time("expires_at").unwrap_or(TimestampMs(0)),
         })
+    }
+
+    /// The fields of the record of its current lease, whatever is left of it.
+    pub fn lease_record(&self) -> Option<Fields<'v>> {
+        self.view.fields(&self.keys.exec.lease_current())
+    }
+
+    /// The fields of its grant, as they are written.
+    pub fn grant_record(&self) -> Option<Fields<'v>> {
+        self.view.fields(&self.keys.exec.claim_grant())
+    }
+
+    /// When its suspension times out, as it is written; empty if it does not.
+    pub fn suspension_timeout(&self) -> &'v str {
+        let record = self.view.fields(&self.keys.exec.suspension_current());
+        record.map(|record| record.text("timeout_at")).unwrap_or_default()
+    }
+
+    /// How many attempts its list of attempts has.
+    pub fn attempt_count(&self) -> usize {
+        self.view.sorted_set(&self.keys.exec.attempts()).map_or(0, SortedSet::len)
     }
 
     /// One of its attempts.
@@ -212,6 +240,22 @@ impl<'v> Core<'v> {
     /// `ownership_state`.
     pub fn ownership(&self) -> OwnershipState {
         OwnershipState::from(self.text("ownership_state"))
+    }
+
+    /// `current_attempt_index`; none before the first claim.
+    pub fn attempt_index(&self) -> Option<AttemptIndex> {
+        self.text("current_attempt_index").parse().ok().map(AttemptIndex)
+    }
+
+    /// `current_worker_instance_id`: the process that holds, or held, the lease.
+    pub fn instance(&self) -> &'v str {
+        self.text("current_worker_instance_id")
+    }
+
+    /// Whether it is kept with all of FlowFabric's fields. A library of your own may keep fewer, or none of them where a
+    /// table tells what its own say; then only what it keeps can be judged.
+    pub fn is_whole(&self) -> bool {
+        ["retry_count", "blocking_reason"].iter().any(|name| !self.text(name).is_empty())
     }
 
     /// Whether `lifecycle_phase` is `terminal`.

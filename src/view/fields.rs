@@ -5,7 +5,7 @@ use valkey_sim::engine::value::Hash;
 use crate::types::{LeaseEpoch, TimestampMs};
 
 /// The fields of a hash. FlowFabric writes the empty string for what is not there, and so both read the same.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fields<'v>(pub(super) &'v Hash);
 
 impl<'v> Fields<'v> {

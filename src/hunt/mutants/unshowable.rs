@@ -117,6 +117,44 @@ pub const UNSHOWABLE: &[(&str, &str)] = &[
     ("resume-condition/still-waiting-composite", NOT_DRAWN),
     ("resume-condition/too-soon-composite", NOT_DRAWN),
     ("resume-condition/not-by-signal", NOT_DRAWN),
+    ("attempts/count", OF_STATES),
+    ("attempts/left-open", OF_STATES),
+    ("attempts/state", OF_STATES),
+    ("attempts/identity", OF_STATES),
+    ("attempts/modified", OF_STATES),
+    ("denial/other-reason", OF_STATES),
+    ("denial/forgets", OF_STATES),
+    ("denial/flow-cancel", OF_STATES),
+    ("grant-key/no-ttl", OF_STATES),
+    ("grant-key/ttl", OF_STATES),
+    ("grant-key/outlives", OF_STATES),
+    ("indexes/missing", OF_STATES),
+    ("indexes/beside", OF_STATES),
+    ("indexes/worker-set", OF_STATES),
+    ("indexes/orphan", OF_STATES),
+    ("indexes/another-id", OF_STATES),
+    ("lease-record/deadline", OF_STATES),
+    ("lease-record/identity", OF_STATES),
+    ("lease-record/no-record", OF_STATES),
+    ("lease-record/outlives", OF_STATES),
+    ("lease-record/leftover", OF_STATES),
+    ("lease-record/revoked-stamp", OF_STATES),
+    ("score/eligible", OF_STATES),
+    ("score/priority", OF_STATES),
+    ("score/due", OF_STATES),
+    ("timeout/not-armed", OF_STATES),
+    ("timeout/inherited", OF_STATES),
+    ("timeout/left", OF_STATES),
+    ("timeout/lost", OF_STATES),
+    ("transition/phase", OF_STATES),
+    ("transition/ownership", OF_STATES),
+    ("vector/word", OF_STATES),
+    ("vector/combination", OF_STATES),
+    ("vector/reason", OF_STATES),
+    ("vector/public-state", OF_STATES),
+    ("delay/no-time", OF_STATES),
+    ("delay/eligible-early", OF_STATES),
+    ("delay/claimed-early", OF_STATES),
 ];
 
 const READ_FROM_THE_CORE: &str = "the reclaimer reads the lane from the core, whose wrong lane is told first; the property's own tests show it";
@@ -132,3 +170,5 @@ const OF_CALLS: &str =
     "no mutant of it is written yet; its stories, tests/raises.rs and tests/library/judged.rs show it";
 const NOT_DRAWN: &str =
     "no mutant yet; edits of the library (tests/library/edits.rs) and the property's own tests show it";
+
+const OF_STATES: &str = "no mutant of it has been written yet; the property's own tests show it";

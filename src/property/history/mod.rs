@@ -7,6 +7,7 @@
 pub(super) mod at_most_once;
 mod called_off;
 pub(super) mod creation;
+pub(super) mod delay;
 pub(super) mod expiry;
 pub(super) mod fence;
 pub(super) mod grants;

@@ -4,19 +4,29 @@
 //! is blamed for what it broke, not for what it found broken.
 
 pub(super) mod admission;
+pub(super) mod attempts;
 pub(super) mod budget;
+pub(super) mod denial;
 pub(super) mod dependencies;
 pub(super) mod edge_groups;
 pub(super) mod edges;
 pub(super) mod eligible;
 pub(super) mod flow_life;
+pub(super) mod grant_key;
+pub(super) mod indexes;
+pub(super) mod lease_record;
 pub(super) mod membership;
 pub(super) mod quota;
 pub(super) mod registry;
 pub(super) mod resume_condition;
+mod rules;
+pub(super) mod score;
 pub(super) mod secrets;
 pub(super) mod signals;
 pub(super) mod suspension;
+pub(super) mod timeout;
+pub(super) mod transition;
+pub(super) mod vector;
 pub(super) mod waitpoints;
 
 use super::{Found, Kind, Property};

@@ -1,6 +1,7 @@
 //! What the tests of the properties share: [stories](Story), the [usual steps](life) of one, and [cases](Case) that pair a
 //! story with one that comes near it.
 
+mod calls;
 mod life;
 mod story;
 
@@ -67,11 +68,17 @@ mod tests {
     fn all_cases() -> impl Iterator<Item = &'static Case> {
         let cases = [
             history::at_most_once::tests::CASES,
+            history::delay::tests::CASES,
             history::expiry::tests::CASES,
             history::fence::tests::CASES,
             history::lane::tests::CASES,
             history::one_lease::tests::CASES,
+            state::attempts::tests::CASES,
+            state::denial::tests::CASES,
             state::eligible::tests::CASES,
+            state::grant_key::tests::CASES,
+            state::indexes::tests::CASES,
+            state::lease_record::tests::CASES,
             state::quota::tests::CASES,
             liveness::granted::tests::CASES,
             liveness::lease_marked::tests::CASES,
@@ -101,6 +108,10 @@ mod tests {
             state::secrets::tests::CASES,
             state::signals::tests::CASES,
             state::resume_condition::tests::CASES,
+            state::score::tests::CASES,
+            state::timeout::tests::CASES,
+            state::transition::tests::CASES,
+            state::vector::tests::CASES,
         ];
         cases.into_iter().flatten()
     }

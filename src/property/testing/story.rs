@@ -7,7 +7,7 @@
 //! Most is about one execution, `e1`; there is an `e2`, and one each of a quota, a budget, a flow. Times are milliseconds
 //! since [`EPOCH_MS`]. In the text of a step `e1` is the execution's id (`<e1>` within a word), `-` the empty string, `@7` the
 //! time 7, and a word with a colon in front a key: `:core`, `:grant`, `:lease`, `:history`, `:payload`, `:policy`, `:result`,
-//! `:e1:…` and `:e2:…` of an execution, `:quota…`, `:budget…`, `:flow:…`, `:wp:…`, `:worker:…`, `:secrets`, else an index of the
+//! `:attempt:0`, `:e1:…` and `:e2:…` of an execution, `:quota…`, `:budget…`, `:flow:…`, `:wp:…`, `:worker:…`, `:secrets`, else an index of the
 //! partition, `:lane:gold:eligible`. A call may name its KEYS before a `|`; an answer may have details after its word.
 
 use valkey_sim::{
@@ -420,6 +420,8 @@ fn key(text: &str) -> String {
         _ => {}
     }
     match text.split_once(':') {
+        Some(("attempt", index)) => return format!("ff:attempt:{{fp:7}}:{ID}:{index}"),
+        Some(("worker", rest)) if rest.ends_with(":leases") => return format!("ff:idx:{{fp:7}}:{text}"),
         Some(("e1", rest)) => return execution(ID) + rest,
         Some(("e2", rest)) => return execution(OTHER_ID) + rest,
         // What a member is called, behind the part of a flow's key.
