@@ -242,7 +242,7 @@ impl<W: Watch + 'static> World<W> {
                 }
                 let is_up = now >= course.next(&self.deployment);
                 let is_over = now > self.late_until.get().max(self.faults_until.get()) && self.is_idle();
-                if is_over && !(is_up && !self.deployment.plan.heals) {
+                if is_over && (!is_up || self.deployment.plan.heals) {
                     let steps = witness.steps();
                     let known = done.filter(|(after, _)| *after == steps).map(|(_, is_done)| is_done);
                     let is_done = known.unwrap_or_else(|| self.deployment.is_done(witness.view(), now));
