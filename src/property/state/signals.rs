@@ -178,7 +178,9 @@ impl<'s> Signal<'s> {
             self.tell(DEAD_SECRET, "a signal was accepted whose secret is over", found);
         }
         let is_buffered = self.call.function == Function::BufferSignalForPendingWaitpoint;
-        if text("execution_id") != self.id.as_str() {
+        // What is no execution's id is of a caller who said something else.
+        let owner = ExecutionId::parse(text("execution_id")).ok();
+        if owner.is_some_and(|owner| owner.as_str() != self.id.as_str()) {
             self.tell(OTHER_EXECUTION, "its signal was accepted at another execution's waitpoint", found);
         } else if text("state") == "closed" {
             self.tell(AFTER_CLOSE, "a signal was accepted for a waitpoint that is closed", found);
