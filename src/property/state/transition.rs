@@ -61,11 +61,7 @@ fn judge(deed: &Deed<'_>, from: Option<&StateVector>, to: &StateVector, found: &
 /// RFC-001 §3.1. The skip of an active child (active → terminal) is in it.
 fn has_way(from: &LifecyclePhase, to: &LifecyclePhase) -> bool {
     use LifecyclePhase::{Active, Runnable, Submitted, Suspended};
-    match (from, to) {
-        (_, Submitted) => false,
-        (Runnable, Suspended) | (Suspended, Active) => false,
-        _ => true,
-    }
+    !matches!((from, to), (_, Submitted) | (Runnable, Suspended) | (Suspended, Active))
 }
 
 /// RFC-001 §3.2.
