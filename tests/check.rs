@@ -120,7 +120,7 @@ fn without_shrinking_the_token_is_in_the_line() {
 fn a_hunt_that_shows_nothing_is_no_success() {
     let silent = Library::from_source(
         "silent",
-        "#!lua name=silent\nlocal function no() return { 0, 'never' } end\n\
+        "#!lua name=silent\nlocal function no() return { 0, 'rate_limit_exceeded' } end\n\
          redis.register_function('ff_create_execution', no)\n\
          redis.register_function('ff_issue_claim_grant', no)\n\
          redis.register_function('ff_acquire_lease', no)\n",

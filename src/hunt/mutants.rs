@@ -255,8 +255,8 @@ mod tests {
     fn a_run_that_does_not_return_is_told_and_nothing_is_shown_by_it() {
         let matrix = run(&mutants([parsed("fence/stale-lease", "while true do end")]));
         let failed = matrix.failed();
-        assert_eq!(failed.len(), 1, "one a row: {failed:?}");
-        assert!(failed[0].message.contains("did not return"), "{failed:?}");
+        assert!(!failed.is_empty(), "nobody is told");
+        assert!(failed.iter().all(|run| run.message.contains("did not return")), "{failed:?}");
     }
 
     #[test]

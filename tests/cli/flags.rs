@@ -124,7 +124,7 @@ fn shard_is_a_share_that_there_is() {
 fn mutant_breaks_the_library_of_a_hunt_and_of_a_replay() {
     grantsim(&["replay", LIFE]).succeeds();
     assert_eq!(grantsim(&["replay", LIFE, "--mutant", "keep-grant"]).code, BROKEN);
-    let report = hunt("keep-grant", BROKEN, &["--seeds", "2", "--mutant", "keep-grant"]);
+    let report = hunt("keep-grant", BROKEN, &["--seeds", "2", "--profile", "race", "--mutant", "keep-grant"]);
     assert_eq!(report["library"]["version"], "34+keep-grant");
     assert_eq!(report["known"], serde_json::json!({}), "what is new is not known");
 }

@@ -39,7 +39,7 @@ fn the_json_of_a_hunt_has_the_documented_names() {
         "events",
         "grants",
         "claims",
-        "answers",
+        "functions",
         "sim_seconds",
         "wall_seconds",
         "resume",

@@ -161,7 +161,7 @@ fn a_hunt_does_not_go_on_from_the_report_of_another_one_or_from_what_is_none() {
 fn sigterm_and_ctrl_c_end_a_hunt_with_its_report_and_its_summary() {
     for signal in ["TERM", "INT"] {
         let name = format!("stopped-by-{signal}");
-        let mut stopped = Background::start(&name, &["--for", "1h", "--profile", "calm"]);
+        let mut stopped = Background::start(&name, &["--for", "1h", "--profile", "race"]);
         stopped.wait_until(|report| number(report, "seeds") > 0);
         stopped.signal(signal);
         let (code, out, err, report) = stopped.end();
@@ -195,10 +195,10 @@ fn slow_for_one_seed(name: &str, token: &Token) -> String {
 #[cfg(unix)]
 #[test]
 fn a_run_that_hangs_is_told_while_the_others_go_on_and_is_named_when_the_hunt_is_stopped() {
-    let hangs = Token::new("calm", 2).expect("a profile");
+    let hangs = Token::new("race", 2).expect("a profile");
     let library = slow_for_one_seed("slow-for-one.lua", &hangs);
     let args =
-        ["--library", &library, "--profile", "calm", "--seeds", "6", "--jobs", "2", "--hang-after", "1s"];
+        ["--library", &library, "--profile", "race", "--seeds", "6", "--jobs", "2", "--hang-after", "1s"];
     let mut hunt = Background::start("hangs", &args);
     let mut errors = BufReader::new(hunt.child.stderr.take().expect("a pipe"));
     let told = line_with(&mut errors, &format!("token {hangs} has been running for"));
@@ -234,7 +234,7 @@ fn a_disk_that_is_full_ends_the_hunt_with_what_it_has() {
     // How long the first report is, before any seed, and one with a violation.
     grantsim(&[&args as &[&str], &["--for", "0s"]].concat()).fails(BAD_INPUT, &["ran no seed"]);
     let before = fs::metadata(&path).expect("it was written").len();
-    grantsim(&[&args as &[&str], &["--seeds", "1"]].concat()).fails(BROKEN, &[]);
+    grantsim(&[&args as &[&str], &["--seeds", "12"]].concat()).fails(BROKEN, &[]);
     let after = fs::metadata(&path).expect("it was written").len();
     fs::remove_file(&path).expect("it is there");
     // As many blocks as the first one needs. A block has 512 bytes in some shells, and 1024 in others.

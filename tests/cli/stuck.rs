@@ -8,7 +8,7 @@ fn a_library_that_marks_no_lease_is_stuck_and_the_run_says_what_waits_for_what()
     let report = hunt("stuck", STUCK, &args);
     assert_eq!(fingerprints(&report["violations"]), ["lease-marked/-/-/not-marked"]);
     assert!(report["stuck"].as_u64() > Some(0), "{report}");
-    assert_eq!(report["stuck"], report["unfinished"]);
+    assert!(report["stuck"].as_u64() <= report["unfinished"].as_u64(), "{report}");
     let token = report["violations"][0]["token"].as_str().expect("a token");
     let replay = grantsim(&["replay", token, "--mutant", "mark-nothing"]);
     assert_eq!(replay.code, STUCK, "{}{}", replay.out, replay.err);

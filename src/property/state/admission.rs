@@ -109,11 +109,8 @@ impl<'c> Asked<'c> {
         let execution = self.execution;
         match word {
             "ADMITTED" => self.admitted(step, found),
-            "ALREADY_ADMITTED" => {
-                if !self.quota(step.before).is_remembered(execution, step.now) {
-                    let message = format!("{execution} counts as admitted and was not");
-                    found.violation(REFUSED, None, message);
-                }
+            "ALREADY_ADMITTED" if !self.quota(step.before).is_remembered(execution, step.now) => {
+                found.violation(REFUSED, None, format!("{execution} counts as admitted and was not"));
             }
             "RATE_EXCEEDED" => {
                 let count = self.in_window(step.before);

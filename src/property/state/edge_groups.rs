@@ -136,7 +136,7 @@ impl<'v> Side<'v> {
     fn fires(&self, before: Option<&Self>) -> Option<Broken> {
         let (old, new) = (before.map_or("pending", |before| before.group.state()), self.group.state());
         let wanted = self.wanted();
-        if old != "pending" && old != "" && old != new {
+        if old != "pending" && !old.is_empty() && old != new {
             return Broken::new(FIRED_TWICE, format!("the group was {old} and is {new}"));
         }
         if old != new && new != "pending" && new != wanted {
