@@ -50,11 +50,11 @@ fn the_json_of_a_hunt_has_the_documented_names() {
     assert_eq!(report["seeds"], 3);
     assert_eq!(report["passed"], 3);
     // Each call is counted once, by function and answer.
-    let answers = report["answers"].as_object().expect("by function").values();
+    let answers = report["functions"].as_object().expect("by function").values();
     let calls = answers.flat_map(|answers| answers.as_object().expect("by answer").values());
     assert_eq!(calls.map(|count| count.as_u64().expect("a number")).sum::<u64>(), report["calls"]);
     let granted = ["ff_issue_claim_grant", "ff_issue_reclaim_grant"]
-        .map(|function| report["answers"][function]["OK"].as_u64());
+        .map(|function| report["functions"][function]["OK"].as_u64());
     assert_eq!(granted.into_iter().flatten().sum::<u64>(), report["grants"]);
     assert!(report["library"]["version"].is_string());
     assert_eq!(report["library"]["sha256"].as_str().map(str::len), Some(64));

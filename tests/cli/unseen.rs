@@ -2,7 +2,7 @@
 
 use grantsim::property::catalogue;
 
-use crate::{ALL_HELD, BAD_INPUT, BROKEN, MINIMAL, NOT_REACHED, changed_library, grantsim, hunt};
+use crate::{ALL_HELD, BAD_INPUT, BROKEN, MINIMAL, NOT_REACHED, STUCK, changed_library, grantsim, hunt};
 
 const GRANTS: &str = "redis.register_function('ff_issue_claim_grant', function(keys, args)";
 const CLAIMS: &str = "redis.register_function('ff_acquire_lease', function(keys, args)";
@@ -15,8 +15,10 @@ const HUNTS: [&[&str]; 3] =
 fn is_never_passed(library: &str, says: &[&str]) {
     for args in HUNTS {
         let ran = grantsim(&[args, &["--library", library]].concat());
-        ran.fails(NOT_REACHED, says);
-        ran.fails(NOT_REACHED, &["so nothing was shown", MINIMAL]);
+        // Where a run has the time to settle, what nobody is granted is stuck, too: that wins.
+        assert!([STUCK, NOT_REACHED].contains(&ran.code), "{args:?}: {}{}", ran.out, ran.err);
+        ran.fails(ran.code, says);
+        ran.fails(ran.code, &["so nothing was shown", MINIMAL]);
         assert!(ran.out.contains("\nnever "), "{args:?} does not list what it never reached:\n{}", ran.out);
     }
 }
