@@ -28,7 +28,7 @@ pub use worker::{Config as WorkerConfig, Worker};
 use crate::{
     protocol::{Command, Request},
     trace::WorkEnd,
-    types::{ExecutionId, LeaseEpoch, Lost, Node, TimestampMs, grant::Lease},
+    types::{AttemptIndex, ExecutionId, LeaseEpoch, Lost, Node, TimestampMs, grant::Lease},
 };
 
 /// A step machine.
@@ -43,6 +43,11 @@ pub trait Actor: Clone {
         input: Input<Self::Continuation>,
         out: &mut Outbox<Self::Continuation>,
     );
+}
+
+/// An attempt index as `core` has it: absent or empty before the first attempt.
+fn attempt_index(text: Option<&str>) -> AttemptIndex {
+    AttemptIndex(text.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
 /// What happens to an actor.

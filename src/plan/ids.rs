@@ -4,6 +4,7 @@
 
 use ff_core::partition::{PartitionConfig, flow_partition};
 use uuid::Uuid;
+use valkey_sim::random::Random;
 
 use super::Plan;
 use crate::{
@@ -70,8 +71,12 @@ impl Plan {
     }
 
     fn uuid(&self, label: &str) -> Uuid {
-        let mut random = self.random(label);
-        let bits = (u128::from(random.next_u64()) << 64) | u128::from(random.next_u64());
-        uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid()
+        drawn_uuid(&mut self.random(label))
     }
+}
+
+/// The next id of a random stream.
+pub(crate) fn drawn_uuid(random: &mut Random) -> Uuid {
+    let bits = (u128::from(random.next_u64()) << 64) | u128::from(random.next_u64());
+    uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid()
 }

@@ -45,6 +45,7 @@ pub use deed::{
 pub use execution::Execution;
 pub use fault::{Cut, Fate, Fault, ODD_ARGUMENTS};
 pub use ids::NOBODYS_LANE;
+pub(crate) use ids::drawn_uuid;
 pub use limits::{Budget, Limit, Quota};
 pub use part::Part;
 pub use settings::{Network, Registry, Scans, Settings};

@@ -6,12 +6,10 @@ use ff_core::{
     contracts::{EdgeDependencyPolicy, OnSatisfied},
     types::{CancelSource, SignalId},
 };
-use uuid::Uuid;
-use valkey_sim::random::Random;
 
 use super::{Core, Doing, Known, Operator, WORKER};
 use crate::{
-    plan::{Deed, Dimensions, Does, Ending, GroupPolicy, NOBODYS_LANE, Right, Token},
+    plan::{Deed, Dimensions, Does, Ending, GroupPolicy, NOBODYS_LANE, Right, Token, drawn_uuid},
     protocol::*,
     types::{
         AttemptId, ExecutionId, ExecutionName, Label, LaneId, LeaseFence, LeaseId, Millis, Namespace,
@@ -104,8 +102,8 @@ impl Operator {
                     lane_id: lane(execution),
                     worker_id: WorkerId::new(WORKER),
                     worker_instance_id: WorkerInstanceId::new(WORKER),
-                    lease_id: LeaseId::from_uuid(fresh(&mut doing.random)),
-                    attempt_id: AttemptId::from_uuid(fresh(&mut doing.random)),
+                    lease_id: LeaseId::from_uuid(drawn_uuid(&mut doing.random)),
+                    attempt_id: AttemptId::from_uuid(drawn_uuid(&mut doing.random)),
                     lease_ttl: Millis(*lease_ttl_ms),
                     attempt_policy_json: String::new(),
                     attempt_timeout: None,
@@ -421,7 +419,7 @@ impl Operator {
         now: TimestampMs,
     ) -> Signal {
         Signal {
-            signal_id: SignalId::from_uuid(fresh(&mut doing.random)),
+            signal_id: SignalId::from_uuid(drawn_uuid(&mut doing.random)),
             execution_id: self.plan.execution_id(execution),
             lane_id: self.lane(execution, &doing.known.core),
             waitpoint_id: self.waitpoint(execution, &doing.known).id,
@@ -447,11 +445,6 @@ fn namespace() -> Namespace {
 
 fn later(now: TimestampMs, by_ms: u64) -> TimestampMs {
     TimestampMs(now.0.saturating_add_unsigned(by_ms))
-}
-
-fn fresh(random: &mut Random) -> Uuid {
-    let bits = (u128::from(random.next_u64()) << 64) | u128::from(random.next_u64());
-    uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid()
 }
 
 /// A policy that allows so many retries, a moment apart; none for none.

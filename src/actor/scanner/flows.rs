@@ -5,12 +5,12 @@
 //! One thing is the harness's own: an execution that waits in the set of dependencies with none that is open is promoted,
 //! after a look by `ff_evaluate_flow_eligibility`. Nothing published calls either function.
 
-use ff_core::types::{AttemptIndex, CancelSource, EdgeId, FlowId, WorkerInstanceId};
+use ff_core::types::{CancelSource, EdgeId, FlowId, WorkerInstanceId};
 use valkey_sim::engine::Reply;
 
 use super::{Continuation, Place, Scanner};
 use crate::{
-    actor::Outbox,
+    actor::{Outbox, attempt_index},
     protocol::{
         AckCancelMember, CallError, CancelExecution, Command, Dependency, DrainSiblingCancelGroup,
         EvaluateFlowEligibility, FlowAt, FlowEligibility, Owned, Plain, PromoteBlockedToEligible,
@@ -174,10 +174,6 @@ impl Scanner {
             });
         }
     }
-}
-
-fn attempt_index(text: Option<&str>) -> AttemptIndex {
-    AttemptIndex(text.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
 /// What an execution knows of an edge; none where that is not enough.

@@ -4,7 +4,7 @@ use valkey_sim::engine::Reply;
 
 use super::{Attempt, Continuation, Question, Worker};
 use crate::{
-    actor::{Ask, AskId, Message, Outbox},
+    actor::{Ask, AskId, Message, Outbox, attempt_index},
     protocol::{
         CallError, Claim, ClaimExecution, ClaimResumedExecution, Command, Plain, ReclaimExecution,
         core_field, policy, total_attempt_count,
@@ -100,7 +100,10 @@ impl Worker {
                 self.count(Attempt { tries_left: attempt.tries_left - 1, ..attempt }, out);
             }
             (Continuation::Interrupted(attempt, read), Ok(reply)) => {
-                self.go(Way::Resume(attempt, index(read.parse(&reply))), out);
+                self.go(
+                    Way::Resume(attempt, attempt_index(read.parse(&reply).ok().flatten().as_deref())),
+                    out,
+                );
             }
             (Continuation::Resumed(ask, call), Ok(reply)) => {
                 self.close(ask);
@@ -109,7 +112,10 @@ impl Worker {
                 }
             }
             (Continuation::Orphaned(grant, read), Ok(reply)) => {
-                self.go(Way::Reclaim(grant, index(read.parse(&reply))), out);
+                self.go(
+                    Way::Reclaim(grant, attempt_index(read.parse(&reply).ok().flatten().as_deref())),
+                    out,
+                );
             }
             (Continuation::Reclaimed(call), Ok(reply)) => {
                 if let Ok(lease) = call.parse(&reply) {
@@ -207,11 +213,6 @@ impl Allowance {
 
 fn refused(error: &CallError, code: &Code) -> bool {
     error.refusal().is_some_and(|refusal| refusal.code == *code)
-}
-
-/// An attempt index as `core` has it: absent or empty before the first attempt.
-fn index(read: Result<Option<String>, CallError>) -> AttemptIndex {
-    AttemptIndex(read.ok().flatten().and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
 fn current_attempt_index(execution_id: &ExecutionId) -> Plain<Option<String>> {
