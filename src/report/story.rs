@@ -127,9 +127,9 @@ impl Entry {
 fn place(step: &Step<'_>, change: &Change) -> Place {
     let others = || step.changes().iter().filter(|other| other.execution == change.execution);
     let is_implied = match &change.what {
-        what if is_beside(what) => return Place::Beside,
+        what if what.is_beside() => return Place::Beside,
         Happened::StateChanged { .. } => others()
-            .any(|other| !matches!(other.what, Happened::StateChanged { .. }) && !is_beside(&other.what)),
+            .any(|other| !matches!(other.what, Happened::StateChanged { .. }) && !other.what.is_beside()),
         // A lease says that its grant is consumed, unless that was over.
         Happened::GrantConsumed(seen) => {
             let makes_lease = others().any(|other| matches!(other.what, Happened::LeaseCreated { .. }));
@@ -139,17 +139,6 @@ fn place(step: &Step<'_>, change: &Change) -> Place {
         _ => false,
     };
     if is_implied { Place::Implied } else { Place::Within }
-}
-
-/// Whether a change is beside the story of a grant.
-fn is_beside(what: &Happened) -> bool {
-    matches!(
-        what,
-        Happened::LaneWritten { .. }
-            | Happened::EpochWritten(_)
-            | Happened::Indexed(_)
-            | Happened::Unindexed(_)
-    )
 }
 
 fn row(style: Style, at: SimTime, node: &str, text: &str) -> String {

@@ -4,7 +4,7 @@ use crate::{
     drive::{self, Ran, RunError, Subject, Watch},
     plan::Plan,
     property::{Entry, Fingerprint, Judge, find},
-    trace::{FaultFate, Happened, Moment, Step, Summary, What},
+    trace::{FaultFate, Moment, Step, Summary, What},
     types::{ExecutionName, Node, SimTime},
 };
 
@@ -114,16 +114,7 @@ fn telling(moment: &Moment<'_>) -> u64 {
 
 /// What a step wrote that belongs to the life of a grant or a lease.
 fn written(step: &Step<'_>) -> u64 {
-    let is_aside = |what: &Happened| {
-        matches!(
-            what,
-            Happened::LaneWritten { .. }
-                | Happened::EpochWritten(_)
-                | Happened::Indexed(_)
-                | Happened::Unindexed(_)
-        )
-    };
-    step.changes().iter().filter(|change| !is_aside(&change.what)).count() as u64
+    step.changes().iter().filter(|change| !change.what.is_beside()).count() as u64
 }
 
 impl Witnessed {

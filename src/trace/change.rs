@@ -88,6 +88,19 @@ pub enum Happened {
     Unindexed(IndexName),
 }
 
+impl Happened {
+    /// Whether it stands beside the life of a grant or a lease: indexes, and fields that follow from something else.
+    pub fn is_beside(&self) -> bool {
+        matches!(
+            self,
+            Happened::LaneWritten { .. }
+                | Happened::EpochWritten(_)
+                | Happened::Indexed(_)
+                | Happened::Unindexed(_)
+        )
+    }
+}
+
 /// All that a step did, execution by execution: creation, grant, lease, then state and indexes, then a lease's end.
 pub(super) fn changes(step: &Step<'_>) -> Vec<Change> {
     let mut all = Vec::new();
