@@ -5,8 +5,8 @@ use std::{fs, path::Path};
 use grantsim::plan::{file::PlanFile, token::Token};
 
 use crate::{
-    ALL_HELD, BAD_INPUT, BROKEN, LIFE, NOT_DETERMINISTIC, changed_library, changed_plan, grantsim, scratch,
-    utf8, written,
+    ALL_HELD, BAD_INPUT, BROKEN, LIFE, NOT_DETERMINISTIC, changed_library, changed_plan, goes_by_addresses,
+    grantsim, scratch, utf8, written,
 };
 
 #[test]
@@ -193,15 +193,7 @@ fn what_broke_before_a_function_hung_is_told_too() {
 
 #[test]
 fn a_library_that_goes_by_addresses_is_not_deterministic_and_what_differs_is_shown() {
-    let grant = "redis.register_function('ff_issue_claim_grant', function(keys, args)";
-    let by_address = format!(
-        "{grant}
-  local by_address, order = {{}}, ''
-  for i = 1, 60 do by_address[{{ i }}] = i end
-  for _, i in pairs(by_address) do order = order .. i .. ' ' end
-  redis.call('HSET', keys[1], 'order', order)"
-    );
-    let library = changed_library("by-address.lua", grant, &by_address);
+    let library = goes_by_addresses("by-address.lua");
     let replay = grantsim(&["replay", LIFE, "--library", &library]);
     replay.fails(NOT_DETERMINISTIC, &["two runs of the same plan differ from event", "pairs"]);
     assert!(replay.out.contains("one run:\n") && replay.out.contains("the other:\n"), "{}", replay.out);

@@ -14,8 +14,8 @@ use grantsim::{
 };
 
 use crate::{
-    ALL_HELD, BAD_INPUT, BROKEN, LIFE, NOT_DETERMINISTIC, Ran, changed_library, command, grantsim, scratch,
-    utf8,
+    ALL_HELD, BAD_INPUT, BROKEN, LIFE, NOT_DETERMINISTIC, Ran, changed_library, command, goes_by_addresses,
+    grantsim, scratch, utf8,
 };
 
 /// A token that shows the mutant keep-grant.
@@ -131,15 +131,7 @@ fn whoever_interrupts_a_shrink_finds_the_smallest_plan_so_far_and_how_to_go_on()
 
 #[test]
 fn a_run_that_is_never_the_same_twice_is_not_shrunk() {
-    let grant = "redis.register_function('ff_issue_claim_grant', function(keys, args)";
-    let by_address = format!(
-        "{grant}
-  local by_address, order = {{}}, ''
-  for i = 1, 60 do by_address[{{ i }}] = i end
-  for _, i in pairs(by_address) do order = order .. i .. ' ' end
-  redis.call('HSET', keys[1], 'order', order)"
-    );
-    let library = changed_library("shrinks-by-address.lua", grant, &by_address);
+    let library = goes_by_addresses("shrinks-by-address.lua");
     let out = scratch("never.json");
     let args = ["shrink", LIFE, "--library", &library, "--mutant", "keep-grant", "--out", utf8(&out)];
     grantsim(&args)

@@ -29,6 +29,12 @@ impl Property for InTheEnd {
     }
 }
 
+/// An execution that was granted, and waits.
+#[cfg(test)]
+fn granted() -> super::testing::Story {
+    super::testing::Story::new().created(0).granted(10, 100)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -43,13 +43,9 @@ pub(in crate::property) static ENTRY: Entry = Entry {
 #[cfg(test)]
 pub(in crate::property) mod tests {
     use crate::{
-        property::testing::{Story, cases},
+        property::{liveness::granted, testing::cases},
         types::{Reason, Stuck, Why},
     };
-
-    fn granted() -> Story {
-        Story::new().created(0).granted(10, 100)
-    }
 
     cases! {
         not_unblocked: "unblocked/-/-/not-unblocked",
