@@ -378,6 +378,15 @@ fn host(node: Node) -> HostId {
     })
 }
 
+/// When a node's turn is among those that wait for one instant: by its name, for the same reason.
+fn turn(node: Node) -> u16 {
+    match node {
+        Node::Scheduler(number) => 100 + number.min(399),
+        Node::Worker(number) => 500 + number.min(499),
+        other => host(other).0,
+    }
+}
+
 fn encoded(request: &Request) -> Vec<u8> {
     let mut bytes = Vec::new();
     resp::encode_request(request.args.iter().map(Vec::as_slice), &mut bytes);
@@ -643,7 +652,7 @@ impl<W: Watch + 'static> Task<W> {
         world.post.send(host(self.node), host(post.to), post.envelope, fate);
     }
 
-    /// Sees to it that the task is woken for the next timer.
+    /// Sees to it that the task is woken for the next timer, after those of the same instant whose turn comes before.
     fn arm(&mut self, cx: &mut Context<'_>) {
         let Some(due) = self.process.borrow().wake_at() else { return };
         let now = self.world.now();
@@ -651,7 +660,7 @@ impl<W: Watch + 'static> Task<W> {
             return;
         }
         // Polled once, the sleep leaves a timer behind that wakes this task.
-        let sleep = self.world.network.world().sleep_until(due);
+        let sleep = self.world.network.world().sleep_until_in_turn(due, turn(self.node));
         if pin!(sleep).poll(cx).is_ready() {
             cx.waker().wake_by_ref();
         }

@@ -37,7 +37,13 @@ impl SimClock {
 
     /// Waits for an instant, exactly: madsim's own sleeps take a millisecond at least.
     pub fn sleep_until(&self, at: SimTime) -> Sleep {
-        let deadline = self.start + Duration::from_micros(at.0);
+        self.sleep_until_in_turn(at, 0)
+    }
+
+    /// The same, and of those that wait for one microsecond the lower turn (below 1,000) comes first. Without a turn their
+    /// order is that of madsim's heap, which any other timer may change.
+    pub fn sleep_until_in_turn(&self, at: SimTime, turn: u16) -> Sleep {
+        let deadline = self.start + Duration::from_micros(at.0) + Duration::from_nanos(turn.min(999).into());
         let mut sleep = self.time.sleep_until(deadline);
         Pin::new(&mut sleep).reset(deadline);
         sleep
