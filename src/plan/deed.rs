@@ -197,6 +197,16 @@ deeds! {
         /// What is over.
         reason: Overdue,
     }
+    /// Somebody says that a delay is over, whether it is or not: a scanner that goes by an old list.
+    PromoteDelayed = "promote_delayed", PromoteDelayed {
+        /// Of which execution.
+        execution: ExecutionName,
+    }
+    /// Somebody says that a lease is over, whether it is or not: a scanner that goes by an old list.
+    MarkExpired = "mark_expired", MarkLeaseExpiredIfDue {
+        /// Of which execution.
+        execution: ExecutionName,
+    }
     /// An execution gets another priority.
     ChangePriority = "change_priority", ChangePriority {
         /// Which.
@@ -551,6 +561,8 @@ impl Does {
             | Does::CloseWaitpoint { execution }
             | Does::Resume { execution, .. }
             | Does::ExpireSuspension { execution }
+            | Does::PromoteDelayed { execution }
+            | Does::MarkExpired { execution }
             | Does::AddMember { execution, .. }
             | Does::SetGroup { execution, .. }
             | Does::Evaluate { execution }

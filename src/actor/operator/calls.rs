@@ -49,8 +49,9 @@ impl Operator {
             }
             .request(),
             Does::Complete { execution } => {
-                CompleteExecution { owned: override_of(execution), result: b"by an operator".to_vec() }
-                    .request()
+                // Half of them bring no result.
+                let result: &[u8] = if doing.random.below(2) == 0 { b"" } else { b"by an operator" };
+                CompleteExecution { owned: override_of(execution), result: result.to_vec() }.request()
             }
             Does::Fail { execution, max_retries } => FailExecution {
                 owned: override_of(execution),
@@ -166,6 +167,10 @@ impl Operator {
                 attempt_index,
             }
             .request(),
+            Does::PromoteDelayed { execution } => {
+                PromoteDelayed { execution_id: id(execution), lane_id: lane(execution), now }.request()
+            }
+            Does::MarkExpired { execution } => MarkLeaseExpired { execution_id: id(execution) }.request(),
             Does::RotateSecret { .. } | Does::ApplyEdge { .. } => return None,
             Does::ListSecrets { partition } => ListWaitpointSecrets { partition: *partition }.request(),
             Does::CreateFlow { flow: name } => {

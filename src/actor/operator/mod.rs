@@ -230,6 +230,8 @@ impl Operator {
             | Does::CloseWaitpoint { .. }
             | Does::Resume { .. }
             | Does::ExpireSuspension { .. }
+            | Does::PromoteDelayed { .. }
+            | Does::MarkExpired { .. }
             | Does::Promote { .. }
             | Does::ResolveEdge { .. } => execution.into_iter().map(Step::Look).collect(),
             Does::Replay { .. } => execution.into_iter().map(Step::Look).chain([Step::LookAtEdges]).collect(),

@@ -261,16 +261,19 @@ impl Worker {
         self.jobs.insert(id, job);
     }
 
-    /// Reads the payload. Each lease of an execution, told by its epoch, has its own work; a payload that cannot be
-    /// read leaves nothing to do but to vanish.
+    /// Reads the payload. Each lease of an execution, told by its epoch, has its own work. What a dependency passed on in
+    /// the payload's place is used up at once; without a payload there is nothing to do but to vanish.
     fn plan_work(&mut self, id: JobId, payload: Option<&[u8]>, out: &mut Outbox<Continuation>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let read = payload.and_then(|json| serde_json::from_slice::<plan::Execution>(json).ok());
+        let Some(payload) = payload else { return self.stop(id, WorkEnd::Vanished, out) };
+        let Ok(execution) = serde_json::from_slice::<plan::Execution>(payload) else {
+            (job.ends, job.takes_ms) = (Some(Ending::Complete), 0);
+            return out.wake(0, Continuation::Done(id));
+        };
         let nth = job.lease.epoch.0.saturating_sub(1) as usize;
-        let work = read.as_ref().and_then(|execution| execution.work.get(nth).or(execution.work.last()));
-        let Some((execution, Work { takes_ms, ends, meanwhile })) = read.as_ref().zip(work) else {
-            self.stop(id, WorkEnd::Vanished, out);
-            return;
+        let work = execution.work.get(nth).or(execution.work.last());
+        let Some(Work { takes_ms, ends, meanwhile }) = work else {
+            return self.stop(id, WorkEnd::Vanished, out);
         };
         let retry = execution.terms.retry.as_ref();
         job.retry_json =

@@ -474,15 +474,23 @@ mod ends {
     }
 
     #[test]
-    fn a_payload_that_cannot_be_read_leaves_nothing_to_do_but_to_vanish() {
-        for payload in [Reply::Null, Reply::bulk("no plan")] {
-            let mut worker = worker();
-            let (_, continuation) = claim(&mut worker);
-            let begun = worker.answer(continuation, leased(1));
-            let Working { renew, out, .. } = begin(&mut worker, &begun, payload);
-            assert_eq!(out.work(), [(LeaseEpoch(1), Some(WorkEnd::Vanished))]);
-            assert!(worker.due(renew).is_empty());
-        }
+    fn without_a_payload_there_is_nothing_to_do_but_to_vanish() {
+        let mut worker = worker();
+        let (_, continuation) = claim(&mut worker);
+        let begun = worker.answer(continuation, leased(1));
+        let Working { renew, out, .. } = begin(&mut worker, &begun, Reply::Null);
+        assert_eq!(out.work(), [(LeaseEpoch(1), Some(WorkEnd::Vanished))]);
+        assert!(worker.due(renew).is_empty());
+    }
+
+    #[test]
+    fn what_a_dependency_passed_on_in_the_payloads_place_is_used_up_at_once() {
+        let mut worker = worker();
+        let (_, continuation) = claim(&mut worker);
+        let begun = worker.answer(continuation, leased(1));
+        let (ms, done) = begin(&mut worker, &begun, Reply::bulk("the parent's result")).done.expect("work");
+        assert_eq!(ms, 0);
+        worker.due(done).call_of("ff_complete_execution");
     }
 
     #[test]

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     plan::{
-        CallRef, Called, Deed, Dimensions, Does, Ending, GroupPolicy, NOBODY, Overdue, Plan, Right, Token,
-        Upstream, is_nobody,
+        CallRef, Called, Deed, Dimensions, Does, Ending, Execution, GroupPolicy, NOBODY, Overdue, Plan,
+        Right, Token, Upstream, Work, is_nobody,
     },
     protocol::{BlockingReason, ResumeTrigger},
     types::{ExecutionName, Function, Label},
@@ -55,7 +55,9 @@ pub(super) fn deeds(plan: &Plan, families: &Families) -> BoxedStrategy<Vec<Deed>
         (Family::Registry, registry),
         (Family::Timing, timing),
     ];
-    let names = Names { names, partitions, hostile };
+    let waits = |execution: &&Execution| execution.work.iter().any(Work::suspends);
+    let waiting = plan.executions.iter().filter(waits).map(|execution| execution.name.clone()).collect();
+    let names = Names { names, waiting, partitions, hostile };
     let mut drawn: Vec<Aims> =
         of.iter().filter(|(family, _)| families.has(*family)).map(|(_, draw)| draw(&names)).collect();
     if families.has(Family::Flows) {
@@ -79,12 +81,20 @@ fn named(mut deeds: Vec<Deed>) -> Vec<Deed> {
 #[derive(Clone, Debug)]
 struct Names {
     names: Vec<ExecutionName>,
+    /// Those whose work waits for a signal.
+    waiting: Vec<ExecutionName>,
     partitions: u16,
     /// Whether one in so many is about an execution that nobody submitted.
     hostile: bool,
 }
 
 impl Names {
+    /// Those that wait for a signal alone, if there are any.
+    fn of_those_that_wait(&self) -> Self {
+        let names = if self.waiting.is_empty() { &self.names } else { &self.waiting };
+        Self { names: names.clone(), ..self.clone() }
+    }
+
     fn one(&self) -> BoxedStrategy<ExecutionName> {
         let known = select(self.names.clone());
         if !self.hostile {
@@ -167,6 +177,7 @@ fn about<T: std::fmt::Debug + 'static>(
 const GRANTABLE: [Function; 3] =
     [Function::CreateExecution, Function::IssueClaimGrant, Function::UnblockExecution];
 const RUNNING: [Function; 2] = [Function::ClaimExecution, Function::RenewLease];
+const DELAYED: [Function; 3] = [Function::CreateExecution, Function::DelayExecution, Function::FailExecution];
 const ENDED: [Function; 4] = [
     Function::CompleteExecution,
     Function::FailExecution,
@@ -248,8 +259,10 @@ fn timing(names: &Names) -> Aims {
             &GRANTABLE
         ),
         aim(about(names, Just(()), |execution, ()| Does::Replay { execution }), &ENDED),
+        aim(about(names, Just(()), |execution, ()| Does::PromoteDelayed { execution }), &DELAYED),
+        aim(about(names, Just(()), |execution, ()| Does::MarkExpired { execution }), &RUNNING),
     ];
-    some(one, 3)
+    some(one, 4)
 }
 
 fn tag() -> impl Strategy<Value = String> {
@@ -298,7 +311,8 @@ fn signal_name() -> impl Strategy<Value = String> {
     prop_oneof![4 => Just("go"), 1 => Just("stop")].prop_map(str::to_owned)
 }
 
-fn suspension(names: &Names) -> Aims {
+fn suspension(all: &Names) -> Aims {
+    let names = &all.of_those_that_wait();
     let waits = [Function::SuspendExecution];
     let pending = [Function::CreatePendingWaitpoint];
     let trigger = prop_oneof![
@@ -374,13 +388,22 @@ fn suspension(names: &Names) -> Aims {
     // A deployment has a secret before anybody can suspend; every execution that waits may get its signal.
     let first = Does::RotateSecret { kid: "k1".to_owned(), secret: "s1".into(), grace_ms: 0 };
     let first = Just(vec![at_once(first)]);
+    // One that has to wait hears of it twice under one idempotency key, and only the first counts.
+    let twice =
+        (names.one(), signal_name(), select(&["k1", "k2"][..])).prop_map(|(execution, signal, key)| {
+            let key = Some(Label::from(key));
+            let signal = Does::Signal { execution, signal, token: Token::Valid, key, resume_delay_ms: 0 };
+            let suspended = [Function::SuspendExecution];
+            vec![after(signal.clone(), &suspended), after(signal, &suspended)]
+        });
     // Of what is signalled, some is created, buffered for and waited at in order.
-    let early = (names.one(), signal_name(), key()).prop_map(|(execution, signal, key)| {
+    let early = (all.one(), signal_name(), key()).prop_map(|(execution, signal, key)| {
         let create = Does::CreateWaitpoint { execution: execution.clone(), lives_ms: 3_000 };
         let buffer = Does::BufferSignal { execution, signal, token: Token::Valid, key };
         vec![after(create, &[Function::ClaimExecution]), after(buffer, &[Function::CreatePendingWaitpoint])]
     });
-    (first, some(one, 10), early).prop_map(|(first, some, early)| [first, some, early].concat()).boxed()
+    let drawn = (first, some(one, 10), twice, early);
+    drawn.prop_map(|(first, some, twice, early)| [first, some, twice, early].concat()).boxed()
 }
 
 fn used() -> impl Strategy<Value = Dimensions> {
