@@ -124,8 +124,7 @@ impl Finding {
         let mut fixed = Vec::new();
         for shown in &self.shows {
             let (_, judge) = drive::watch(&self.plan(shown), subject, Judge::new(catalogue::promises()))?;
-            let violations = judge.finish().violations;
-            if violations.iter().all(|violation| violation.fingerprint != shown.fingerprint) {
+            if !judge.finish().shows(&shown.fingerprint) {
                 fixed.push(shown);
             }
         }

@@ -25,7 +25,7 @@ use valkey_sim::engine::Dialect;
 pub use again::{NotTheSame, same};
 pub use exit::Exit;
 pub use places::{NoPlaces, Places};
-pub use report::{Failed, Found, Hung, Report, Smaller};
+pub use report::{Excused, Failed, Found, Hung, Report, Smaller};
 pub use resume::{Earlier, Resume, ResumeError};
 pub use stop::{NotDone, Stop};
 pub use verdict::{Conclusion, Unseen, verdict};

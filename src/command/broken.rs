@@ -19,7 +19,7 @@ use grantsim::{
     finding::Finding,
     hunt::{self, Exit},
     plan::{Plan, file::PlanFile, token::Token},
-    property::{self, Fingerprint, Violation},
+    property::{self, Fingerprint, Verdict},
     report::{self, Failure},
     shrink::{self, Budget, ShrinkError, Shrunk},
 };
@@ -71,14 +71,17 @@ impl BreakArgs {
         let trace = drive::run(&file.plan, &subject)?;
         hunt::same(&trace, &drive::run(&file.plan, &subject)?)
             .with_context(|| format!("{} cannot be shrunk or kept", self.what))?;
-        let found = property::judge(&trace, self.library.properties()).violations;
+        let found = property::judge(&trace, self.library.properties());
         let fingerprint = self.choose(found, &Finding::of(&subject))?;
         Ok(Broken { file, subject, fingerprint })
     }
 
-    fn choose(&self, found: Vec<Violation>, known: &[Finding]) -> anyhow::Result<Fingerprint> {
+    fn choose(&self, found: Verdict, known: &[Finding]) -> anyhow::Result<Fingerprint> {
+        if let Some(named) = self.fingerprint.as_ref().filter(|named| found.shows(named)) {
+            return Ok(named.clone());
+        }
         let fingerprints: Vec<Fingerprint> =
-            found.into_iter().map(|violation| violation.fingerprint).collect();
+            found.violations.into_iter().map(|violation| violation.fingerprint).collect();
         let listed: Vec<String> = fingerprints.iter().map(Fingerprint::to_string).collect();
         let listed = listed.join(", ");
         anyhow::ensure!(
@@ -87,11 +90,8 @@ impl BreakArgs {
             self.what
         );
         let is_new = |it: &&Fingerprint| known.iter().all(|finding| !finding.covers(it));
-        let chosen = match &self.fingerprint {
-            Some(named) => fingerprints.iter().find(|it| *it == named),
-            None => fingerprints.iter().find(is_new),
-        };
-        chosen.cloned().with_context(|| match &self.fingerprint {
+        let new = fingerprints.iter().find(is_new).filter(|_| self.fingerprint.is_none());
+        new.cloned().with_context(|| match &self.fingerprint {
             Some(named) => format!("{} does not show {named}; it shows {listed}", self.what),
             None => format!(
                 "nothing new breaks in {}: it shows the known {listed}; name one with --fingerprint to shrink or keep it",

@@ -22,6 +22,10 @@ use crate::{
 const GRANT_HOPS: u64 = 5;
 /// Four more where the claim is told that the attempt goes on: that answer, another question and its answer, the next claim.
 const RESUME_HOPS: u64 = GRANT_HOPS + 4;
+/// Two more for each claim that has another request of its process ahead of it in the line.
+const QUEUED_HOPS: u64 = 2;
+/// What a group of edges is once it has fired.
+const FIRED: [&str; 2] = ["satisfied", "impossible"];
 /// A segment that the network loses is sent again after this long, microseconds.
 const RETRANSMIT_US: u64 = 200_000;
 /// More leases than the plan has work for, in a world in which nothing breaks: by so many.
@@ -206,6 +210,9 @@ impl Case<'_> {
         if let Some(verdict) = self.all_busy(core) {
             return verdict;
         }
+        if let Some(verdict) = self.ghost() {
+            return verdict;
+        }
         let who = self.idle(core);
         match self.found.grant() {
             Some(grant) => {
@@ -220,6 +227,25 @@ impl Case<'_> {
                 stuck(Stuck::NotGranted, format!("eligible{since}, and no grant although {who}"))
             }
         }
+    }
+
+    /// Where one stands first on its lane that cannot be granted: schedulers ask for that one for ever.
+    fn ghost(&self) -> Option<Verdict> {
+        let standing = self.standing;
+        let (_, first) = standing.queue(&self.execution.name)?;
+        let state = standing.view.execution(&first).state();
+        let is_offered = |state: &StateVector| {
+            state.phase == LifecyclePhase::Runnable && state.eligibility == EligibilityState::EligibleNow
+        };
+        if state.as_ref().is_some_and(is_offered) {
+            return None;
+        }
+        let phase = state.map_or("not there".to_owned(), |state| state.phase.as_str().to_owned());
+        let mut executions = standing.deployment.plan.executions.iter();
+        let name = executions.find(|it| *standing.deployment.id(&it.name) == first);
+        let name = name.map_or(first.to_string(), |it| it.name.to_string());
+        let story = format!("{name} is before it in the eligible set of its lane, and is {phase}");
+        Some(stuck(Stuck::BehindAGhost, story))
     }
 
     /// The workers that live, serve its lane and are able; or why nobody is there.
@@ -266,9 +292,10 @@ impl Case<'_> {
         let state = core.state();
         let goes_on =
             state.phase == LifecyclePhase::Runnable && state.attempt == AttemptState::AttemptInterrupted;
-        let hops = if goes_on { RESUME_HOPS } else { GRANT_HOPS };
+        let (hops, claims) = if goes_on { (RESUME_HOPS, 2) } else { (GRANT_HOPS, 1) };
+        let most_hops = hops + QUEUED_HOPS * claims;
         let (least_us, most_us) =
-            (hops * network.latency_us, hops * (network.latency_us + network.jitter_us));
+            (hops * network.latency_us, most_hops * (network.latency_us + network.jitter_us));
         let story =
             || format!("grants live {ttl_ms} ms, and a claim takes {least_us} to {most_us} µs to arrive");
         // A grant is dated to the millisecond, and valid through its last one.
@@ -324,8 +351,10 @@ impl Case<'_> {
         if let Some(verdict) = self.no_scanner() {
             return verdict;
         }
-        let until = core.delay_until().unwrap_or(TimestampMs(0)).0;
-        let left_ms = until - standing.clock(Node::Scanner);
+        let Some(until) = core.delay_until() else {
+            return stuck(Stuck::NoTimeToPromote, "it is delayed, and its core does not say until when");
+        };
+        let left_ms = until.0 - standing.clock(Node::Scanner);
         let plan = self.plan();
         if left_ms > plan.longest_delay_ms().saturating_add(plan.clock_spread_ms()) as i64 {
             // A clock that is wrong by more than is waited for may have asked for anything.
@@ -406,6 +435,13 @@ impl Case<'_> {
             return may(Reason::NotDue, "the scanner of dependencies will come");
         }
         let ago = self.ago(since);
+        let id = self.found.id().as_str();
+        let tag = id.split_inclusive('}').next().unwrap_or_default();
+        let group = self.standing.view.flow(tag, core.text("flow_id")).group(id);
+        if let Some(state) = group.map(|group| group.state()).filter(|state| FIRED.contains(state)) {
+            let story = format!("its group of edges was {state} before the last was added{ago}");
+            return stuck(Stuck::GroupHasFired, story);
+        }
         stuck(Stuck::NotResolved, format!("all that it depends on is resolved, and it is still blocked{ago}"))
     }
 
@@ -559,10 +595,10 @@ impl Case<'_> {
         stuck(Stuck::NotTimedOut, format!("its suspension timed out {ago}, and it is still suspended"))
     }
 
-    /// Whether its work, or a deed, suspends so that it stays suspended after its time.
+    /// Whether its work suspends so that it stays suspended after its time. No deed suspends anything.
     fn may_escalate(&self) -> bool {
         let escalates = |work: &plan::Work| matches!(&work.ends, Ending::Suspend(wait) if wait.then == TimeoutBehavior::Escalate);
-        self.execution.work.iter().any(escalates) || !self.plan().deeds.is_empty()
+        self.execution.work.iter().any(escalates)
     }
 
     fn plan(&self) -> &plan::Plan {

@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use super::{Earlier, Exit, Failed, Found, Hung, Hunt, Places, Report, Resume, Smaller, settle::Settled};
+use super::{
+    Earlier, Excused, Exit, Failed, Found, Hung, Hunt, Places, Report, Resume, Smaller, settle::Settled,
+};
 use crate::{
     drive::RunError,
     finding::Finding,
@@ -27,6 +29,7 @@ pub(super) struct Gather<'a> {
     done: Places,
     found: BTreeMap<Fingerprint, Seen>,
     known_met: BTreeMap<String, u64>,
+    excused: Excused,
     reach: BTreeMap<String, u64>,
     counts: Counts,
     /// Runs that did not come to their end, by what is said of them.
@@ -62,6 +65,7 @@ impl<'a> Gather<'a> {
             done: Places::default(),
             found: BTreeMap::new(),
             known_met: BTreeMap::new(),
+            excused: Excused::new(),
             reach: BTreeMap::new(),
             counts: Counts::default(),
             failed: BTreeMap::new(),
@@ -79,6 +83,7 @@ impl<'a> Gather<'a> {
     fn go_on_from(&mut self, earlier: &Earlier) {
         self.done = earlier.resume.done.clone();
         self.known_met = earlier.known.clone();
+        self.excused = earlier.excused.clone();
         self.reach = earlier.reach.clone();
         self.counts = earlier.counts.clone();
         self.before = Duration::try_from_secs_f64(earlier.wall_seconds).unwrap_or_default();
@@ -117,6 +122,16 @@ impl<'a> Gather<'a> {
                 Some(finding) => _ = met.insert(finding.slug.clone()),
                 None => self.violated(nth, violation),
             }
+        }
+        let mut excused = BTreeSet::new();
+        for (class, violation) in verdict.excused {
+            match self.known.iter().find(|finding| finding.covers(&violation.fingerprint)) {
+                Some(finding) => _ = met.insert(finding.slug.clone()),
+                None => _ = excused.insert((class, violation.property)),
+            }
+        }
+        for (class, property) in excused {
+            *self.excused.entry(class).or_default().entry(property).or_default() += 1;
         }
         for slug in met {
             *self.known_met.entry(slug).or_default() += 1;
@@ -189,6 +204,7 @@ impl<'a> Gather<'a> {
             seeds: self.seeds(),
             passed: self.seeds().saturating_sub(broken.len() as u64 + failed),
             known: self.known_met.clone(),
+            excused: self.excused.clone(),
             fixed: self.settled.fixed.clone(),
             in_baseline: inherited.iter().map(|seen| self.found(seen)).collect(),
             first_token: hunt.token(0),
@@ -273,7 +289,10 @@ mod tests {
         violation.message = format!("seed {seed}");
         let reached = BTreeMap::from([("late-claim", seed)]);
         let counts = Counts { events: seed, ..Counts::default() };
-        Outcome { nth: seed, result: Ok(Verdict { violations: vec![violation], reached, counts }) }
+        Outcome {
+            nth: seed,
+            result: Ok(Verdict { violations: vec![violation], reached, counts, ..Verdict::default() }),
+        }
     }
 
     fn gathered(hunt: &Hunt, outcomes: impl IntoIterator<Item = Outcome>) -> Report {

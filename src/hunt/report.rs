@@ -7,9 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::{Exit, Resume};
 use crate::{
     library::LibraryRef,
-    property::{Counts, Fingerprint, Violation},
+    property::{Counts, Fingerprint, PropertyName, Violation},
     shrink::Size,
+    types::FaultClass,
 };
+
+/// In how many seeds a property was broken under a class of hostile fault that it need not withstand.
+pub type Excused = BTreeMap<FaultClass, BTreeMap<PropertyName, u64>>;
 
 /// A violation, and the token that shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -106,6 +110,8 @@ pub struct Report {
     pub passed: u64,
     /// Known findings that were met again, by slug: in how many seeds.
     pub known: BTreeMap<String, u64>,
+    /// What need not hold where a hostile caller has a hand in it, and did not.
+    pub excused: Excused,
     /// Kinds of known findings that this library does not show any more, by slug; of libraries that descend from a
     /// published one.
     pub fixed: BTreeMap<String, Vec<Fingerprint>>,

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Failed, Found, Hunt, Places};
+use super::{Excused, Failed, Found, Hunt, Places};
 use crate::{
     library::LibraryRef,
     plan::token::{Token, TokenError},
@@ -45,6 +45,8 @@ pub struct Earlier {
     pub(super) first_token: String,
     pub(super) library: LibraryRef,
     pub(super) known: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub(super) excused: Excused,
     pub(super) violations: Vec<Found>,
     pub(super) in_baseline: Vec<Found>,
     pub(super) errors: Vec<Failed>,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Entry, Expect,
-    call::{grammar, raises, refusal_writes, reply_state, slot},
+    call::{done, grammar, raises, refusal_writes, reply_state, retries, slot},
     history::{
         at_most_once, creation, delay, expiry, fence, grants, lane, lease_history, one_lease, published,
         terminal,
@@ -49,6 +49,8 @@ static PROMISES: &[&Entry] = &[
     &refusal_writes::ENTRY,
     &slot::ENTRY,
     &reply_state::ENTRY,
+    &done::ENTRY,
+    &retries::ENTRY,
     &lease_history::ENTRY,
     &published::ENTRY,
     &grants::ENTRY,
@@ -69,8 +71,42 @@ static PROMISES: &[&Entry] = &[
     &resume_condition::ENTRY,
 ];
 
-/// The promises that need not be kept under every fault, and under which not.
-static NOT_UNDER: &[(&str, &[FaultClass])] = &[];
+/// The promises that need not be kept under every fault, and under which not: what is stored after a caller contradicted
+/// himself and was believed.
+static NOT_UNDER: &[(&str, &[FaultClass])] = &[
+    ("lane", &FaultClass::HOSTILE),
+    ("done", &FaultClass::HOSTILE),
+    ("eligible", &FaultClass::HOSTILE),
+    ("vector", &FaultClass::HOSTILE),
+    ("transition", &FaultClass::HOSTILE),
+    ("indexes", &FaultClass::HOSTILE),
+    ("lease-record", &FaultClass::HOSTILE),
+    ("attempts", &FaultClass::HOSTILE),
+    ("score", &FaultClass::HOSTILE),
+    ("timeout", &FaultClass::HOSTILE),
+    ("grant-key", &FaultClass::HOSTILE),
+    ("denial", &FaultClass::HOSTILE),
+    ("delay", &FaultClass::HOSTILE),
+    ("quota", &FaultClass::HOSTILE),
+    ("lease-history", &FaultClass::HOSTILE),
+    ("published", &FaultClass::HOSTILE),
+    ("grants", &FaultClass::HOSTILE),
+    ("terminal", &FaultClass::HOSTILE),
+    ("creation", &FaultClass::HOSTILE),
+    ("admission", &FaultClass::HOSTILE),
+    ("budget", &FaultClass::HOSTILE),
+    ("registry", &FaultClass::HOSTILE),
+    ("membership", &FaultClass::HOSTILE),
+    ("flow-life", &FaultClass::HOSTILE),
+    ("edges", &FaultClass::HOSTILE),
+    ("dependencies", &FaultClass::HOSTILE),
+    ("edge-groups", &FaultClass::HOSTILE),
+    ("suspension", &FaultClass::HOSTILE),
+    ("waitpoints", &FaultClass::HOSTILE),
+    ("secrets", &FaultClass::HOSTILE),
+    ("signals", &FaultClass::HOSTILE),
+    ("resume-condition", &FaultClass::HOSTILE),
+];
 
 /// No property has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counts, Entry, Expect, Fingerprint, Kind, Property, PropertyName};
+use super::{Counts, Entry, Expect, Fingerprint, Kind, Property, PropertyName, misuse::Misuse};
 use crate::{
     trace::{Call, Moment, Trace},
-    types::{ExecutionName, Seq},
+    types::{ExecutionName, FaultClass, Seq},
 };
 
 /// A property was violated: in one run, the first violation with its fingerprint.
@@ -41,10 +41,20 @@ impl Violation {
 pub struct Verdict {
     /// One a fingerprint, in the order in which they first showed.
     pub violations: Vec<Violation>,
+    /// What a hostile caller had a hand in and the property need not withstand, with the class of the fault.
+    pub excused: Vec<(FaultClass, Violation)>,
     /// How often it reached what the [reach](super::reach) entries describe; what it never reached is absent.
     pub reached: BTreeMap<&'static str, u64>,
     /// What happened, counted.
     pub counts: Counts,
+}
+
+impl Verdict {
+    /// Whether it has a violation with this fingerprint, be it excused.
+    pub fn shows(&self, fingerprint: &Fingerprint) -> bool {
+        let excused = self.excused.iter().map(|(_, violation)| violation);
+        self.violations.iter().chain(excused).any(|violation| violation.fingerprint == *fingerprint)
+    }
 }
 
 /// Judges a recorded run.
@@ -72,6 +82,7 @@ pub struct Judge {
     at: Seq,
     /// The latest step that did anything to an execution.
     latest: BTreeMap<ExecutionName, Seq>,
+    misuse: Misuse,
 }
 
 /// One entry, its monitor, and what it has found so far.
@@ -79,6 +90,7 @@ struct Watch {
     entry: &'static Entry,
     monitor: Box<dyn Property>,
     violations: BTreeMap<Fingerprint, Violation>,
+    excused: BTreeMap<(Fingerprint, FaultClass), Violation>,
     reached: u64,
 }
 
@@ -89,6 +101,7 @@ impl Judge {
             entry,
             monitor: (entry.monitor)(),
             violations: BTreeMap::new(),
+            excused: BTreeMap::new(),
             reached: 0,
         };
         Self {
@@ -96,6 +109,7 @@ impl Judge {
             counts: Counts::default(),
             at: 0,
             latest: BTreeMap::new(),
+            misuse: Misuse::default(),
         }
     }
 
@@ -111,6 +125,7 @@ impl Judge {
             _ => None,
         };
         self.counts.observe(moment);
+        self.misuse.observe(moment);
         if let Moment::Step(step) = moment {
             for change in step.changes() {
                 match self.latest.get_mut(&change.execution) {
@@ -119,10 +134,11 @@ impl Judge {
                 }
             }
         }
-        let latest = &self.latest;
+        let (at, latest, misuse) = (self.at, &self.latest, &self.misuse);
         for watch in &mut self.watches {
-            let Watch { entry, monitor, violations, reached } = watch;
-            monitor.observe(moment, &mut Found { entry, at: self.at, call, latest, violations, reached });
+            let Watch { entry, monitor, violations, excused, reached } = watch;
+            let mut found = Found { entry, at, call, latest, misuse, violations, excused, reached };
+            monitor.observe(moment, &mut found);
         }
     }
 
@@ -131,6 +147,8 @@ impl Judge {
         let mut verdict = Verdict { counts: self.counts, ..Verdict::default() };
         for watch in self.watches {
             verdict.violations.extend(watch.violations.into_values());
+            let excused = watch.excused.into_iter();
+            verdict.excused.extend(excused.map(|((_, class), violation)| (class, violation)));
             if watch.reached > 0 {
                 verdict.reached.insert(watch.entry.name, watch.reached);
             }
@@ -146,7 +164,9 @@ pub struct Found<'a> {
     at: Seq,
     call: Option<&'a Call<'a>>,
     latest: &'a BTreeMap<ExecutionName, Seq>,
+    misuse: &'a Misuse,
     violations: &'a mut BTreeMap<Fingerprint, Violation>,
+    excused: &'a mut BTreeMap<(Fingerprint, FaultClass), Violation>,
     reached: &'a mut u64,
 }
 
@@ -165,12 +185,17 @@ impl Found<'_> {
         let first = || Violation {
             property: fingerprint.property(),
             fingerprint: fingerprint.clone(),
-            message: message.into(),
+            message: printable(message.into()),
             at: self.at,
             execution: execution.cloned(),
             times: 0,
         };
-        self.violations.entry(fingerprint.clone()).or_insert_with(first).times += 1;
+        let excuse = self.misuse.under(execution).filter(|class| !self.entry.holds_under().contains(class));
+        let seen = match excuse {
+            Some(class) => self.excused.entry((fingerprint.clone(), class)).or_insert_with(first),
+            None => self.violations.entry(fingerprint.clone()).or_insert_with(first),
+        };
+        seen.times += 1;
     }
 
     /// The property does not hold in the end: an execution is stuck since the last step that did anything to it.
@@ -198,10 +223,31 @@ impl Found<'_> {
     }
 }
 
+/// A text in which what a terminal would obey or hide is written out: a library may have stored anything.
+fn printable(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    text.chars().fold(String::new(), |mut out, c| {
+        if c.is_control() {
+            out.extend(c.escape_default())
+        } else {
+            out.push(c)
+        };
+        out
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::property::{catalogue, testing::Story};
+
+    #[test]
+    fn a_message_is_text_that_a_terminal_prints() {
+        assert_eq!(printable("e1 is on ü\0\x1b[31m".to_owned()), r"e1 is on ü\u{0}\u{1b}[31m");
+        assert_eq!(printable("e1 is on gold".to_owned()), "e1 is on gold");
+    }
 
     /// A lease of an earlier epoch, and then what another lease did.
     fn story() -> Story {

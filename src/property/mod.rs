@@ -33,6 +33,7 @@ mod judge;
 #[cfg(test)]
 mod libraries;
 mod liveness;
+mod misuse;
 pub(crate) mod nearest;
 mod state;
 #[cfg(test)]

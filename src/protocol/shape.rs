@@ -72,7 +72,7 @@ impl Shape {
             }
             Function::ReplayExecution => ("tt*", COUNT),
             Function::PromoteDelayed => (
-                "tn",
+                "en",
                 &[
                     (OK, "=promoted"),
                     (OK, "=not_yet_due"),
@@ -107,7 +107,7 @@ impl Shape {
             Function::RotateWaitpointHmacSecret => ("ttt", &[(OK, "=noop t"), (OK, "=rotated t t n")]),
             Function::ListWaitpointHmacKids => ("", &[(OK, "t n *")]),
             Function::DeliverSignal | Function::BufferSignalForPendingWaitpoint => {
-                ("ttttttttttttooooot", SIGNAL)
+                ("ttttttttttttonnnnt", SIGNAL)
             }
             Function::AppendFrame => ("tnttttttttotottooof", &[(OK, "t n"), (OK, "t n t")]),
             Function::ReadAttemptStream => ("ssot", &[(OK, "r t t")]),

@@ -5,7 +5,7 @@ use crate::{
     finding::Finding,
     hunt::Exit,
     plan::Plan,
-    property::{self, Entry, Verdict},
+    property::{self, Entry, Verdict, Violation},
     trace::{End, Trace},
     types::ExecutionName,
 };
@@ -57,6 +57,9 @@ impl Run<'_> {
                     }
                 }
             }
+        }
+        for (class, Violation { property, message, fingerprint, .. }) in &verdict.excused {
+            out += &format!("excused under {class}: {property}: {message} ({fingerprint})\n");
         }
         out += &waiting(self.trace);
         out += &numbers(self.trace, &verdict);

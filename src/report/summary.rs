@@ -88,6 +88,10 @@ fn known(report: &Report, out: &mut String) -> std::fmt::Result {
     for (slug, seeds) in &report.known {
         writeln!(out, "known      {seeds:>7}  {slug} (see fixtures/findings/{slug})")?;
     }
+    for (class, properties) in &report.excused {
+        let list: Vec<String> = properties.iter().map(|(name, seeds)| format!("{name} {seeds}")).collect();
+        writeln!(out, "excused             under {class}, in so many seeds: {}", list.join(", "))?;
+    }
     for Found { violation, seeds, token, .. } in &report.in_baseline {
         writeln!(
             out,

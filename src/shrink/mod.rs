@@ -168,14 +168,18 @@ pub fn run_until(
     budget: Budget,
     mut progress: impl FnMut(Progress<'_>),
 ) -> Result<Shrunk, ShrinkError> {
-    let trial = OnSubject::new(subject, fingerprint);
-    match shrink(plan, &trial, budget, stop, &mut progress)? {
-        Outcome::Shrunk(shrunk) => Ok(shrunk),
-        Outcome::NotShown => Err(ShrinkError::NotShown(fingerprint.clone())),
-        Outcome::NotAgain(plan) => {
-            Err(ShrinkError::NotAgain { fingerprint: fingerprint.clone(), plan: Box::new(plan) })
+    for is_excused in [false, true] {
+        let trial = OnSubject::new(subject, fingerprint, is_excused);
+        match shrink(plan, &trial, budget, stop, &mut progress)? {
+            Outcome::Shrunk(shrunk) => return Ok(shrunk),
+            Outcome::NotShown => {}
+            Outcome::NotAgain(plan) => {
+                let plan = Box::new(plan);
+                return Err(ShrinkError::NotAgain { fingerprint: fingerprint.clone(), plan });
+            }
         }
     }
+    Err(ShrinkError::NotShown(fingerprint.clone()))
 }
 
 /// What becomes of a plan.

@@ -3,7 +3,7 @@
 use crate::{
     drive::{self, Ran, RunError, Subject, Watch},
     plan::Plan,
-    property::{Entry, Fingerprint, Judge, find},
+    property::{Entry, Fingerprint, Judge, Verdict, Violation, find},
     trace::{FaultFate, Moment, Step, Summary, What},
     types::{ExecutionName, Node, SimTime},
 };
@@ -46,6 +46,7 @@ pub(super) struct OnSubject<'a> {
     subject: &'a Subject,
     fingerprint: &'a Fingerprint,
     entry: &'static Entry,
+    is_excused: bool,
 }
 
 /// Judges a run by one property, notes when each event happened, and counts what there is to be told.
@@ -57,10 +58,11 @@ struct Witnessed {
 }
 
 impl<'a> OnSubject<'a> {
-    pub fn new(subject: &'a Subject, fingerprint: &'a Fingerprint) -> Self {
+    /// Whether it must show as a violation, or, where it is excused, as one of those: none becomes the other.
+    pub fn new(subject: &'a Subject, fingerprint: &'a Fingerprint, is_excused: bool) -> Self {
         let entry =
             find(fingerprint.property().as_str()).expect("a fingerprint's property is in the catalogue");
-        Self { subject, fingerprint, entry }
+        Self { subject, fingerprint, entry, is_excused }
     }
 }
 
@@ -68,7 +70,7 @@ impl Trial for OnSubject<'_> {
     fn show(&self, plan: &Plan) -> Result<Option<Shown>, RunError> {
         let watch = Witnessed { judge: Judge::new([self.entry]), seen: Vec::new(), told: 0 };
         match drive::watch(plan, self.subject, watch) {
-            Ok((ran, witnessed)) => Ok(witnessed.shown(self.fingerprint, &ran)),
+            Ok((ran, witnessed)) => Ok(witnessed.shown(self, &ran)),
             // A run without an end is no smaller instance of anything.
             Err(RunError::Endless { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -118,17 +120,19 @@ fn written(step: &Step<'_>) -> u64 {
 }
 
 impl Witnessed {
-    fn shown(self, fingerprint: &Fingerprint, ran: &Ran) -> Option<Shown> {
+    fn shown(self, of: &OnSubject<'_>, ran: &Ran) -> Option<Shown> {
         let Self { judge, seen, told } = self;
-        let verdict = judge.finish();
-        let violation = verdict.violations.into_iter().find(|it| it.fingerprint == *fingerprint)?;
+        let Verdict { violations, excused, counts, .. } = judge.finish();
+        let excused = excused.into_iter().map(|(_, violation)| violation);
+        let found: Vec<Violation> = if of.is_excused { excused.collect() } else { violations };
+        let violation = found.into_iter().find(|it| it.fingerprint == *of.fingerprint)?;
         let idle = ran.faults.iter().enumerate().filter(|(_, fate)| **fate != FaultFate::Happened);
         let at = seen.get(violation.at as usize);
         Some(Shown {
             at_ms: at.map(|(at, _)| at.0.div_ceil(1_000)),
             execution: violation.execution,
             idle: idle.map(|(place, _)| place).collect(),
-            events: verdict.counts.events,
+            events: counts.events,
             told: Told { before: at.map_or(told, |(_, before)| *before), all: told },
         })
     }

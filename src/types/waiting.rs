@@ -92,6 +92,8 @@ words! {
         NotEligibleListed = "not-eligible-listed",
         /// It was eligible from the start, and was never in the set in which schedulers look.
         NeverListed = "never-listed",
+        /// One that is not eligible stands before it in the set in which schedulers look, and nobody takes that one away.
+        BehindAGhost = "behind-a-ghost",
         /// It is granted, and no claim of it succeeds.
         NeverClaimed = "never-claimed",
         /// A grant that is over still lies there, so that no other can be issued.
@@ -106,6 +108,8 @@ words! {
         NeverEnds = "never-ends",
         /// Its delay is over, and nobody promotes it.
         NotPromoted = "not-promoted",
+        /// It is delayed and does not say until when, so that nobody can promote it.
+        NoTimeToPromote = "no-time-to-promote",
         /// It is delayed, and not in the set in which the promoter looks.
         NotDelayedListed = "not-delayed-listed",
         /// Its delay is longer than anything that the plan asks for.
@@ -118,6 +122,8 @@ words! {
         NotBlockedListed = "not-blocked-listed",
         /// All that it depends on is resolved, and it is still blocked.
         NotResolved = "not-resolved",
+        /// All that it depends on is resolved, and its group of edges had fired before the last of them was added.
+        GroupHasFired = "group-has-fired",
         /// The time of its suspension is up, and it is still suspended.
         NotTimedOut = "not-timed-out",
         /// It is in a state that leads nowhere.

@@ -226,16 +226,16 @@ fn a_lane_of_mixed_capabilities_has_a_tail_and_one_of_equals_has_none() {
 
 #[test]
 fn a_grant_must_outlive_the_way_of_its_claim() {
-    // Five messages of a millisecond each.
+    // Five messages of a millisecond each, and two of a request that is ahead in the line.
     let ttl = |ttl_ms| eligible().planned(move |plan| plan.settings.grant_ttl_ms = ttl_ms).why();
     assert_eq!([0, 4].map(ttl), [may(GrantNeverInTime); 2]);
-    assert_eq!(ttl(5), may(GrantTooShort));
-    assert_eq!(ttl(6), stuck(NotGranted));
+    assert_eq!([5, 7].map(ttl), [may(GrantTooShort); 2]);
+    assert_eq!(ttl(8), stuck(NotGranted));
     let jitter = |us| {
         let slow = move |plan: &mut Plan| (plan.settings.grant_ttl_ms, plan.network.jitter_us) = (10, us);
         eligible().planned(slow).why()
     };
-    assert_eq!([900, 1_000].map(jitter), [stuck(NotGranted), may(GrantTooShort)]);
+    assert_eq!([400, 500].map(jitter), [stuck(NotGranted), may(GrantTooShort)]);
 }
 
 #[test]
@@ -302,12 +302,20 @@ fn whoever_is_behind_another_waits_for_that_one() {
 }
 
 #[test]
+fn whoever_is_behind_one_that_cannot_be_granted_waits_for_ever() {
+    let other = "{fp:0}:00000000-0000-4000-8000-000000000001";
+    let before = |score| eligible().wrote(&["ZADD", "%lane:gold:eligible", score, other]).why();
+    assert_eq!([before("-1"), before("1")], [stuck(BehindAGhost), stuck(NotGranted)]);
+}
+
+#[test]
 fn a_delay_that_is_over_is_promoted_where_there_is_a_promoter() {
     assert_eq!(delayed(NOW_MS + 100).why(), may(NotDue));
     assert_eq!(delayed(NOW_MS).why(), stuck(NotPromoted));
     assert_eq!(delayed(NOW_MS).without(&[Node::Scanner]).why(), may(NoScanner));
     assert_eq!(delayed(NOW_MS).lacking(Function::PromoteDelayed).why(), may(NobodyDoesIt));
     assert_eq!(delayed(NOW_MS).wrote(&["ZREM", "%lane:gold:delayed", "e1"]).why(), stuck(NotDelayedListed));
+    assert_eq!(delayed(NOW_MS).wrote(&["HDEL", ":core", "delay_until"]).why(), stuck(NoTimeToPromote));
 }
 
 #[test]

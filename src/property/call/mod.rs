@@ -3,11 +3,15 @@
 //! A [`Look`] is a function of one step that is a function call. Functions that FlowFabric does not have are not judged, and
 //! where a library with names of its own is tested by a table, neither are words and writes that only it knows.
 
+pub(super) mod done;
 pub(super) mod grammar;
 pub(super) mod raises;
 pub(super) mod refusal_writes;
 pub(super) mod reply_state;
+pub(super) mod retries;
 pub(super) mod slot;
+
+use valkey_sim::engine::Reply;
 
 use super::{Found, Kind, Property};
 use crate::trace::{Call, Moment, Step};
@@ -33,4 +37,14 @@ impl Property for Calls {
             found.violation(kind, execution.as_ref(), message);
         }
     }
+}
+
+/// The texts after the status or code of an array reply. One that is no text is empty here.
+fn texts<'s>(call: &Call<'s>) -> Option<Vec<&'s str>> {
+    let Reply::Array(items) = call.reply else { return None };
+    let text = |item: &'s Reply| match item {
+        Reply::Bulk(bytes) => std::str::from_utf8(bytes).unwrap_or_default(),
+        _ => "",
+    };
+    Some(items.get(2..)?.iter().map(text).collect())
 }

@@ -4,9 +4,7 @@
 //! Of a consent the state after the call is asked, of a refusal the state before it. Not here: that a stored outcome stays
 //! ([`terminal`](crate::property::history::terminal)), and the form of a reply ([`grammar`](super::grammar)).
 
-use valkey_sim::engine::Reply;
-
-use super::{Calls, Look, Wrong};
+use super::{Calls, Look, Wrong, texts};
 use crate::{
     property::{Entry, Expect, Kind},
     protocol::shape::is_plain_number,
@@ -25,6 +23,10 @@ const LENGTH: Kind = Kind {
     name: "lease-length",
     about: "the lease is longer or shorter than was asked for, by the server's clock",
 };
+const GRANT_LENGTH: Kind = Kind {
+    name: "grant-length",
+    about: "the grant is longer or shorter than was asked for, by the server's clock",
+};
 const OUTCOME: Kind =
     Kind { name: "outcome", about: "the outcome that was acknowledged is not the one that is stored" };
 const RESULT: Kind =
@@ -42,11 +44,12 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     numbers: &[13, 22, 56, 63],
     claim: "A reply's details are the state: what was acknowledged is stored, to the millisecond.",
     expect: Expect::Always,
-    kinds: &[LEASE, LATE_EXPIRY, LENGTH, OUTCOME, RESULT, OLD_RESULT, FIELD, DETAILS],
+    kinds: &[LEASE, LATE_EXPIRY, LENGTH, GRANT_LENGTH, OUTCOME, RESULT, OLD_RESULT, FIELD, DETAILS],
     monitor: || {
         Box::new(Calls(&[
             lease_is_stored as Look,
             lease_is_as_long,
+            grant_is_as_long,
             outcome_is_stored,
             fields_are_stored,
             details_are_true,
@@ -54,15 +57,8 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     },
 };
 
-/// The texts after the status or code of an array reply. One that is no text is empty here.
-fn texts<'s>(call: &Call<'s>) -> Option<Vec<&'s str>> {
-    let Reply::Array(items) = call.reply else { return None };
-    let text = |item: &'s Reply| match item {
-        Reply::Bulk(bytes) => std::str::from_utf8(bytes).unwrap_or_default(),
-        _ => "",
-    };
-    Some(items.get(2..)?.iter().map(text).collect())
-}
+/// Where a grant's call says for how long, among its ARGV.
+const GRANT_TTL_AT: usize = 5;
 
 /// The fields of a consent with `OK`, the core of the call's execution after it, and which execution that is.
 fn consented<'s>(
@@ -143,6 +139,21 @@ fn lease_is_as_long(step: &Step<'_>, call: &Call<'_>) -> Option<Wrong> {
     Some(Wrong { kind: LENGTH, message })
 }
 
+fn grant_is_as_long(step: &Step<'_>, call: &Call<'_>) -> Option<Wrong> {
+    let is_issue = matches!(call.function, Function::IssueClaimGrant | Function::IssueReclaimGrant);
+    if !is_issue || !matches!(call.answer, Answer::Consent(_)) || step.after.is_mirrored() {
+        return None;
+    }
+    let ttl = call.argv.get(GRANT_TTL_AT).filter(|ttl| is_plain_number(ttl))?;
+    let ttl: i64 = std::str::from_utf8(ttl).ok()?.parse().ok()?;
+    let id = call.presented.execution.as_ref()?;
+    let long = step.after.execution(id).grant()?.expires_at.0 - step.now.0;
+    let message =
+        format!("a grant of {} for {ttl} ms was asked for and is {long} ms long", step.names.of(id));
+    // A grant for no time at all is gone at once.
+    (ttl > 0 && long != ttl).then_some(Wrong { kind: GRANT_LENGTH, message })
+}
+
 fn outcome_is_stored(step: &Step<'_>, call: &Call<'_>) -> Option<Wrong> {
     let is_ending = matches!(
         call.function,
@@ -193,8 +204,8 @@ fn outcome_is_stored(step: &Step<'_>, call: &Call<'_>) -> Option<Wrong> {
 
 fn result_is_stored(step: &Step<'_>, call: &Call<'_>, id: &ExecutionId) -> Option<Wrong> {
     let result = call.argv.get(4).filter(|_| call.function == Function::CompleteExecution)?;
-    // Two libraries of those that come with the harness keep no results.
-    let stored = step.after.string(&step.after.execution(id).keys().exec.result());
+    let key = step.after.execution(id).keys().exec.result();
+    let stored = step.after.string(&key);
     let name = step.names.of(id);
     match stored {
         Some(stored) if result.is_empty() && !stored.is_empty() => {
@@ -205,6 +216,13 @@ fn result_is_stored(step: &Step<'_>, call: &Call<'_>, id: &ExecutionId) -> Optio
             kind: RESULT,
             message: format!("{name} completed with another result than is stored"),
         }),
+        // A library with keys of its own keeps it elsewhere, if at all.
+        None if !result.is_empty()
+            && !step.after.is_mirrored()
+            && call.keys.iter().any(|named| *named == key.as_bytes()) =>
+        {
+            Some(Wrong { kind: RESULT, message: format!("{name} completed with a result that is nowhere") })
+        }
         _ => None,
     }
 }
@@ -261,7 +279,7 @@ fn details_are_true(step: &Step<'_>, call: &Call<'_>) -> Option<Wrong> {
 pub(in crate::property) mod tests {
     use valkey_sim::engine::Reply;
 
-    use crate::property::testing::{EPOCH_MS, Story, cases, lease};
+    use crate::property::testing::{EPOCH_MS, Story, cases, grant, lease};
 
     fn granted() -> Story {
         Story::new().created(0).granted(10, 50)
@@ -327,6 +345,9 @@ pub(in crate::property) mod tests {
         an_outcome_that_is_not_stored: "reply-state/ff_complete_execution/OK/outcome",
             completed("-", "HSET :core terminal_outcome failed"),
             near completed("-", SUCCESS);
+        a_grant_that_is_longer_than_was_asked_for: "reply-state/ff_issue_claim_grant/OK/grant-length",
+            Story::new().created(0).step(10, "ff_issue_claim_grant e1 w w-1 gold - 90", "OK", &grant(10, 101)),
+            near Story::new().created(0).step(10, "ff_issue_claim_grant e1 w w-1 gold - 90", "OK", &grant(10, 100));
         another_result_than_was_acknowledged: "reply-state/ff_complete_execution/OK/result",
             completed("done", &format!("{SUCCESS}; SET :result undone")),
             near completed("done", &format!("{SUCCESS}; SET :result done"));

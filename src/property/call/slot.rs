@@ -67,7 +67,7 @@ pub(in crate::property) mod tests {
     cases! {
         a_key_that_is_written_in_another_slot: "slot/ff_mark_lease_expired_if_due/OK/written",
             Story::new().keyed(0, MARK, &[":lease_expiry"], &["e1"], "OK", "ZADD ff:idx:{fp:8}:lease_expiry 7 e1"),
-            near Story::new().created(0).keyed(0, MARK, &[":lease_expiry"], &["e1"], "OK", "ZADD :execution_deadline 7 e1");
+            alone Story::new().created(0).keyed(0, MARK, &[":lease_expiry"], &["e1"], "OK", "ZADD :execution_deadline 7 e1");
     }
 
     #[test]

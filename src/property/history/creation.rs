@@ -131,8 +131,9 @@ fn input_stays(step: &Step<'_>, id: &ExecutionId, key: &str, found: &mut Found<'
     if step.before.entry(key).map(|entry| &entry.value) == step.after.entry(key).map(|entry| &entry.value) {
         return;
     }
+    // An operator may have blocked it for another reason since.
     let is_blocked = core.text("lifecycle_phase") == LifecyclePhase::Runnable.as_str()
-        && core.text("eligibility_state") == EligibilityState::BlockedByDependencies.as_str();
+        && core.text("eligibility_state") != EligibilityState::EligibleNow.as_str();
     let passes_data = step.call.as_ref().is_some_and(|call| call.function == Function::ResolveDependency);
     if !(passes_data && is_blocked) {
         let name = step.names.of(id);
@@ -200,7 +201,7 @@ pub(in crate::property) mod tests {
             created("inputs", ""),
             near created("input", "");
         an_input_that_changes: "creation/ff_resolve_dependency/OK/input-changed",
-            resolved("blocked_by_budget"),
-            near resolved("blocked_by_dependencies");
+            resolved("eligible_now"),
+            near resolved("blocked_by_budget");
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     property::{Entry, Expect, Found, Kind, Property},
     protocol::Presented,
     trace::{Call, Happened, Moment, Step},
-    types::{ExecutionId, ExecutionName, Function, LeaseEpoch, OwnershipState},
+    types::{Answer, ExecutionId, ExecutionName, Function, LeaseEpoch, OwnershipState},
     view::{Execution, Lease},
 };
 
@@ -62,7 +62,7 @@ impl Property for Fence {
     fn observe(&mut self, moment: &Moment<'_>, found: &mut Found<'_>) {
         let Moment::Step(step) = moment else { return };
         if let Some((call, id)) = fenced(step)
-            && is_accepted(step, id)
+            && is_accepted(step, call, id)
         {
             let name = step.names.of(id);
             if let Some(Wrong { kind, message }) = self.wrong(step, &name, id, call) {
@@ -82,7 +82,10 @@ fn fenced<'s>(step: &'s Step<'_>) -> Option<(&'s Call<'s>, &'s ExecutionId)> {
 }
 
 /// Whether the step wrote what only the owner of the execution may write.
-fn is_accepted(step: &Step<'_>, id: &ExecutionId) -> bool {
+fn is_accepted(step: &Step<'_>, call: &Call<'_>, id: &ExecutionId) -> bool {
+    if matches!(call.function, Function::AppendFrame | Function::UpdateProgress) {
+        return matches!(call.answer, Answer::Consent(_)) && !step.effects.is_empty();
+    }
     let mut changes = step.changes().iter().filter(|change| change.id == *id);
     changes.any(|change| match &change.what {
         Happened::LeaseRenewed { .. } => true,

@@ -20,6 +20,8 @@ const NEVER_ENDS: Kind =
     Kind { name: "never-ends", about: "it gets more leases than there is work for, and never ends" };
 const NOT_PROMOTED: Kind =
     Kind { name: "not-promoted", about: "its delay is over, and it does not become eligible" };
+const NO_TIME: Kind =
+    Kind { name: "no-time", about: "it is delayed and does not say until when: nobody can promote it" };
 const NOT_LISTED: Kind = Kind {
     name: "not-listed",
     about: "it is delayed, and the delayed set, where the promoter looks, does not have it",
@@ -35,6 +37,7 @@ pub(super) const STUCK: &[(Stuck, Kind)] = &[
     (Stuck::NotReclaimed, NOT_RECLAIMED),
     (Stuck::NeverEnds, NEVER_ENDS),
     (Stuck::NotPromoted, NOT_PROMOTED),
+    (Stuck::NoTimeToPromote, NO_TIME),
     (Stuck::NotDelayedListed, NOT_LISTED),
     (Stuck::DelayTooLong, DELAY_TOO_LONG),
     (Stuck::NotTimedOut, NOT_TIMED_OUT),
@@ -51,6 +54,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
         NOT_RECLAIMED,
         NEVER_ENDS,
         NOT_PROMOTED,
+        NO_TIME,
         NOT_LISTED,
         DELAY_TOO_LONG,
         NOT_TIMED_OUT,
@@ -78,6 +82,9 @@ pub(in crate::property) mod tests {
             near granted().stands_still(Why::Legitimate(Reason::LeaseTooShort));
         not_promoted: "ends/-/-/not-promoted",
             granted().stands_still(Why::Stuck(Stuck::NotPromoted)),
+            near granted().stands_still(Why::Legitimate(Reason::NotDue));
+        delayed_without_a_time: "ends/-/-/no-time",
+            granted().stands_still(Why::Stuck(Stuck::NoTimeToPromote)),
             near granted().stands_still(Why::Legitimate(Reason::NotDue));
         not_delayed_listed: "ends/-/-/not-listed",
             granted().stands_still(Why::Stuck(Stuck::NotDelayedListed)),

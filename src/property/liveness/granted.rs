@@ -17,6 +17,10 @@ const NOT_LISTED: Kind = Kind {
     name: "not-listed",
     about: "it is eligible, and the eligible set, where schedulers look, does not have it",
 };
+const BEHIND_A_GHOST: Kind = Kind {
+    name: "behind-a-ghost",
+    about: "it is eligible, and one that is not stands before it in the eligible set for ever",
+};
 const NEVER_CLAIMED: Kind =
     Kind { name: "never-claimed", about: "it is granted in time, and no claim succeeds" };
 const NEVER_LISTED: Kind = Kind {
@@ -27,6 +31,7 @@ const NEVER_LISTED: Kind = Kind {
 pub(super) const STUCK: &[(Stuck, Kind)] = &[
     (Stuck::NotGranted, NO_GRANT),
     (Stuck::NotEligibleListed, NOT_LISTED),
+    (Stuck::BehindAGhost, BEHIND_A_GHOST),
     (Stuck::NeverClaimed, NEVER_CLAIMED),
     (Stuck::NeverListed, NEVER_LISTED),
 ];
@@ -36,7 +41,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     numbers: &[42],
     claim: "Every eligible execution is granted, and claimed, once the faults are over.",
     expect: Expect::Eventually,
-    kinds: &[NO_GRANT, NOT_LISTED, NEVER_CLAIMED, NEVER_LISTED],
+    kinds: &[NO_GRANT, NOT_LISTED, BEHIND_A_GHOST, NEVER_CLAIMED, NEVER_LISTED],
     monitor: || Box::new(InTheEnd(STUCK)),
 };
 
@@ -54,6 +59,9 @@ pub(in crate::property) mod tests {
         not_eligible_listed: "granted/-/-/not-listed",
             granted().stands_still(Why::Stuck(Stuck::NotEligibleListed)),
             near granted().stands_still(Why::Legitimate(Reason::NoWorker));
+        behind_a_ghost: "granted/-/-/behind-a-ghost",
+            granted().stands_still(Why::Stuck(Stuck::BehindAGhost)),
+            near granted().stands_still(Why::Legitimate(Reason::BehindAnother));
         never_claimed: "granted/-/-/never-claimed",
             granted().stands_still(Why::Stuck(Stuck::NeverClaimed)),
             near granted().stands_still(Why::Legitimate(Reason::GrantTooShort));

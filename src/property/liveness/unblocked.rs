@@ -19,6 +19,10 @@ const NOT_LISTED: Kind = Kind {
 };
 const NOT_RESOLVED: Kind =
     Kind { name: "not-resolved", about: "all that it depends on is resolved, and it is still blocked" };
+const GROUP_HAS_FIRED: Kind = Kind {
+    name: "group-has-fired",
+    about: "an edge was added to a group that had fired: it is blocked, and no group will fire for it again",
+};
 const GOES_ROUND: Kind = Kind {
     name: "goes-round",
     about: "it is put aside and comes back again and again, though a worker that is able lives",
@@ -28,6 +32,7 @@ pub(super) const STUCK: &[(Stuck, Kind)] = &[
     (Stuck::NotUnblocked, NOT_UNBLOCKED),
     (Stuck::NotBlockedListed, NOT_LISTED),
     (Stuck::NotResolved, NOT_RESOLVED),
+    (Stuck::GroupHasFired, GROUP_HAS_FIRED),
     (Stuck::GoesRound, GOES_ROUND),
 ];
 
@@ -36,7 +41,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     numbers: &[45],
     claim: "What is blocked and has nothing left to wait for is unblocked once the faults are over.",
     expect: Expect::Eventually,
-    kinds: &[NOT_UNBLOCKED, NOT_LISTED, NOT_RESOLVED, GOES_ROUND],
+    kinds: &[NOT_UNBLOCKED, NOT_LISTED, NOT_RESOLVED, GROUP_HAS_FIRED, GOES_ROUND],
     monitor: || Box::new(InTheEnd(STUCK)),
 };
 
@@ -54,6 +59,9 @@ pub(in crate::property) mod tests {
         not_blocked_listed: "unblocked/-/-/not-listed",
             granted().stands_still(Why::Stuck(Stuck::NotBlockedListed)),
             near granted().stands_still(Why::Legitimate(Reason::NoCapableWorker));
+        group_has_fired: "unblocked/-/-/group-has-fired",
+            granted().stands_still(Why::Stuck(Stuck::GroupHasFired)),
+            near granted().stands_still(Why::Legitimate(Reason::Dependency));
         not_resolved: "unblocked/-/-/not-resolved",
             granted().stands_still(Why::Stuck(Stuck::NotResolved)),
             near granted().stands_still(Why::Legitimate(Reason::Dependency));

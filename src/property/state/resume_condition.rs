@@ -81,7 +81,10 @@ impl Conditions {
     fn delivered(&mut self, step: &Step<'_>, call: &Call<'_>, found: &mut Found<'_>) {
         let Ok(id) = ExecutionId::parse(arg(call, 1)) else { return };
         let waitpoint = arg(call, 2);
-        let before = open_suspension(&id, step.before).filter(|_| call.answer.is_ok());
+        // A server whose clock was set back dates a signal before the waitpoint that it comes to.
+        let record = tag_of(&id).and_then(|tag| step.after.waitpoint(tag, waitpoint).record());
+        let is_dated = record.and_then(|it| it.time("created_at")).is_none_or(|created| created <= step.now);
+        let before = open_suspension(&id, step.before).filter(|_| call.answer.is_ok() && is_dated);
         let wait = before.and_then(|before| Wait::of(&before, &id, step.after));
         let Some(wait) = wait.filter(|wait| wait.waitpoints.iter().any(|(it, _)| it == waitpoint)) else {
             self.clouded.insert(waitpoint.to_owned());

@@ -90,6 +90,8 @@ mod tests {
             call::refusal_writes::tests::CASES,
             call::slot::tests::CASES,
             call::reply_state::tests::CASES,
+            call::retries::tests::CASES,
+            call::done::tests::CASES,
             history::lease_history::tests::CASES,
             history::published::tests::CASES,
             history::grants::tests::CASES,

@@ -17,6 +17,7 @@ use valkey_sim::{
 
 use crate::{
     library::Library,
+    plan::{CallRef, Called},
     property::{Judge, Verdict, catalogue},
     protocol::{self, shape::Shape},
     trace::{
@@ -24,8 +25,8 @@ use crate::{
         file, show_plain,
     },
     types::{
-        Answer, ExecutionId, ExecutionName, Function, Lost, Node, Seq, SimTime, Status, TimestampMs, Waiting,
-        Why,
+        Answer, ExecutionId, ExecutionName, FaultClass, Function, Lost, Node, Seq, SimTime, Status,
+        TimestampMs, Waiting, Why,
     },
     view::View,
 };
@@ -234,6 +235,14 @@ impl Story {
         let story =
             self.event(Node::Worker(1), None, What::RequestSent { function, execution: Some(name()) });
         Self { request: Some(seq), ..story }
+    }
+
+    /// A hostile caller changed that request.
+    pub fn changed(self, class: FaultClass) -> Self {
+        let function = Called::Claim;
+        let call = CallRef { node: None, function, execution: None, nth: 1 };
+        let cause = self.request;
+        self.event(Node::Worker(1), cause, What::CallFault { class, call })
     }
 
     /// The worker will never read the reply to its request.
