@@ -21,7 +21,7 @@ pub(super) struct LibraryArgs {
     /// The function library to test: a Lua file. The published FlowFabric library when absent.
     #[arg(long, value_name = "FILE")]
     pub(super) library: Option<PathBuf>,
-    /// Break the library in a known way first, to see what a failure looks like.
+    /// Break the library in a known way first, to see what a failure looks like: a mutant by name, or one in a Lua file.
     #[arg(long, value_name = "NAME", value_parser = mutants())]
     pub(super) mutant: Option<Mutant>,
     /// The server to simulate.
@@ -57,7 +57,10 @@ impl LibraryArgs {
 
     pub(super) fn flags(&self) -> String {
         let library = self.library.iter().map(|path| format!(" --library {}", quoted(&path.display())));
-        let mutant = self.mutant.iter().map(|mutant| format!(" --mutant {}", quoted(&mutant.name)));
+        let mutant = self.mutant.iter().map(|mutant| match &mutant.file {
+            Some(path) => format!(" --mutant {}", quoted(&path.display())),
+            None => format!(" --mutant {}", quoted(&mutant.name)),
+        });
         let dialect = self.dialect.iter().map(|dialect| format!(" --dialect {dialect}"));
         library.chain(mutant).chain(dialect).collect()
     }
@@ -71,8 +74,13 @@ impl LibraryArgs {
 pub(super) fn mutants() -> Named<Mutant> {
     let values = Mutant::all().into_iter().map(|mutant| (mutant.name, mutant.sentence));
     Named::new(values, |name| {
+        if name.ends_with(".lua") {
+            return Mutant::from_file(name.as_ref()).map_err(|why| why.to_string());
+        }
         let names = || Mutant::all().into_iter().map(|mutant| mutant.name).collect::<Vec<_>>().join(", ");
-        Mutant::named(name).ok_or_else(|| format!("no mutant is called {name:?}; there are {}", names()))
+        Mutant::named(name).ok_or_else(|| {
+            format!("no mutant is called {name:?}, and a file of one ends in .lua; there are {}", names())
+        })
     })
 }
 

@@ -45,7 +45,7 @@ pub(super) struct MutantsArgs {
     /// How many runs at a time; all cores when absent. The result does not depend on it.
     #[arg(long)]
     jobs: Option<NonZero<usize>>,
-    /// This mutant only; may be repeated. All of them when absent.
+    /// This mutant only, by name or as a Lua file; may be repeated. All of them when absent.
     #[arg(long = "mutant", value_name = "NAME", value_parser = mutants())]
     mutants: Vec<Mutant>,
     /// Draw the plans of all from this profile, and not from the one that each names.

@@ -11,7 +11,7 @@ mod unshowable;
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZero,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     thread,
 };
 
@@ -23,6 +23,7 @@ use crate::{
     drive::{LoadError, RunError, Subject},
     library::Mutant,
     plan::{
+        Plan,
         profile::{self, UnknownProfile},
         token::Token,
     },
@@ -99,12 +100,13 @@ impl Mutants {
         let work: Vec<(usize, u64)> =
             (0..pairs.len()).flat_map(|pair| (0..starts).map(move |start| (pair, start))).collect();
         let (todo, done) = (Mutex::new(work.iter()), Mutex::new(BTreeMap::new()));
+        let unchanged = Unchanged::default();
         progress(0, work.len());
         thread::scope(|scope| {
             for _ in 0..self.jobs.get() {
                 scope.spawn(|| {
                     while let Some((pair, start)) = next(&todo).filter(|_| !stop.is_asked()) {
-                        let result = self.hunt(&pairs[pair], start, stop);
+                        let result = self.hunt(&pairs[pair], start, &unchanged, stop);
                         let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                         done.insert((pair, start), result);
                         progress(done.len(), work.len());
@@ -142,21 +144,21 @@ impl Mutants {
     }
 
     /// Hunts one mutant of one library from one start, until every kind that it names was shown.
-    fn hunt(&self, pair: &Pair<'_>, start: u64, stop: &Stop) -> Start {
+    fn hunt(&self, pair: &Pair<'_>, start: u64, unchanged: &Unchanged, stop: &Stop) -> Start {
         let first = Token::new(pair.profile, start * STRIDE).expect("the profile was looked up");
         let hunt = Hunt::new(pair.changed.clone(), first, Until::Seeds(self.seeds));
         let mut came = Start::default();
         let is_shown = |came: &Start| pair.kinds.iter().all(|kind| came.shown.contains_key(kind));
         while came.seeds < self.seeds && !is_shown(&came) && !stop.is_asked() {
+            let token = hunt.token(came.seeds);
             let plan = hunt.plan(hunt.seed(came.seeds));
             came.seeds += 1;
-            let shown = |subject: &Subject| -> Result<BTreeSet<Fingerprint>, RunError> {
-                let verdict = hunt.judge(&plan, subject)?;
-                Ok(verdict.violations.into_iter().map(|violation| violation.fingerprint).collect())
-            };
-            let new = shown(&pair.changed).and_then(|found| {
+            let new = shown(&hunt, &plan, &pair.changed).and_then(|found| {
                 let is_new = found.iter().any(|it| !came.shown.contains_key(&it.kind_name()));
-                let by_itself = if is_new { shown(pair.unchanged)? } else { BTreeSet::new() };
+                let by_itself = match is_new {
+                    true => unchanged.shown(token, &hunt, &plan, pair.unchanged)?,
+                    false => Arc::default(),
+                };
                 Ok(found.into_iter().filter(move |fingerprint| !by_itself.contains(fingerprint)))
             });
             match new {
@@ -173,6 +175,36 @@ impl Mutants {
             }
         }
         came
+    }
+}
+
+/// The fingerprints that a library shows by a plan.
+fn shown(hunt: &Hunt, plan: &Plan, subject: &Subject) -> Result<BTreeSet<Fingerprint>, RunError> {
+    let verdict = hunt.judge(plan, subject)?;
+    Ok(verdict.violations.into_iter().map(|violation| violation.fingerprint).collect())
+}
+
+/// What the libraries show by themselves. All mutants of a library are hunted with the same plans: each is run once.
+#[derive(Default)]
+struct Unchanged(Mutex<BTreeMap<(String, String), Arc<BTreeSet<Fingerprint>>>>);
+
+impl Unchanged {
+    /// By the plan of this token. Where two ask at once both run it, to the same end.
+    fn shown(
+        &self,
+        token: String,
+        hunt: &Hunt,
+        plan: &Plan,
+        library: &Subject,
+    ) -> Result<Arc<BTreeSet<Fingerprint>>, RunError> {
+        let place = (library.library.name().to_owned(), token);
+        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shown) = known().get(&place).cloned() {
+            return Ok(shown);
+        }
+        let shown = Arc::new(shown(hunt, plan, library)?);
+        known().insert(place, shown.clone());
+        Ok(shown)
     }
 }
 

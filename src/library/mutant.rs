@@ -25,6 +25,11 @@
 //! Not here: whether the catalogue has these kinds, which `property::KindName` knows, and whether they are noticed
 //! (`hunt::mutants`).
 
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
 use super::Library;
 
 /// One way to break the protocol.
@@ -42,6 +47,8 @@ pub struct Mutant {
     pub profile: Option<String>,
     /// The Lua.
     pub source: String,
+    /// Its file, where it does not come with the program.
+    pub file: Option<PathBuf>,
 }
 
 /// Why a text is no mutant.
@@ -56,6 +63,9 @@ pub enum MutantError {
     /// It uses what cannot be put on one line.
     #[error("the mutant {0} uses a long bracket ([[…]]), which is not understood")]
     LongBracket(String),
+    /// Its file cannot be read.
+    #[error("cannot read the mutant {0}: {1}")]
+    File(String, String),
 }
 
 /// The files of `fixtures/mutants`, within the program: a build has them wherever it runs, and `build.rs` lists them.
@@ -100,7 +110,19 @@ impl Mutant {
             libraries: libraries.unwrap_or_default(),
             profile,
             source: text.to_owned(),
+            file: None,
         })
+    }
+
+    /// Reads a mutant of your own; it is called what its file is called, without `.lua`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no mutant.
+    pub fn from_file(path: &Path) -> Result<Self, MutantError> {
+        let unreadable = |why: io::Error| MutantError::File(path.display().to_string(), why.to_string());
+        let text = fs::read_to_string(path).map_err(unreadable)?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        Ok(Self { file: Some(path.to_owned()), ..Self::parse(&name, &text)? })
     }
 
     /// Whether it makes sense on this library.
