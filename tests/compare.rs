@@ -101,7 +101,7 @@ const EDITS: &[Edit] = &[
         &["exec:core/field:terminal_outcome/other"]),
     edit("a result is longer", COMPLETE,
         "K.result_key, A.result_payload)", r#"K.result_key, A.result_payload .. "!")"#,
-        &["exec:result/text/extra", "exec:result/text/other"]),
+        &["exec:result/text/other"]),
     edit("a worker keeps a lease that is over", COMPLETE,
         r#"redis.call("SREM", K.worker_leases_key, A.execution_id)"#, "",
         &["idx:worker:w#-#.#:leases/member/missing"]),

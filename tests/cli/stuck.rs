@@ -4,13 +4,14 @@ use crate::{BROKEN, STUCK, fingerprints, grantsim, hunt};
 
 #[test]
 fn a_library_that_marks_no_lease_is_stuck_and_the_run_says_what_waits_for_what() {
-    let args = ["--seeds", "4", "--profile", "crash", "--mutant", "mark-nothing"];
+    let args =
+        ["--seeds", "4", "--profile", "crash", "--mutant", "mark-nothing", "--property", "lease-marked"];
     let report = hunt("stuck", STUCK, &args);
     assert_eq!(fingerprints(&report["violations"]), ["lease-marked/-/-/not-marked"]);
     assert!(report["stuck"].as_u64() > Some(0), "{report}");
     assert!(report["stuck"].as_u64() <= report["unfinished"].as_u64(), "{report}");
     let token = report["violations"][0]["token"].as_str().expect("a token");
-    let replay = grantsim(&["replay", token, "--mutant", "mark-nothing"]);
+    let replay = grantsim(&["replay", token, "--mutant", "mark-nothing", "--property", "lease-marked"]);
     assert_eq!(replay.code, STUCK, "{}{}", replay.out, replay.err);
     for part in ["waits: its lease is over since", "and nobody marks it", "; stuck; trace"] {
         assert!(replay.out.contains(part), "the replay does not say {part:?}:\n{}", replay.out);

@@ -21,15 +21,23 @@ use grantsim::{
 use table::Row;
 
 /// Mutants that take something to be shown: a crowd, a scanner, a late request, a clock.
-const SAMPLE: [&str; 8] = [
+const SAMPLE: [&str; 7] = [
     "early-expiry",
     "expired-as-revoked",
-    "leased-stays-eligible",
     "neighbours-lane",
     "no-fence",
     "revive-lease",
     "skip-epoch",
     "stale-grant",
+];
+
+/// Findings whose plans were drawn, and are larger than they must be.
+const FINDINGS: [&str; 5] = [
+    "cancel-from-a-former-owner",
+    "cancel-under-expired-lease",
+    "completion-of-a-marked-lease",
+    "eligible-in-the-delayed-set",
+    "renewal-of-a-marked-lease",
 ];
 
 fn budget(runs: u64, jobs: usize) -> Budget {
@@ -47,9 +55,10 @@ fn shows(plan: &Plan, subject: &Subject, fingerprint: &Fingerprint) -> bool {
 }
 
 #[test]
-fn a_sample_of_mutants_and_all_findings_shrink_to_what_fits_a_screen() {
+fn a_sample_of_mutants_and_of_findings_shrinks_to_what_fits_a_screen() {
     let mut all: Vec<Broken> = SAMPLE.into_iter().map(broken_by).collect();
-    all.extend(broken::by_all_findings(0));
+    let is_sampled = |it: &Broken| FINDINGS.iter().any(|slug| it.name == format!("finding {slug}"));
+    all.extend(broken::by_all_findings(0).into_iter().filter(is_sampled));
     let mut big = Vec::new();
     for broken in all {
         let row = Row::of(broken, 1_000, 2);
