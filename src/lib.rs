@@ -50,7 +50,7 @@
 //! use grantsim::{drive::{self, Subject}, library::Library, plan::token::Token, property::{self, catalogue}};
 //!
 //! let subject = Subject::new(Library::published())?;
-//! let plan = Token::new("crash", 7)?.plan();
+//! let plan = Token::new("race", 7)?.plan();
 //! let trace = drive::run(&plan, &subject)?;
 //! assert_eq!(property::judge(&trace, catalogue::promises()).violations, []);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
