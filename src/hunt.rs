@@ -186,7 +186,7 @@ impl Hunt {
         let crew = Crew::start(self, gather.done().clone(), started);
         loop {
             match crew.hear() {
-                Heard::Outcome(outcome) => gather.add(outcome),
+                Heard::Outcome(outcome) => gather.add(*outcome),
                 Heard::Nothing => {}
                 Heard::AllDone => break,
             }

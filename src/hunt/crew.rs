@@ -38,7 +38,7 @@ struct Shared {
 /// What the crew has to say.
 pub(super) enum Heard {
     /// A seed has ended.
-    Outcome(Outcome),
+    Outcome(Box<Outcome>),
     /// Nothing for a while.
     Nothing,
     /// Nothing any more.
@@ -67,7 +67,7 @@ impl Crew {
     /// Waits for the next outcome, a short while.
     pub fn hear(&self) -> Heard {
         match self.outcomes.recv_timeout(LOOK_EVERY) {
-            Ok(outcome) => Heard::Outcome(outcome),
+            Ok(outcome) => Heard::Outcome(Box::new(outcome)),
             Err(RecvTimeoutError::Timeout) => Heard::Nothing,
             Err(RecvTimeoutError::Disconnected) => Heard::AllDone,
         }

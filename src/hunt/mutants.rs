@@ -186,17 +186,14 @@ fn shown(hunt: &Hunt, plan: &Plan, subject: &Subject) -> Result<BTreeSet<Fingerp
 
 /// What the libraries show by themselves. All mutants of a library are hunted with the same plans: each is run once.
 #[derive(Default)]
-struct Unchanged(Mutex<BTreeMap<(String, String), Arc<BTreeSet<Fingerprint>>>>);
+struct Unchanged(Mutex<BTreeMap<(String, String), Shown>>);
+
+/// What a run showed.
+type Shown = Arc<BTreeSet<Fingerprint>>;
 
 impl Unchanged {
     /// By the plan of this token. Where two ask at once both run it, to the same end.
-    fn shown(
-        &self,
-        token: String,
-        hunt: &Hunt,
-        plan: &Plan,
-        library: &Subject,
-    ) -> Result<Arc<BTreeSet<Fingerprint>>, RunError> {
+    fn shown(&self, token: String, hunt: &Hunt, plan: &Plan, library: &Subject) -> Result<Shown, RunError> {
         let place = (library.library.name().to_owned(), token);
         let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shown) = known().get(&place).cloned() {

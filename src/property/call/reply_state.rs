@@ -217,10 +217,7 @@ fn result_is_stored(step: &Step<'_>, call: &Call<'_>, id: &ExecutionId) -> Optio
             message: format!("{name} completed with another result than is stored"),
         }),
         // A library with keys of its own keeps it elsewhere, if at all.
-        None if !result.is_empty()
-            && !step.after.is_mirrored()
-            && call.keys.iter().any(|named| *named == key.as_bytes()) =>
-        {
+        None if !result.is_empty() && !step.after.is_mirrored() && call.keys.contains(&key.as_bytes()) => {
             Some(Wrong { kind: RESULT, message: format!("{name} completed with a result that is nowhere") })
         }
         _ => None,
