@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::{BAD_INPUT, LIFE, STALE, changed_library, changed_plan, grantsim, scratch, written};
+use crate::{BAD_INPUT, BROKEN, LIFE, STALE, changed_library, changed_plan, grantsim, scratch, written};
 
 #[test]
 fn a_library_file_that_is_not_there_is_named() {
@@ -129,4 +129,20 @@ fn an_error_is_said_once() {
 #[test]
 fn a_hunt_of_no_seeds_proves_nothing_and_is_refused() {
     grantsim(&["hunt", "--seeds", "0"]).fails(BAD_INPUT, &["--seeds"]);
+}
+
+#[test]
+fn a_mutant_of_ones_own_is_a_file_of_lua() {
+    let text = fs::read_to_string("fixtures/mutants/keep-grant.lua").expect("a mutant");
+    let own = written("my-own-mutant.lua", &text);
+    let ran = grantsim(&["hunt", "--seeds", "1", "--profile", "calm", "--no-shrink", "--mutant", &own]);
+    assert_eq!(ran.code, BROKEN, "{}{}", ran.out, ran.err);
+    for part in ["34+my-own-mutant", "grant-left-behind", &format!("--mutant {own}")] {
+        assert!(ran.out.contains(part), "the hunt does not say {part:?}:\n{}", ran.out);
+    }
+    grantsim(&["hunt", "--seeds", "1", "--mutant", "no-such.lua"])
+        .fails(BAD_INPUT, &["cannot read the mutant no-such.lua"]);
+    let prose = written("prose-mutant.lua", "Dear reader,\n");
+    grantsim(&["hunt", "--seeds", "1", "--mutant", &prose])
+        .fails(BAD_INPUT, &["the mutant prose-mutant must begin with"]);
 }

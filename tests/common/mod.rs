@@ -38,7 +38,7 @@ pub static MINIMAL: LazyLock<Subject> = LazyLock::new(|| {
 pub fn config() -> Config {
     let given = std::env::var_os("PROPTEST_CASES").is_some();
     let default = Config::default();
-    let cases = if given { default.cases } else { 96 };
+    let cases = if given { default.cases } else { 48 };
     Config { cases, rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..default }
 }
 
@@ -51,7 +51,7 @@ pub fn moving_config() -> Config {
     });
     println!("the seed moves: GRANTSIM_SEED={} shows the same plans again", *SEED);
     let config = config();
-    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { config.cases } else { 16 };
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { config.cases } else { 8 };
     Config { cases, rng_seed: RngSeed::Fixed(*SEED), ..config }
 }
 
