@@ -14,7 +14,7 @@ use crate::{
         AttemptState, BlockingReason, EligibilityState, ExecutionId, ExecutionName, Function, LaneId,
         LifecyclePhase, Node, OwnershipState, Reason, SimTime, Stuck, TimestampMs, Waiting, Why,
     },
-    view::{self, Core, StateVector, View},
+    view::{self, Core, EdgeGroup, StateVector, View, tag_of},
 };
 
 /// Messages from the server's clock that dates a grant to the claim that it reads: the reply, the grant, a question and its
@@ -24,8 +24,6 @@ const GRANT_HOPS: u64 = 5;
 const RESUME_HOPS: u64 = GRANT_HOPS + 4;
 /// Two more for each claim that has another request of its process ahead of it in the line.
 const QUEUED_HOPS: u64 = 2;
-/// What a group of edges is once it has fired.
-const FIRED: [&str; 2] = ["satisfied", "impossible"];
 /// A segment that the network loses is sent again after this long, microseconds.
 const RETRANSMIT_US: u64 = 200_000;
 /// More leases than the plan has work for, in a world in which nothing breaks: by so many.
@@ -234,16 +232,11 @@ impl Case<'_> {
         let standing = self.standing;
         let (_, first) = standing.queue(&self.execution.name)?;
         let state = standing.view.execution(&first).state();
-        let is_offered = |state: &StateVector| {
-            state.phase == LifecyclePhase::Runnable && state.eligibility == EligibilityState::EligibleNow
-        };
-        if state.as_ref().is_some_and(is_offered) {
+        if state.as_ref().is_some_and(StateVector::is_eligible) {
             return None;
         }
         let phase = state.map_or("not there".to_owned(), |state| state.phase.as_str().to_owned());
-        let mut executions = standing.deployment.plan.executions.iter();
-        let name = executions.find(|it| *standing.deployment.id(&it.name) == first);
-        let name = name.map_or(first.to_string(), |it| it.name.to_string());
+        let name = standing.deployment.names.of(&first);
         let story = format!("{name} is before it in the eligible set of its lane, and is {phase}");
         Some(stuck(Stuck::BehindAGhost, story))
     }
@@ -435,11 +428,10 @@ impl Case<'_> {
             return may(Reason::NotDue, "the scanner of dependencies will come");
         }
         let ago = self.ago(since);
-        let id = self.found.id().as_str();
-        let tag = id.split_inclusive('}').next().unwrap_or_default();
-        let group = self.standing.view.flow(tag, core.text("flow_id")).group(id);
-        if let Some(state) = group.map(|group| group.state()).filter(|state| FIRED.contains(state)) {
-            let story = format!("its group of edges was {state} before the last was added{ago}");
+        let id = self.found.id();
+        let flow = tag_of(id).map(|tag| self.standing.view.flow(tag, core.text("flow_id")));
+        if let Some(group) = flow.and_then(|flow| flow.group(id.as_str())).filter(EdgeGroup::has_fired) {
+            let story = format!("its group of edges was {} before the last was added{ago}", group.state());
             return stuck(Stuck::GroupHasFired, story);
         }
         stuck(Stuck::NotResolved, format!("all that it depends on is resolved, and it is still blocked{ago}"))

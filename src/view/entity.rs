@@ -112,6 +112,12 @@ impl Entity {
     }
 }
 
+/// The hash tag of an execution's partition, `{fp:7}`, which is that of its flow.
+pub(crate) fn tag_of(id: &ExecutionId) -> Option<&str> {
+    let id = id.as_str();
+    id.get(..id.find('}')? + 1)
+}
+
 /// Splits `{q:7}:<id>` and `{q:7}:<id>:more`.
 fn tagged(rest: &str) -> Option<(String, String)> {
     let end = rest.find('}')? + 1;

@@ -43,6 +43,18 @@ pub struct StateVector {
     pub public: PublicState,
 }
 
+impl StateVector {
+    /// Whether schedulers may offer it.
+    pub fn is_eligible(&self) -> bool {
+        self.phase == LifecyclePhase::Runnable && self.eligibility == EligibilityState::EligibleNow
+    }
+
+    /// Whether a grant of either kind can be issued.
+    pub fn is_grantable(&self) -> bool {
+        self.is_eligible() || self.phase == LifecyclePhase::Active && self.ownership.is_reclaimable()
+    }
+}
+
 /// `claim_grant`: permission to claim, resume or reclaim. All three lie under one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {

@@ -184,6 +184,11 @@ impl<'v> EdgeGroup<'v> {
         self.text("group_state")
     }
 
+    /// Whether it is satisfied or impossible, and so has fired.
+    pub fn has_fired(&self) -> bool {
+        matches!(self.state(), "satisfied" | "impossible")
+    }
+
     /// Whether its siblings are to be cancelled.
     pub fn is_flagged(&self) -> bool {
         self.text("cancel_siblings_pending_flag") == "true"

@@ -29,8 +29,8 @@ use valkey_sim::engine::{
 };
 
 pub use budget::Budget;
-pub(crate) use entity::keys_of;
 pub use entity::{Entity, IndexName, touched};
+pub(crate) use entity::{keys_of, tag_of};
 pub use execution::{Attempt, Core, Execution, Grant, Lease, StateVector};
 pub use fields::Fields;
 pub use flow::{Dependencies, EdgeGroup, Flow};

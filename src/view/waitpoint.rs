@@ -61,12 +61,17 @@ impl<'v> Waitpoint<'v> {
         self.view.stream(&self.key(":signals")).map_or(0, |stream| stream.entries_added)
     }
 
+    /// When it was made.
+    pub fn created_at(&self) -> Option<TimestampMs> {
+        self.record()?.time("created_at")
+    }
+
     /// The signals that its stream has, in the order in which they came. What came before it was made is another's: of one
     /// that was under the same id.
     pub fn signals(&self) -> impl Iterator<Item = SignalSeen<'v>> + use<'v> {
         let entries =
             self.view.stream(&self.key(":signals")).map(|stream| stream.range(StreamId::MIN, StreamId::MAX));
-        let since = self.record().and_then(|record| record.time("created_at")).unwrap_or(TimestampMs(0));
+        let since = self.created_at().unwrap_or(TimestampMs(0));
         let all = entries.into_iter().flatten().map(|entry| {
             let field = |name: &str| {
                 let at = entry.fields.chunks_exact(2).find(|pair| pair[0] == name.as_bytes());

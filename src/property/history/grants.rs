@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
     trace::{Call, Change, GrantSeen, Happened, Moment, Step},
-    types::{EligibilityState, ExecutionId, ExecutionName, Function, LifecyclePhase, TimestampMs},
+    types::{ExecutionId, ExecutionName, Function, LifecyclePhase, TimestampMs},
     view::StateVector,
 };
 
@@ -58,7 +58,7 @@ impl Property for Grants {
                 Happened::GrantIssued(seen) => self.issued(step, change, seen, found),
                 Happened::LeaseCreated { grant: Some(seen), .. } => self.consumed(step, change, seen, found),
                 Happened::StateChanged { from: Some(from), to }
-                    if is_grantable(from) && !is_grantable(to) =>
+                    if from.is_grantable() && !to.is_grantable() =>
                 {
                     outlives(step, change, to, found);
                 }
@@ -110,15 +110,6 @@ impl Grants {
             ),
             _ => {}
         }
-    }
-}
-
-/// Whether a grant of either kind can be issued in this state.
-fn is_grantable(state: &StateVector) -> bool {
-    match state.phase {
-        LifecyclePhase::Runnable => state.eligibility == EligibilityState::EligibleNow,
-        LifecyclePhase::Active => state.ownership.is_reclaimable(),
-        _ => false,
     }
 }
 

@@ -7,12 +7,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Broken, membership::tag_of, name_of};
+use super::{Broken, name_of};
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
     trace::{Moment, Step},
     types::{EligibilityState, ExecutionId, LifecyclePhase, OwnershipState},
-    view::{Dependencies, EdgeGroup, Entity, StateVector, View},
+    view::{Dependencies, EdgeGroup, Entity, StateVector, View, tag_of},
 };
 
 const COUNT: Kind = Kind {
@@ -152,7 +152,7 @@ impl<'v> Side<'v> {
     }
 
     fn is_eligible_while_open(&self) -> bool {
-        self.is_open() && self.state.as_ref().is_some_and(is_eligible)
+        self.is_open() && self.state.as_ref().is_some_and(StateVector::is_eligible)
     }
 
     fn state(&self, before: Option<&Self>, step: &Step<'_>, id: &ExecutionId) -> Option<Broken> {
@@ -185,10 +185,6 @@ impl<'v> Side<'v> {
         }
         None
     }
-}
-
-fn is_eligible(state: &StateVector) -> bool {
-    state.phase == LifecyclePhase::Runnable && state.eligibility == EligibilityState::EligibleNow
 }
 
 fn is_claimed(old: &StateVector, new: &StateVector) -> bool {

@@ -3,12 +3,12 @@
 //!
 //! Not here: what becomes of the member, which [`dependencies`](super::dependencies) asks, and who cancels the siblings.
 
-use super::{Broken, membership::tag_of, name_of};
+use super::{Broken, name_of};
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
     trace::{Moment, Step},
     types::{ExecutionId, Function},
-    view::{EdgeGroup, Entity, Flow, View},
+    view::{EdgeGroup, Entity, Flow, View, tag_of},
 };
 
 const COUNTERS: Kind = Kind {

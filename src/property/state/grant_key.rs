@@ -6,7 +6,7 @@
 use super::rules::{Deed, Fault, Rules, Seen, differ, number};
 use crate::{
     property::{Entry, Expect, Kind},
-    types::{EligibilityState, Function, LifecyclePhase},
+    types::Function,
 };
 
 const NO_TTL: Kind =
@@ -63,12 +63,7 @@ fn expires(seen: &Seen<'_>, faults: &mut Vec<Fault>) {
 
 fn outlives(seen: &Seen<'_>, faults: &mut Vec<Fault>) {
     let state = &seen.state;
-    let can_be_taken = match state.phase {
-        LifecyclePhase::Runnable => state.eligibility == EligibilityState::EligibleNow,
-        LifecyclePhase::Active => state.ownership.is_reclaimable(),
-        _ => false,
-    };
-    if can_be_taken || !seen.execution.grant().is_some_and(|grant| grant.is_visible(seen.now)) {
+    if state.is_grantable() || !seen.execution.grant().is_some_and(|grant| grant.is_visible(seen.now)) {
         return;
     }
     let message = format!("is {}, {}, {}, and has a grant", state.phase, state.ownership, state.eligibility);

@@ -11,7 +11,7 @@ use super::rules::{Deed, Fault, LONG_AFTER, Memory, Seen};
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
     trace::{Ended, Happened, Moment},
-    types::{EligibilityState, ExecutionId, ExecutionName, LifecyclePhase, OwnershipState},
+    types::{EligibilityState, ExecutionId, LifecyclePhase, OwnershipState},
     view::{IndexName, Place, Places, View},
 };
 
@@ -73,14 +73,7 @@ impl Indexes {
             all_misplaced(&seen, &mut before);
             in_foreign_sets(deed, &seen, &mut before);
         }
-        let name = deed.step.names.of(deed.id);
-        for fault in faults {
-            self.seen.note(deed.id, &fault);
-            let was_there = before.iter().any(|old| (old.kind, &old.what) == (fault.kind, &fault.what));
-            if !was_there && !deed.is_told_elsewhere() {
-                tell(&fault, &name, found);
-            }
-        }
+        self.seen.blame(deed, &faults, &before, found);
     }
 
     /// A set was told of an execution without a core.
@@ -92,7 +85,7 @@ impl Indexes {
             let Happened::Indexed(index) = &change.what else { continue };
             let fault = orphan(index);
             if self.seen.note(deed.id, &fault) && !deed.has_raised() {
-                tell(&fault, &deed.step.names.of(deed.id), found);
+                fault.tell(&deed.step.names.of(deed.id), found);
             }
         }
     }
@@ -115,7 +108,7 @@ impl Indexes {
             }
             for fault in faults {
                 if self.seen.note(&id, &fault) {
-                    tell(&fault, &names.of(&id), found);
+                    fault.tell(&names.of(&id), found);
                 }
             }
         }
@@ -130,10 +123,6 @@ fn another_id(deed: &Deed<'_>, found: &mut Found<'_>) {
             format!("{name} was changed by a call that names another execution to be listed in its place");
         found.violation(ANOTHER_ID, Some(&name), message);
     }
-}
-
-fn tell(fault: &Fault, name: &ExecutionName, found: &mut Found<'_>) {
-    found.violation(fault.kind, Some(name), format!("{name} {}", fault.message));
 }
 
 /// The members of all sets of executions, each with the sets that it is in.

@@ -9,7 +9,7 @@ use crate::{
     property::{Entry, Expect, Kind},
     trace::Step,
     types::{ExecutionId, Function},
-    view::{Entity, View},
+    view::{Entity, View, tag_of},
 };
 
 const NO_MEMBER: Kind =
@@ -87,12 +87,6 @@ fn is_contradictory(step: &Step<'_>) -> bool {
 /// The flow that an execution names.
 fn flow_of<'v>(id: &ExecutionId, view: &'v View) -> Option<&'v str> {
     Some(view.execution(id).core()?.text("flow_id")).filter(|flow| !flow.is_empty())
-}
-
-/// The hash tag of an execution's partition, which is that of its flow.
-pub(super) fn tag_of(id: &ExecutionId) -> Option<&str> {
-    let id = id.as_str();
-    id.get(..id.find('}')? + 1)
 }
 
 #[cfg(test)]

@@ -10,12 +10,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{arg, membership::tag_of};
+use super::arg;
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
     trace::{Call, Moment, Step},
     types::{Answer, ExecutionId, Function, Status},
-    view::{SignalSeen, Suspension, View},
+    view::{SignalSeen, Suspension, View, tag_of},
 };
 
 use super::suspension::open_suspension;
@@ -82,8 +82,8 @@ impl Conditions {
         let Ok(id) = ExecutionId::parse(arg(call, 1)) else { return };
         let waitpoint = arg(call, 2);
         // A server whose clock was set back dates a signal before the waitpoint that it comes to.
-        let record = tag_of(&id).and_then(|tag| step.after.waitpoint(tag, waitpoint).record());
-        let is_dated = record.and_then(|it| it.time("created_at")).is_none_or(|created| created <= step.now);
+        let created_at = tag_of(&id).and_then(|tag| step.after.waitpoint(tag, waitpoint).created_at());
+        let is_dated = created_at.is_none_or(|created| created <= step.now);
         let before = open_suspension(&id, step.before).filter(|_| call.answer.is_ok() && is_dated);
         let wait = before.and_then(|before| Wait::of(&before, &id, step.after));
         let Some(wait) = wait.filter(|wait| wait.waitpoints.iter().any(|(it, _)| it == waitpoint)) else {

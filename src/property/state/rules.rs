@@ -14,7 +14,7 @@ use std::{
 use crate::{
     property::{Found, Kind, Property},
     trace::{Change, End, Ended, Happened, Moment, Names, Step},
-    types::{Answer, ExecutionId, Function, TimestampMs},
+    types::{Answer, ExecutionId, ExecutionName, Function, TimestampMs},
     view::{Core, Entity, Execution, IndexName, StateVector, View},
 };
 
@@ -30,6 +30,13 @@ pub(super) struct Fault {
     /// What of it. Two faults of one kind that differ in this are two.
     pub what: Cow<'static, str>,
     pub message: String,
+}
+
+impl Fault {
+    /// Says of an execution that it has it.
+    pub fn tell(&self, name: &ExecutionName, found: &mut Found<'_>) {
+        found.violation(self.kind, Some(name), format!("{name} {}", self.message));
+    }
 }
 
 /// An execution in a view.
@@ -183,6 +190,18 @@ impl Memory {
         self.known.entry(id.as_str().to_owned()).or_default().insert((fault.kind.name, fault.what.clone()))
     }
 
+    /// Remembers the faults that a step leaves, and blames it for those that were not there before.
+    pub fn blame(&mut self, deed: &Deed<'_>, faults: &[Fault], before: &[Fault], found: &mut Found<'_>) {
+        let name = deed.step.names.of(deed.id);
+        for fault in faults {
+            self.note(deed.id, fault);
+            let was_there = before.iter().any(|old| (old.kind, &old.what) == (fault.kind, &fault.what));
+            if !was_there && !deed.is_told_elsewhere() {
+                fault.tell(&name, found);
+            }
+        }
+    }
+
     /// Remembers how a step left the keyspace.
     pub fn stepped(&mut self, step: &Step<'_>) {
         self.last = Some(step.after.clone());
@@ -223,14 +242,7 @@ impl Rules {
             return;
         }
         let before = deed.before().map(|before| self.faults(&before)).unwrap_or_default();
-        let name = deed.step.names.of(deed.id);
-        for fault in faults {
-            self.seen.note(deed.id, &fault);
-            let was_there = before.iter().any(|old| (old.kind, &old.what) == (fault.kind, &fault.what));
-            if !was_there && !deed.is_told_elsewhere() {
-                found.violation(fault.kind, Some(&name), format!("{name} {}", fault.message));
-            }
-        }
+        self.seen.blame(deed, &faults, &before, found);
     }
 
     fn judge_end(&mut self, ended: &Ended, found: &mut Found<'_>) {

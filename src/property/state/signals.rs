@@ -7,12 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{arg, membership::tag_of};
+use super::arg;
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
     trace::{Call, Moment, Step},
     types::{Code, ExecutionId, ExecutionName, Function, LifecyclePhase, Status, TimestampMs},
-    view::{Entity, Fields, View, Waitpoint},
+    view::{Entity, Fields, View, Waitpoint, tag_of},
 };
 
 use super::suspension::open_suspension;

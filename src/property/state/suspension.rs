@@ -5,12 +5,12 @@
 //! timeouts has its timeout and no other. Not here: what a signal does, which [`signals`](super::signals) asks, and the
 //! lane's set of suspended executions.
 
-use super::{Broken, Check, State, membership::tag_of};
+use super::{Broken, Check, State};
 use crate::{
     property::{Entry, Expect, Kind},
     trace::Step,
     types::{ExecutionId, LifecyclePhase},
-    view::{Entity, Execution, Suspension, View},
+    view::{Entity, Execution, Suspension, View, tag_of},
 };
 
 const NO_RECORD: Kind = Kind {
