@@ -71,6 +71,11 @@ impl Finding {
         self.shows.iter().any(|shown| shown.fingerprint == *fingerprint)
     }
 
+    /// Which of these findings a break with this fingerprint is, if it is one of them.
+    pub fn among<'f>(known: &'f [Finding], fingerprint: &Fingerprint) -> Option<&'f Finding> {
+        known.iter().find(|finding| finding.covers(fingerprint))
+    }
+
     /// Those that concern a library: it is the published one, or its name and the version it says it has are those of the
     /// published one that it descends from. A mutant descends from what it changes.
     pub fn of(subject: &Subject) -> Vec<Finding> {

@@ -18,7 +18,7 @@ use grantsim::{
     finding::Finding,
     library::{Library, Mutant},
     plan::{Plan, token::Token},
-    property::{Fingerprint, KindName, Verdict},
+    property::{Fingerprint, KindName},
     report::{self, Detail, Failure, SCREEN_COLUMNS, SCREEN_LINES},
     trace::Trace,
 };
@@ -29,10 +29,9 @@ const SEEDS: u64 = 150;
 
 /// The failure block of the first violation of a run, be it excused, that is one of these; checked.
 fn block(plan: &Plan, trace: &Trace, is_meant: impl Fn(&Fingerprint) -> bool) -> Option<String> {
-    let Verdict { violations, excused, .. } = verdict(trace);
-    let mut all = violations.into_iter().chain(excused.into_iter().map(|(_, violation)| violation));
-    let violation = all.find(|violation| is_meant(&violation.fingerprint))?;
-    let failure = Failure { violation: &violation, trace, plan: Some(plan), replay: REPLAY, seeds: None };
+    let verdict = verdict(trace);
+    let violation = verdict.all().find(|violation| is_meant(&violation.fingerprint))?;
+    let failure = Failure { violation, trace, plan: Some(plan), replay: REPLAY, seeds: None };
     let told = report::failure(&failure);
     check(&told);
     Some(told)

@@ -13,8 +13,8 @@ fn every_fingerprint_of_every_finding_reproduces_with_its_plan() {
         for shown in &finding.shows {
             let trace = run(&finding.plan(shown), &PUBLISHED);
             let verdict = verdict(&trace);
-            let found = verdict.violations.iter().chain(verdict.excused.iter().map(|(_, it)| it));
-            let found: BTreeSet<_> = found.map(|violation| violation.fingerprint.to_string()).collect();
+            let found: BTreeSet<_> =
+                verdict.all().map(|violation| violation.fingerprint.to_string()).collect();
             assert!(
                 verdict.shows(&shown.fingerprint),
                 "{} with {} no longer shows {}; it shows {found:?}",

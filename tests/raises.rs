@@ -40,7 +40,7 @@ fn first_seed(function: &Function) -> Option<u64> {
             let fingerprint = &violation.fingerprint;
             fingerprint.property() == "raises"
                 && fingerprint.to_string().contains(function.as_str())
-                && !known.iter().any(|finding| finding.covers(fingerprint))
+                && Finding::among(&known, fingerprint).is_none()
         })
     })
 }

@@ -157,7 +157,7 @@ impl Plans {
             let text = format!("{shown}: {differ}\n{}", report::difference(&trace, &again, &differ));
             return Err(CheckError::of_plans(Exit::NotDeterministic, text));
         }
-        let is_new = |found: &Violation| known.iter().all(|finding| !finding.covers(&found.fingerprint));
+        let is_new = |found: &Violation| Finding::among(known, &found.fingerprint).is_none();
         let found = property::judge(&trace, properties.iter().copied()).violations;
         let violations = found.into_iter().filter(is_new).collect();
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();

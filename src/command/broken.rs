@@ -89,7 +89,7 @@ impl BreakArgs {
             "nothing breaks in {}, so there is nothing to shrink or keep",
             self.what
         );
-        let is_new = |it: &&Fingerprint| known.iter().all(|finding| !finding.covers(it));
+        let is_new = |it: &&Fingerprint| Finding::among(known, it).is_none();
         let new = fingerprints.iter().find(is_new).filter(|_| self.fingerprint.is_none());
         new.cloned().with_context(|| match &self.fingerprint {
             Some(named) => format!("{} does not show {named}; it shows {listed}", self.what),

@@ -102,7 +102,7 @@ impl KeepArgs {
             return Kept::Own(folder.join(file));
         }
         let known = Finding::of(&broken.subject);
-        let is_known = known.iter().any(|finding| finding.covers(&broken.fingerprint));
+        let is_known = Finding::among(&known, &broken.fingerprint).is_some();
         if broken.subject.library.is_published() && !is_known {
             return Kept::Finding(Path::new(FINDINGS).join(&self.name));
         }
@@ -125,7 +125,7 @@ impl KeepArgs {
         said += &report::faults(Some(&file.plan), &trace.faults);
         let known = Finding::of(&published);
         for Violation { fingerprint, .. } in property::judge(&trace, catalogue::promises()).violations {
-            said += &match known.iter().find(|finding| finding.covers(&fingerprint)) {
+            said += &match Finding::among(&known, &fingerprint) {
                 Some(Finding { slug, .. }) => format!(
                     "the published library itself breaks {fingerprint}: it is the known finding {slug} (see {FINDINGS}/{slug})\n"
                 ),

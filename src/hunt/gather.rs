@@ -118,14 +118,14 @@ impl<'a> Gather<'a> {
         }
         let mut met = BTreeSet::new();
         for violation in verdict.violations {
-            match self.known.iter().find(|finding| finding.covers(&violation.fingerprint)) {
+            match Finding::among(&self.known, &violation.fingerprint) {
                 Some(finding) => _ = met.insert(finding.slug.clone()),
                 None => self.violated(nth, violation),
             }
         }
         let mut excused = BTreeSet::new();
         for (class, violation) in verdict.excused {
-            match self.known.iter().find(|finding| finding.covers(&violation.fingerprint)) {
+            match Finding::among(&self.known, &violation.fingerprint) {
                 Some(finding) => _ = met.insert(finding.slug.clone()),
                 None => _ = excused.insert((class, violation.property)),
             }

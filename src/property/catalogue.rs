@@ -121,10 +121,12 @@ pub struct UnknownProperty {
 impl Entry {
     /// The classes of faults under which it must hold: all, unless the catalogue says otherwise.
     pub fn holds_under(&self) -> BTreeSet<FaultClass> {
-        let not_under =
-            NOT_UNDER.iter().filter(|(name, _)| *name == self.name).flat_map(|(_, classes)| *classes);
-        let not_under: BTreeSet<&FaultClass> = not_under.collect();
-        FaultClass::ALL.iter().filter(|class| !not_under.contains(class)).copied().collect()
+        FaultClass::ALL.iter().copied().filter(|class| self.withstands(*class)).collect()
+    }
+
+    /// Whether it must hold under this class of faults.
+    pub fn withstands(&self, class: FaultClass) -> bool {
+        !NOT_UNDER.iter().any(|(name, classes)| *name == self.name && classes.contains(&class))
     }
 }
 

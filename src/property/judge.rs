@@ -50,10 +50,14 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// What was violated, and then what is excused.
+    pub fn all(&self) -> impl Iterator<Item = &Violation> {
+        self.violations.iter().chain(self.excused.iter().map(|(_, violation)| violation))
+    }
+
     /// Whether it has a violation with this fingerprint, be it excused.
     pub fn shows(&self, fingerprint: &Fingerprint) -> bool {
-        let excused = self.excused.iter().map(|(_, violation)| violation);
-        self.violations.iter().chain(excused).any(|violation| violation.fingerprint == *fingerprint)
+        self.all().any(|violation| violation.fingerprint == *fingerprint)
     }
 }
 
@@ -190,7 +194,7 @@ impl Found<'_> {
             execution: execution.cloned(),
             times: 0,
         };
-        let excuse = self.misuse.under(execution).filter(|class| !self.entry.holds_under().contains(class));
+        let excuse = self.misuse.under(execution).filter(|class| !self.entry.withstands(*class));
         let seen = match excuse {
             Some(class) => self.excused.entry((fingerprint.clone(), class)).or_insert_with(first),
             None => self.violations.entry(fingerprint.clone()).or_insert_with(first),

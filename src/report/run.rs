@@ -38,7 +38,7 @@ impl Run<'_> {
         out += &faults(self.plan, &self.trace.faults);
         let mut exit = Exit::AllHeld;
         for violation in &verdict.violations {
-            match self.known.iter().find(|finding| finding.covers(&violation.fingerprint)) {
+            match Finding::among(self.known, &violation.fingerprint) {
                 Some(finding) => {
                     let (slug, message) = (&finding.slug, &violation.message);
                     out += &format!("known finding {slug}: {message} (see fixtures/findings/{slug})\n");

@@ -125,9 +125,14 @@ fn lease_is_stored(step: &Step<'_>, call: &Call<'_>) -> Option<Wrong> {
     wrong(LEASE, found)
 }
 
+/// One of a call's ARGV, if it is a number as every library reads it.
+fn plain_number(call: &Call<'_>, place: usize) -> Option<i64> {
+    let number = call.argv.get(place).filter(|number| is_plain_number(number))?;
+    std::str::from_utf8(number).ok()?.parse().ok()
+}
+
 fn lease_is_as_long(step: &Step<'_>, call: &Call<'_>) -> Option<Wrong> {
-    let ttl = call.argv.get(ttl_at(&call.function)?).filter(|ttl| is_plain_number(ttl))?;
-    let ttl: i64 = std::str::from_utf8(ttl).ok()?.parse().ok()?;
+    let ttl = plain_number(call, ttl_at(&call.function)?)?;
     let (_, core, id) = consented(step, call)?;
     let expires_at = core.lease_expires_at()?;
     if expires_at.0 == step.now.0 + ttl || step.after.is_mirrored() {
@@ -144,8 +149,7 @@ fn grant_is_as_long(step: &Step<'_>, call: &Call<'_>) -> Option<Wrong> {
     if !is_issue || !matches!(call.answer, Answer::Consent(_)) || step.after.is_mirrored() {
         return None;
     }
-    let ttl = call.argv.get(GRANT_TTL_AT).filter(|ttl| is_plain_number(ttl))?;
-    let ttl: i64 = std::str::from_utf8(ttl).ok()?.parse().ok()?;
+    let ttl = plain_number(call, GRANT_TTL_AT)?;
     let id = call.presented.execution.as_ref()?;
     let long = step.after.execution(id).grant()?.expires_at.0 - step.now.0;
     let message =

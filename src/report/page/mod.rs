@@ -29,6 +29,7 @@ use super::{
     words::Style,
 };
 use crate::{
+    finding::Finding,
     property::{self, Fingerprint, Violation},
     trace::{Event, Moment, Step, Trace, What},
     types::{ExecutionName, Node, Seq},
@@ -92,7 +93,7 @@ fn told(model: &Model, replay: &str) -> String {
 pub(super) fn model(run: &Run<'_>, focus: Option<&Fingerprint>) -> Model {
     let trace = run.trace;
     let found = property::judge(trace, run.properties.iter().copied()).violations;
-    let is_news = |it: &Violation| run.known.iter().all(|finding| !finding.covers(&it.fingerprint));
+    let is_news = |it: &Violation| Finding::among(run.known, &it.fingerprint).is_none();
     let place = found.iter().position(|it| Some(&it.fingerprint) == focus);
     let focus = place.or_else(|| found.iter().position(is_news)).unwrap_or_default();
 
@@ -149,7 +150,7 @@ fn broken(violation: &Violation, run: &Run<'_>, executions: &[ExecutionName]) ->
     let kind = entry.and_then(|entry| {
         entry.kinds.iter().find(|kind| kind.name == violation.fingerprint.kind()).map(|kind| kind.about)
     });
-    let finding = run.known.iter().find(|finding| finding.covers(&violation.fingerprint));
+    let finding = Finding::among(run.known, &violation.fingerprint);
     Broken {
         property: violation.property.to_string(),
         claim: entry.map(|entry| entry.claim).unwrap_or_default().to_owned(),
