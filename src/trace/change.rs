@@ -7,7 +7,7 @@ use valkey_sim::engine::Effects;
 
 use super::Step;
 use crate::{
-    types::{AttemptState, ExecutionId, ExecutionName, GrantKind, LeaseEpoch, TimestampMs},
+    types::{AttemptState, ExecutionId, ExecutionName, GrantKind, LeaseEpoch, TimestampMs, written_time},
     view::{Core, Entity, Execution, Grant, IndexName, Lease, StateVector, keys_of},
 };
 
@@ -311,7 +311,7 @@ fn within(effects: &Effects, key: &str) -> Option<Grant> {
         });
         for at in (2..effect.len()).step_by(2) {
             let value = String::from_utf8_lossy(effect.arg(at + 1)).into_owned();
-            let time = || TimestampMs(value.parse().unwrap_or(0));
+            let time = || written_time(&value).unwrap_or(TimestampMs(0));
             match effect.arg(at) {
                 b"created_at" => grant.created_at = time(),
                 b"grant_expires_at" => grant.expires_at = time(),

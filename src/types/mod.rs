@@ -44,5 +44,5 @@ pub use state::{
     AttemptState, BlockingReason, EligibilityState, LifecyclePhase, OwnershipState, PublicState,
     TerminalOutcome,
 };
-pub use time::{Millis, Seq, SimTime};
+pub use time::{Millis, Seq, SimTime, written_time};
 pub use waiting::{Reason, Stuck, Waiting, Why};

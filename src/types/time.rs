@@ -36,3 +36,17 @@ impl fmt::Display for Millis {
         self.0.fmt(f)
     }
 }
+
+/// A time as a library writes it: an integer, or, from 10¹⁴ on, a number with an exponent, as Lua writes one. What is past
+/// the end of time reads as its end.
+///
+/// ```
+/// use grantsim::types::{TimestampMs, written_time};
+/// assert_eq!(written_time("1735689600050"), Some(TimestampMs(1_735_689_600_050)));
+/// assert_eq!(written_time("9.007e+15"), Some(TimestampMs(9_007_000_000_000_000)));
+/// assert_eq!(written_time("1.5"), None);
+/// ```
+pub fn written_time(text: &str) -> Option<TimestampMs> {
+    let large = || text.parse::<f64>().ok().filter(|number| number.abs() >= 1e14).map(|number| number as i64);
+    text.parse().ok().or_else(large).map(TimestampMs)
+}

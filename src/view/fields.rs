@@ -2,7 +2,7 @@
 
 use valkey_sim::engine::value::Hash;
 
-use crate::types::{LeaseEpoch, TimestampMs};
+use crate::types::{LeaseEpoch, TimestampMs, written_time};
 
 /// The fields of a hash. FlowFabric writes the empty string for what is not there, and so both read the same.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,7 +26,7 @@ impl<'v> Fields<'v> {
 
     /// A field that is a time of the server's clock.
     pub fn time(&self, name: &str) -> Option<TimestampMs> {
-        self.integer(name).map(TimestampMs)
+        written_time(self.text(name))
     }
 
     /// A field that is a lease's epoch.

@@ -16,7 +16,16 @@ use crate::{
 };
 
 const MISSING: Kind = Kind { name: "missing", about: "it is not in a set in which its state puts it" };
-const BESIDE: Kind = Kind { name: "beside", about: "it is in a set in which its state does not put it" };
+const LISTED: Kind =
+    Kind { name: "in-eligible", about: "it is among what is eligible, or delayed, and its state does not put it there" };
+const HELD: Kind = Kind {
+    name: "in-active",
+    about: "it is among what is active, or suspended, or in the set of what ends such a time, and its state does not put it there",
+};
+const BLOCKED: Kind =
+    Kind { name: "in-blocked", about: "it is in a set of what is blocked in which its state does not put it" };
+const ENDED: Kind =
+    Kind { name: "in-terminal", about: "it is among what has ended, and its state does not put it there" };
 const WORKER: Kind =
     Kind { name: "worker-set", about: "it is in the lease set of a worker that does not hold its lease" };
 const ORPHAN: Kind = Kind { name: "orphan", about: "a set names an execution that does not exist" };
@@ -31,7 +40,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     numbers: &[24, 26, 33, 50],
     claim: "An execution is in the sets of its state and in no other, and every member of a set exists.",
     expect: Expect::Always,
-    kinds: &[MISSING, BESIDE, WORKER, ORPHAN, ANOTHER_ID],
+    kinds: &[MISSING, LISTED, HELD, BLOCKED, ENDED, WORKER, ORPHAN, ANOTHER_ID],
     monitor: || Box::<Indexes>::default(),
 };
 
@@ -221,8 +230,18 @@ fn compare(seen: &Seen<'_>, place: Place, is_there: bool, belongs: bool, faults:
         state.eligibility,
         place.name()
     );
-    let kind = if belongs { MISSING } else { BESIDE };
+    let kind = if belongs { MISSING } else { beside(place) };
     faults.push(Fault { kind, what: place.name().into(), message });
+}
+
+/// Being in a set besides: which kind, so that one that is known in a call does not hide another of the same call.
+fn beside(place: Place) -> Kind {
+    match place {
+        Place::Eligible | Place::Delayed => LISTED,
+        Place::Terminal => ENDED,
+        _ if is_blocked_set(place) => BLOCKED,
+        _ => HELD,
+    }
 }
 
 fn is_revoked(seen: &Seen<'_>) -> bool {
@@ -280,9 +299,18 @@ pub(in crate::property) mod tests {
         a_set_that_loses_it: "indexes/ff_renew_lease/OK/missing",
             renewed("ZREM :lane:gold:active e1"),
             near leased().renews(30, 1);
-        a_set_too_many: "indexes/ff_renew_lease/OK/beside",
+        blocked_besides: "indexes/ff_renew_lease/OK/in-blocked",
             renewed("ZADD :lane:gold:blocked:route 0 e1"),
             near published().creates(0, None).blocks(10, crate::protocol::BlockingReason::Quota);
+        eligible_besides: "indexes/ff_renew_lease/OK/in-eligible",
+            renewed("ZADD :lane:gold:delayed 0 e1"),
+            near published().creates(0, Some(100));
+        suspended_besides: "indexes/ff_renew_lease/OK/in-active",
+            renewed("ZADD :lane:gold:suspended 0 e1"),
+            near leased().suspends(50, 1, None);
+        ended_besides: "indexes/ff_renew_lease/OK/in-terminal",
+            renewed("ZADD :lane:gold:terminal 0 e1"),
+            near leased().completes(50, 1);
         another_workers_set: "indexes/ff_renew_lease/OK/worker-set",
             renewed("SADD :worker:w-9:leases e1"),
             near leased_again();
