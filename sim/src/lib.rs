@@ -17,6 +17,7 @@
 //! | `engine::value` | the kinds of value a key holds |
 //! | `engine` | keyspace, sessions, effects; it is handed the table of commands |
 //! | `engine::commands` | the commands, one file a family, and their table |
+//! | `durability` | the append-only file, and what a power loss leaves of it |
 //! | `server` | connections: the engine behind any byte stream |
 //! | `link` | the simulated network |
 //! | `tcp` | the same server on real sockets |
@@ -34,6 +35,7 @@ compile_error!(
 
 pub mod base;
 pub mod clock;
+pub mod durability;
 pub mod engine;
 #[cfg(all(feature = "link", madsim))]
 pub mod link;

@@ -18,6 +18,7 @@ const HOUSE: House = House {
         "engine::value",
         "engine",
         "engine::commands",
+        "durability",
         "server",
         "link",
         "tcp",

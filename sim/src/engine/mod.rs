@@ -31,6 +31,7 @@ pub mod functions;
 pub mod glob;
 mod info;
 mod keyspace;
+mod loading;
 mod memory;
 mod monitor;
 mod pause;
@@ -90,6 +91,8 @@ pub struct Engine {
     /// Kept for `SIM EFFECTS` where the host asked for it.
     effect_log: Option<EffectLog>,
     watches: Watches,
+    /// It reads its data back; see [`set_loading`](Self::set_loading).
+    is_loading: bool,
     /// How many elements the commands of a script have looked at that it has not paid for yet.
     looked_at: u64,
 }
@@ -116,6 +119,7 @@ impl Engine {
             stats: Stats::default(),
             effect_log: None,
             watches: Watches::default(),
+            is_loading: false,
             looked_at: 0,
         }
     }
@@ -239,6 +243,9 @@ impl Engine {
 
     /// What stands in the way of a command before it is looked at closely.
     fn admit(&self, command: &Command, session: &Session, args: &[&[u8]]) -> Result<(), ErrorReply> {
+        if let Some(error) = self.loading(command) {
+            return Err(error);
+        }
         if self.config.max_memory > 0
             && self.needs_memory(command, session, args)
             && self.is_short_of_memory()

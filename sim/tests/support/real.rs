@@ -23,6 +23,8 @@ use super::server::{Args, Server};
 
 /// Set, a missing server is a failure. CI sets it.
 const REQUIRED: &str = "GRANTSIM_REQUIRE_SERVER";
+/// Where a server keeps what it appends.
+const FILE: &str = "appendonlydir/appendonly.aof.1.incr.aof";
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -34,6 +36,9 @@ pub struct Real {
     connection: Connection,
     other: Connection,
     name: String,
+    program: &'static str,
+    /// What it is told of its file: `always`, `everysec`, `no`; none where it has none.
+    fsync: Option<&'static str>,
 }
 
 impl Real {
@@ -42,7 +47,16 @@ impl Real {
     /// # Panics
     /// There is none and `GRANTSIM_REQUIRE_SERVER` is set, or it does not come up.
     pub fn start(dialect: Dialect, what: &str) -> Option<Self> {
-        Self::find(dialect)
+        Self::begin(dialect, what, None)
+    }
+
+    /// The same, of a server with an append-only file.
+    pub fn with_file(dialect: Dialect, fsync: &'static str, what: &str) -> Option<Self> {
+        Self::begin(dialect, what, Some(fsync))
+    }
+
+    fn begin(dialect: Dialect, what: &str, fsync: Option<&'static str>) -> Option<Self> {
+        Self::find(dialect, fsync)
             .inspect_err(|missing| {
                 assert!(std::env::var_os(REQUIRED).is_none(), "{REQUIRED} is set, and {missing}");
                 // Not by `eprintln!`, which a test that passes keeps to itself.
@@ -53,19 +67,19 @@ impl Real {
     }
 
     /// Starts the server of a dialect, or says what is missing.
-    fn find(dialect: Dialect) -> Result<Self, String> {
+    fn find(dialect: Dialect, fsync: Option<&'static str>) -> Result<Self, String> {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("valkey-sim-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a directory for the socket");
         let clock = clock(&dir);
         let (program, version) = program(dialect);
-        let Some(process) = spawn(program, &dir) else {
+        let Some(process) = spawn(program, &dir, fsync) else {
             let _ = std::fs::remove_dir_all(&dir);
             return Err(format!("no {program} on the PATH"));
         };
         let [connection, other] = [(); 2].map(|()| Connection::to(&dir.join("socket")));
-        let mut server = Self { process, dir, clock, connection, other, name: String::new() };
+        let mut server = Self { process, dir, clock, connection, other, name: String::new(), program, fsync };
         server.name = server.ask_its_name();
         if !server.name.starts_with(version) {
             return Err(format!("{program} is {}, and {dialect} is {version}x", server.name));
@@ -73,6 +87,38 @@ impl Real {
         // Expired keys go when somebody looks at them, not whenever the server finds the time.
         assert_eq!(server.send(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"]), Reply::OK);
         Ok(server)
+    }
+
+    /// Its append-only file, as far as it is written.
+    pub fn append_only_file(&self) -> Vec<u8> {
+        std::fs::read(self.dir.join(FILE)).expect("a server with a file keeps it there")
+    }
+
+    /// Kills it and starts it again. Answers the file that it was started with.
+    pub fn restart(&mut self) -> Vec<u8> {
+        let _ = self.process.kill();
+        self.process.wait().expect("it is gone");
+        let file = self.append_only_file();
+        self.start_again(&file);
+        file
+    }
+
+    /// Kills it, and starts it again with this file in the place of its own.
+    pub fn restart_with(&mut self, file: &[u8]) {
+        let _ = self.process.kill();
+        self.process.wait().expect("it is gone");
+        self.start_again(file);
+    }
+
+    fn start_again(&mut self, file: &[u8]) {
+        std::fs::write(self.dir.join(FILE), file).expect("the directory can be written");
+        let _ = std::fs::remove_file(self.dir.join("socket"));
+        self.process = spawn(self.program, &self.dir, self.fsync).expect("it was started before");
+        [self.connection, self.other] = [(); 2].map(|()| Connection::to(&self.dir.join("socket")));
+        while matches!(self.send(&["PING"]), Reply::Error(_)) {
+            std::thread::yield_now();
+        }
+        assert_eq!(self.send(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"]), Reply::OK);
     }
 
     /// Whether it runs: a server that a command brought down says so.
@@ -180,9 +226,11 @@ fn clock(dir: &Path) -> File {
     file
 }
 
-fn spawn(program: &str, dir: &Path) -> Option<Child> {
+fn spawn(program: &str, dir: &Path, fsync: Option<&str>) -> Option<Child> {
+    let (file, fsync) = fsync.map_or(("no", "everysec"), |fsync| ("yes", fsync));
     Command::new(program)
-        .args(["--port", "0", "--unixsocket", "socket", "--save", "", "--appendonly", "no"])
+        .args(["--port", "0", "--unixsocket", "socket", "--save", ""])
+        .args(["--appendonly", file, "--appendfsync", fsync, "--auto-aof-rewrite-percentage", "0"])
         .args(["--enable-debug-command", "yes"])
         .env("LD_PRELOAD", dir.join("clock.so"))
         .env("VALKEY_SIM_CLOCK", dir.join("clock"))
