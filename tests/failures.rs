@@ -66,7 +66,8 @@ fn first_block(mutant: &Mutant, library: &Subject) -> Option<String> {
     let kinds: Vec<KindName> = mutant.breaks.iter().map(|kind| kind.parse().expect("a kind")).collect();
     let subject = Subject::new(library.library.mutant(mutant)).expect("it loads");
     (0..SEEDS).find_map(|seed| {
-        let plan = swarm(seed);
+        let profile = mutant.profile.as_deref().unwrap_or("swarm");
+        let plan = Token::new(profile, seed).expect("a profile").plan();
         let trace = run(&plan, &subject);
         block(&plan, &trace, |fingerprint| kinds.contains(&fingerprint.kind_name()))
     })
@@ -127,11 +128,11 @@ fn block_of(mutant: &str, profile: &str, seed: u64, fingerprint: &str) -> (Trace
 
 #[test]
 fn the_pause_that_made_the_difference_is_in_the_block_of_the_readme() {
-    let (trace, told) = block_of("no-fence", "crash", 3, "fence/ff_complete_execution/OK/stale-lease");
+    let (trace, told) = block_of("no-fence", "crash", 0xb9, "fence/ff_complete_execution/OK/stale-lease");
     println!("{told}");
     let life = report::timeline(&trace, Detail::Life);
     let place = |part: &str| life.lines().position(|line| line.contains(part));
-    let paused = told.lines().find(|line| line.contains("worker-4") && line.contains("! stands still"));
+    let paused = told.lines().find(|line| line.contains("worker-2") && line.contains("! stands still"));
     let paused = paused.unwrap_or_else(|| panic!("the pause is missing:\n{told}")).trim_start();
     let broken = told.lines().find_map(|line| line.strip_prefix("  > ")).expect("a marked line");
     let broken = broken.trim_start().trim_end_matches('…');
@@ -164,7 +165,7 @@ fn an_error_that_a_function_raises_is_told_with_its_text_on_either_side() {
 
 #[test]
 fn names_stand_before_ids_and_are_those_of_the_plan() {
-    let (trace, told) = block_of("no-fence", "crash", 3, "fence/ff_complete_execution/OK/stale-lease");
+    let (trace, told) = block_of("no-fence", "crash", 0xb9, "fence/ff_complete_execution/OK/stale-lease");
     let names: Vec<String> = trace.header.executions.iter().map(|(_, name)| name.to_string()).collect();
     for lease in told.lines().filter(|line| line.contains("└ lease of ") && line.contains("; id ")) {
         let (_, rest) = lease.split_once("└ lease of ").expect("it was asked for");

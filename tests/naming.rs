@@ -78,7 +78,10 @@ fn before_fault(trace: &Trace, place: usize, fault: &Fault) -> Until {
         Fault::Crash { at_ms, .. } | Fault::Pause { at_ms, .. } | Fault::Partition { at_ms, .. } => {
             return Until::Time(SimTime::from_millis(*at_ms));
         }
+        Fault::Server { at_ms, upon: None, .. } => return Until::Time(SimTime::from_millis(*at_ms)),
         _ if trace.faults[place] != FaultFate::Happened => return Until::End,
+        // The first of its class, which is this one or comes before it.
+        Fault::Server { .. } => first(&|what| what.fault_class() == Some(fault.class())),
         Fault::GrantMessage { fate, .. } => first(&|what| *what == What::MessageFault { fate: *fate }),
         _ => first(
             &|what| matches!(what, What::CallFault { class, call } if *class == fault.class() && Some(call) == fault.call()),

@@ -9,7 +9,7 @@ use grantsim::report::{self, Detail};
 const SLOWER_US: u64 = 200;
 
 /// Plans in which so little changes what comes first, and what that is.
-const MOVED: [(&str, &str); 11] = [
+const MOVED: [(&str, &str); 12] = [
     ("answer-to-an-earlier-life", "many executions: replies of one and requests of another cross"),
     ("fault-crash-for-good", "the message arrives before the crash, or after it"),
     ("fault-crash-request", "the request is sent before the crash, or not at all"),
@@ -20,6 +20,7 @@ const MOVED: [(&str, &str); 11] = [
     ("fault-partition-grant-message", "the grant is asked for before the partition begins, or after it"),
     ("fault-pause-scheduler", "the scheduler stands still before a reply to another arrives, or after it"),
     ("fault-pause-valkey", "the claim is sent before the server stands still, or after it"),
+    ("fault-slow", "the reply to the grant arrives before the server is far away, or after it"),
     ("life-race", "two claims are sent in one millisecond, either first"),
 ];
 

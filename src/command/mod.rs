@@ -4,6 +4,7 @@ mod broken;
 mod ci;
 mod compare;
 mod completions;
+mod contract;
 mod hunt;
 mod keep;
 mod library;
@@ -46,6 +47,8 @@ enum Command {
     Mutants(mutants::MutantsArgs),
     /// List the properties, and the faults under which they hold.
     Properties,
+    /// Say what still holds under which faults: every promise, every class of faults, and the evidence.
+    Contract(contract::ContractArgs),
     /// List the known findings: what the published library breaks, and in which versions.
     Findings,
     /// List the profiles.
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => args.run(),
         Command::Mutants(args) => args.run(),
         Command::Properties => terminal::print(&report::properties()).map(|()| Exit::AllHeld),
+        Command::Contract(args) => args.run(),
         Command::Findings => terminal::print(&report::findings()).map(|()| Exit::AllHeld),
         Command::Completions(args) => args.run(),
         Command::Profiles => terminal::print(&report::profiles()).map(|()| Exit::AllHeld),

@@ -68,3 +68,9 @@ fn the_readme_lists_the_findings() {
 fn the_readme_has_the_kill_matrix_in_short() {
     stands_in_the_readme("oracles", &grantsim::report::oracles());
 }
+
+#[test]
+fn the_readme_has_the_contract_in_short() {
+    let contract = grantsim::property::Contract::published();
+    stands_in_the_readme("the contract", &grantsim::report::contract_in_short(contract));
+}

@@ -34,6 +34,16 @@ pub struct Cue {
     pub takes_ms: u64,
 }
 
+/// The function that a command calls, and the execution that its first argument names, if it names one.
+pub fn called(args: &[&[u8]], names: &Names) -> Option<(Function, Option<ExecutionName>)> {
+    let function = Command::function(args)?;
+    let text = |place: usize| args.get(place).and_then(|arg| std::str::from_utf8(arg).ok());
+    let keys: Option<usize> = text(2).and_then(|keys| keys.parse().ok());
+    let first = keys.and_then(|keys| text(keys.checked_add(3)?));
+    let execution = first.filter(|id| ExecutionId::parse(id).is_ok()).map(|id| names.of_text(id));
+    Some((function, execution))
+}
+
 impl Cues {
     /// The deeds of a plan that wait; `claim_function` is what `claim` means in it.
     pub fn new(plan: &Plan, claim_function: Function) -> Self {
@@ -54,11 +64,7 @@ impl Cues {
         if self.is_empty() {
             return Vec::new();
         }
-        let Some(function) = Command::function(args) else { return Vec::new() };
-        let text = |place: usize| args.get(place).and_then(|arg| std::str::from_utf8(arg).ok());
-        let keys: Option<usize> = text(2).and_then(|keys| keys.parse().ok());
-        let first = keys.and_then(|keys| text(keys.checked_add(3)?));
-        let execution = first.filter(|id| ExecutionId::parse(id).is_ok()).map(|id| names.of_text(id));
+        let Some((function, execution)) = called(args, names) else { return Vec::new() };
         self.executed(node, &function, execution.as_ref())
     }
 

@@ -13,7 +13,7 @@ use valkey_sim::{
 use super::{faults::Hold, process::Process, shell::Shell};
 use crate::{
     actor::{Operator, Scanner, Scheduler, Submitter, Worker, WorkerConfig},
-    plan::{self, Fault, Plan},
+    plan::{self, Fault, Plan, ServerFault},
     protocol::{ClaimFunction, Registered},
     trace::Names,
     types::{ExecutionId, ExecutionName, LaneId, Millis, Node, SimTime, WorkerId, WorkerInstanceId},
@@ -61,6 +61,21 @@ impl Deployment {
         &self.clocks[&node]
     }
 
+    /// The clock of the server that serves after so many failovers: it knows nothing of later ones.
+    pub fn server_clock(&self, failovers_so_far: usize) -> Clock {
+        let mut clock = self.clock(Node::Valkey).clone();
+        clock.steps.extend(failovers(&self.plan).into_iter().take(failovers_so_far));
+        clock
+    }
+
+    /// The clock of a node as others see it: of the server, that of whichever serves.
+    pub fn clock_over_time(&self, node: Node) -> Clock {
+        match node {
+            Node::Valkey => self.server_clock(usize::MAX),
+            _ => self.clock(node).clone(),
+        }
+    }
+
     /// The id of an execution of the plan.
     ///
     /// # Panics
@@ -78,7 +93,7 @@ impl Deployment {
     pub fn process(&self, node: Node, life: u32) -> Option<Process> {
         let plan = &self.plan;
         Some(match node {
-            Node::Valkey => return None,
+            Node::Valkey | Node::FormerValkey => return None,
             Node::Submitter => {
                 let executions = plan.executions.iter();
                 let executions = executions.map(|it| (self.id(&it.name).clone(), it.clone())).collect();
@@ -134,6 +149,7 @@ impl Deployment {
             Fault::Pause { at_ms, for_ms, .. } | Fault::Partition { at_ms, for_ms, .. } => {
                 at_ms.saturating_add(*for_ms)
             }
+            Fault::Server { at_ms, breaks, upon: None } => at_ms.saturating_add(breaks.lasts_ms()),
             _ => 0,
         });
         let timed = self.plan.deeds.iter().filter(|deed| deed.upon.is_none());
@@ -154,7 +170,7 @@ impl Deployment {
             Hold::UntilGrantExpiry(offset_ms) => {
                 let grant = view.execution(self.ids.get(execution?)?).grant()?;
                 let local_ms = grant.expires_at.0.saturating_add(offset_ms).max(0) as u64;
-                Some(self.clock(Node::Valkey).next_at(now, UnixMicros::from_millis(local_ms)))
+                Some(self.clock_over_time(Node::Valkey).next_at(now, UnixMicros::from_millis(local_ms)))
             }
         }
     }
@@ -193,6 +209,20 @@ fn clock(plan: &Plan, node: Node) -> Clock {
         clock.steps = wrong.steps.iter().map(step).collect();
     }
     clock
+}
+
+/// What each failover of a plan does to the clock of the service, in the order of their times: the clock of the one that is
+/// promoted differs.
+fn failovers(plan: &Plan) -> Vec<Step> {
+    let step = |fault: &Fault| match *fault {
+        Fault::Server { at_ms, breaks: ServerFault::Failover { down_ms, clock_ms, .. }, .. } => {
+            Some(Step { at: SimTime::from_millis(at_ms.saturating_add(down_ms)), by_ms: clock_ms })
+        }
+        _ => None,
+    };
+    let mut steps: Vec<Step> = plan.faults.iter().filter_map(step).collect();
+    steps.sort_by_key(|step| step.at);
+    steps
 }
 
 /// The worker process that calls itself by an instance id; none where no deployment makes such an id.

@@ -9,6 +9,8 @@
 //! 5. what a hostile caller changes of the request (*other-lane*, *stale-fence*, *bad-argument*) is changed in the order of
 //!    the plan, whatever else happens to it but being lost.
 //!
+//! The server breaks once at a time in each way, and not at all while it is away.
+//!
 //! Of messages the first fault of the plan counts. A crash of a process that is down, a pause of one that is down or stands
 //! still, and a partition of two nodes that are parted that way already are hidden by the fault that came before; each way of
 //! a path is free again when the last partition over it is over. A fault that never had its turn is *never*: [`Faults::fates`] tells.
@@ -16,10 +18,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    plan::{Cut, Fate, Fault, Plan},
+    plan::{Cut, Fate, Fault, Keeps, Plan, SYNC_TAKES_US, ServerFault},
     protocol::{PresentedFence, Request},
     trace::FaultFate,
-    types::{ExecutionName, Function, Millis, Node, SimTime},
+    types::{ExecutionName, FaultClass, Function, Millis, Node, SimTime},
 };
 
 /// The faults of a plan, and what became of each.
@@ -33,6 +35,10 @@ pub struct Faults {
     still: BTreeMap<Node, usize>,
     /// The partitions that hold.
     parted: Vec<usize>,
+    /// What of the server is broken, and by which rule.
+    ailing: BTreeMap<FaultClass, usize>,
+    /// By which rule the server is away.
+    away: Option<usize>,
     /// The fences that were presented so far, by execution, the oldest first; kept only where a fault asks for them.
     fences: Option<BTreeMap<ExecutionName, Vec<PresentedFence>>>,
     /// Nothing breaks any more.
@@ -45,6 +51,8 @@ struct Rule {
     /// How many calls or messages matched so far.
     matched: u32,
     fate: FaultFate,
+    /// What is still to be done about the server.
+    pending: Vec<ServerAct>,
 }
 
 /// What becomes of a call.
@@ -123,18 +131,122 @@ pub enum Act {
     Heal(Node, Node, Option<Cut>),
     /// A node's clock is set by so many milliseconds: it does so by itself, and only has to be told.
     SetClock(Node, i64),
+    /// Does something about the server.
+    Server(ServerAct),
+}
+
+/// What a driver does about the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerAct {
+    /// It is gone, by a fault of this class.
+    Dies(FaultClass),
+    /// It is back.
+    Returns {
+        /// With what was written until then; without anything where there is none.
+        kept: Option<SimTime>,
+        /// Without its function library.
+        without_functions: bool,
+        /// It answers `LOADING` until it is told [`Loaded`](Self::Loaded).
+        is_loading: bool,
+    },
+    /// All is loaded.
+    Loaded,
+    /// A replica is the server from now on, with what was written until then.
+    Promotes {
+        /// Until when.
+        kept: SimTime,
+        /// The former one still answers those who are connected to it.
+        former_lives: bool,
+        /// By how much the clock of this one differs.
+        clock_ms: i64,
+    },
+    /// The former one is gone.
+    FormerDies,
+    /// Its function library is gone.
+    ForgetsLibrary,
+    /// Its function library is loaded, in the place of the one that it has.
+    LoadsLibrary,
+    /// It has no memory for writes.
+    FillsMemory,
+    /// It has memory again.
+    FreesMemory,
+    /// It evicts so many keys.
+    Evicts(u32),
+    /// What goes to it and comes from it takes so much longer, milliseconds.
+    Slows(u64),
+    /// It takes as long as ever.
+    Quickens,
+}
+
+/// What is done about the server in the course of a fault, and when.
+fn course(at: SimTime, breaks: &ServerFault) -> Vec<(SimTime, ServerAct)> {
+    let after = |ms: u64| at.after(ms.saturating_mul(1_000));
+    let before = |ms: u64| SimTime(at.0.saturating_sub(ms.saturating_mul(1_000)));
+    match *breaks {
+        ServerFault::Lost { down_ms, keeps, loading_ms, without_functions_ms } => {
+            let kept = match keeps {
+                Keeps::All => Some(at),
+                Keeps::Synced(fsync) => Some(fsync.kept_until(at, SYNC_TAKES_US)),
+                Keeps::Snapshot(age_ms) => Some(before(age_ms)),
+                Keeps::Nothing => None,
+            };
+            let returns = ServerAct::Returns {
+                kept,
+                without_functions: without_functions_ms > 0,
+                is_loading: loading_ms > 0,
+            };
+            let mut acts = vec![(at, ServerAct::Dies(breaks.class())), (after(down_ms), returns)];
+            if loading_ms > 0 {
+                acts.push((after(down_ms.saturating_add(loading_ms)), ServerAct::Loaded));
+            }
+            if without_functions_ms > 0 {
+                acts.push((after(down_ms.saturating_add(without_functions_ms)), ServerAct::LoadsLibrary));
+            }
+            acts
+        }
+        ServerFault::Failover { down_ms, lag_ms, clock_ms, former_ms } => {
+            let kept = before(lag_ms);
+            let former_lives = former_ms > 0;
+            let mut acts = vec![(after(down_ms), ServerAct::Promotes { kept, former_lives, clock_ms })];
+            match former_lives {
+                true => acts.push((after(down_ms.saturating_add(former_ms)), ServerAct::FormerDies)),
+                false => acts.insert(0, (at, ServerAct::Dies(breaks.class()))),
+            }
+            acts
+        }
+        ServerFault::LibraryGone { for_ms } => {
+            vec![(at, ServerAct::ForgetsLibrary), (after(for_ms), ServerAct::LoadsLibrary)]
+        }
+        ServerFault::LibraryReloaded => vec![(at, ServerAct::LoadsLibrary)],
+        ServerFault::OutOfMemory { for_ms } => {
+            vec![(at, ServerAct::FillsMemory), (after(for_ms), ServerAct::FreesMemory)]
+        }
+        ServerFault::Evicts { keys } => vec![(at, ServerAct::Evicts(keys))],
+        ServerFault::Slow { for_ms, by_ms } => {
+            vec![(at, ServerAct::Slows(by_ms)), (after(for_ms), ServerAct::Quickens)]
+        }
+    }
 }
 
 impl Faults {
     /// The faults of a plan; `claim_function` is what `claim` means in it.
     pub fn new(plan: &Plan, claim_function: Function) -> Self {
-        let rule = |fault: &Fault| Rule { fault: fault.clone(), matched: 0, fate: FaultFate::Never };
+        let rule = |fault: &Fault| {
+            let acts = match fault {
+                Fault::Server { breaks, .. } => course(SimTime::START, breaks),
+                _ => Vec::new(),
+            };
+            let pending = acts.into_iter().map(|(_, act)| act).collect();
+            Rule { fault: fault.clone(), matched: 0, fate: FaultFate::Never, pending }
+        };
         Self {
             rules: plan.faults.iter().map(rule).collect(),
             claim_function,
             down: BTreeMap::new(),
             still: BTreeMap::new(),
             parted: Vec::new(),
+            ailing: BTreeMap::new(),
+            away: None,
             fences: plan
                 .faults
                 .iter()
@@ -252,6 +364,7 @@ impl Faults {
             Fault::Crash { .. }
             | Fault::Pause { .. }
             | Fault::Partition { .. }
+            | Fault::Server { .. }
             | Fault::GrantMessage { .. } => {
                 unreachable!("these faults hit no call")
             }
@@ -292,23 +405,25 @@ impl Faults {
     pub fn timed(plan: &Plan) -> Vec<Timed> {
         let mut all = Vec::new();
         for (place, fault) in plan.faults.iter().enumerate() {
-            let mut add = |at_ms: u64, act| {
-                all.push(Timed { at: SimTime::from_millis(at_ms), act, rule: Some(place) });
-            };
+            let timed = |at_ms: u64, act| Timed { at: SimTime::from_millis(at_ms), act, rule: Some(place) };
             match *fault {
                 Fault::Crash { node, at_ms, down_ms } => {
-                    add(at_ms, Act::Crash(node));
+                    all.push(timed(at_ms, Act::Crash(node)));
                     if let Some(down_ms) = down_ms {
-                        add(at_ms.saturating_add(down_ms), Act::Restart(node));
+                        all.push(timed(at_ms.saturating_add(down_ms), Act::Restart(node)));
                     }
                 }
                 Fault::Pause { node, at_ms, for_ms } => {
-                    add(at_ms, Act::Pause(node));
-                    add(at_ms.saturating_add(for_ms), Act::Resume(node));
+                    all.push(timed(at_ms, Act::Pause(node)));
+                    all.push(timed(at_ms.saturating_add(for_ms), Act::Resume(node)));
                 }
                 Fault::Partition { a, b, at_ms, for_ms, cut } => {
-                    add(at_ms, Act::Cut(a, b, cut));
-                    add(at_ms.saturating_add(for_ms), Act::Heal(a, b, None));
+                    all.push(timed(at_ms, Act::Cut(a, b, cut)));
+                    all.push(timed(at_ms.saturating_add(for_ms), Act::Heal(a, b, None)));
+                }
+                Fault::Server { at_ms, ref breaks, upon: None } => {
+                    let acts = course(SimTime::from_millis(at_ms), breaks).into_iter();
+                    all.extend(acts.map(|(at, act)| Timed { at, act: Act::Server(act), rule: Some(place) }));
                 }
                 _ => {}
             }
@@ -324,6 +439,34 @@ impl Faults {
         all
     }
 
+    /// The server executed a call: what is to be done about it upon that, and when.
+    pub fn upon(
+        &mut self,
+        node: Node,
+        function: &Function,
+        execution: Option<&ExecutionName>,
+        now: SimTime,
+    ) -> Vec<Timed> {
+        let mut due = Vec::new();
+        for (place, rule) in self.rules.iter_mut().enumerate().filter(|_| !self.is_over) {
+            let Fault::Server { at_ms, upon: Some(call), breaks } = &rule.fault else { continue };
+            if !call.matches(node, function, execution, &self.claim_function) {
+                continue;
+            }
+            rule.matched += 1;
+            if rule.matched == call.nth {
+                let acts = course(now.after(at_ms.saturating_mul(1_000)), breaks).into_iter();
+                due.extend(acts.map(|(at, act)| Timed { at, act: Act::Server(act), rule: Some(place) }));
+            }
+        }
+        due
+    }
+
+    /// Whether any fault waits for a call to be executed, or did.
+    pub fn come_upon_calls(&self) -> bool {
+        self.rules.iter().any(|rule| matches!(rule.fault, Fault::Server { upon: Some(_), .. }))
+    }
+
     /// What is to be done of something that is due; nothing where another fault overtook it.
     pub fn admit(&mut self, timed: &Timed) -> Option<Act> {
         let Some(place) = timed.rule else { return Some(timed.act) };
@@ -336,6 +479,7 @@ impl Faults {
             Act::Cut(a, b, cut) => self.parted_by(a, b, cut),
             Act::Restart(_) | Act::Resume(_) | Act::Heal(..) => return self.end(place, timed.act),
             Act::SetClock(..) => return Some(timed.act),
+            Act::Server(act) => return self.admit_server(place, act).then_some(timed.act),
         };
         if let Some(by) = hidden_by {
             self.rules[place].fate = FaultFate::HiddenBy(by);
@@ -355,6 +499,44 @@ impl Faults {
         Some(timed.act)
     }
 
+    /// Whether something is to be done about the server. One that is away can break no further, and what is broken cannot
+    /// break the same way once more.
+    fn admit_server(&mut self, place: usize, act: ServerAct) -> bool {
+        let class = self.rules[place].fault.class();
+        if self.rules[place].fate == FaultFate::Never {
+            let by = self.away.or_else(|| self.ailing.get(&class).copied());
+            if let Some(by) = by {
+                self.rules[place].fate = FaultFate::HiddenBy(by);
+                return false;
+            }
+            self.rules[place].fate = FaultFate::Happened;
+            self.ailing.insert(class, place);
+        }
+        let rule = &mut self.rules[place];
+        if rule.fate != FaultFate::Happened || rule.pending.is_empty() {
+            return false;
+        }
+        rule.pending.remove(0);
+        if rule.pending.is_empty() {
+            self.ailing.remove(&class);
+        }
+        match act {
+            ServerAct::Dies(_) => {
+                self.still.remove(&Node::Valkey);
+                self.away = Some(place);
+            }
+            ServerAct::Returns { .. } | ServerAct::Promotes { .. } => self.away = None,
+            // A restart has freed the memory; the library is gone, or there, as it was.
+            _ => {}
+        }
+        true
+    }
+
+    /// Whether something of this class is broken about the server now.
+    pub fn is_broken(&self, class: FaultClass) -> bool {
+        self.ailing.contains_key(&class)
+    }
+
     /// From now on nothing breaks: what is to be done so that the world is whole. Whoever is down for good stays so.
     pub fn heal_all(&mut self) -> Vec<Act> {
         self.is_over = true;
@@ -371,6 +553,10 @@ impl Faults {
                 acts.push(Act::Heal(a, b, None));
             }
         }
+        for rule in self.rules.iter_mut().filter(|rule| rule.fate == FaultFate::Happened) {
+            acts.extend(std::mem::take(&mut rule.pending).into_iter().map(Act::Server));
+        }
+        (self.away, self.ailing) = (None, BTreeMap::new());
         acts
     }
 
@@ -446,6 +632,8 @@ mod tests {
         super::support::{WORKER, claim, ms, plan},
         *,
     };
+    use valkey_sim::durability::Fsync;
+
     use crate::plan::{CallRef, Called};
 
     const SCHEDULER: Node = Node::Scheduler(1);
@@ -864,5 +1052,105 @@ mod tests {
             let healed = acts([partition(5, 3, Cut::BToA), partition(6, 10, Cut::Both)]);
             assert_eq!(healed, [(16, HEALED(None))]);
         }
+    }
+
+    fn server(at_ms: u64, breaks: ServerFault) -> Fault {
+        Fault::Server { at_ms, upon: None, breaks }
+    }
+
+    /// What is done about the server, and when, in milliseconds.
+    fn on_server(list: impl IntoIterator<Item = Fault>) -> (Vec<(u64, ServerAct)>, Vec<FaultFate>) {
+        let plan = plan(list);
+        let mut faults = Faults::new(&plan, CLAIM);
+        let due = Faults::timed(&plan);
+        let done = due.iter().filter_map(|timed| match faults.admit(timed)? {
+            Act::Server(act) => Some((timed.at.0 / 1_000, act)),
+            _ => None,
+        });
+        let done = done.collect();
+        (done, faults.fates())
+    }
+
+    #[test]
+    fn a_server_that_is_lost_comes_back_with_what_it_keeps() {
+        let lost = |keeps| ServerFault::Lost { down_ms: 50, keeps, loading_ms: 0, without_functions_ms: 0 };
+        for (keeps, kept) in [
+            (Keeps::All, Some(ms(1_600))),
+            (Keeps::Synced(Fsync::Always), Some(ms(1_600))),
+            (Keeps::Synced(Fsync::EverySecond), Some(ms(1_000))),
+            (Keeps::Synced(Fsync::No), Some(ms(0))),
+            (Keeps::Snapshot(700), Some(ms(900))),
+            (Keeps::Nothing, None),
+        ] {
+            let (done, _) = on_server([server(1_600, lost(keeps))]);
+            let returns = ServerAct::Returns { kept, without_functions: false, is_loading: false };
+            assert_eq!(done, [(1_600, ServerAct::Dies(lost(keeps).class())), (1_650, returns)]);
+        }
+    }
+
+    #[test]
+    fn a_replica_is_promoted_with_what_it_had_received_and_the_former_one_dies_later() {
+        let failover = |former_ms| ServerFault::Failover { down_ms: 50, lag_ms: 30, clock_ms: 7, former_ms };
+        let promotes = |former_lives| ServerAct::Promotes { kept: ms(70), former_lives, clock_ms: 7 };
+        let (done, _) = on_server([server(100, failover(0))]);
+        assert_eq!(done, [(100, ServerAct::Dies(FaultClass::Failover)), (150, promotes(false))]);
+        let (done, _) = on_server([server(100, failover(40))]);
+        assert_eq!(done, [(150, promotes(true)), (190, ServerAct::FormerDies)]);
+    }
+
+    #[test]
+    fn a_server_that_is_away_breaks_no_further_and_nothing_breaks_twice_at_a_time() {
+        let lost =
+            ServerFault::Lost { down_ms: 50, keeps: Keeps::All, loading_ms: 0, without_functions_ms: 0 };
+        let full = ServerFault::OutOfMemory { for_ms: 100 };
+        let (done, fates) = on_server([
+            server(10, lost),
+            server(20, full),
+            server(70, full),
+            server(90, full),
+            server(200, full),
+        ]);
+        assert_eq!(fates, [Happened, HiddenBy(0), Happened, HiddenBy(2), Happened]);
+        let at: Vec<u64> = done.iter().map(|(at, _)| *at).collect();
+        assert_eq!(at, [10, 60, 70, 170, 200, 300]);
+    }
+
+    #[test]
+    fn when_nothing_breaks_any_more_what_is_broken_of_the_server_is_mended_in_order() {
+        let lost = ServerFault::Lost {
+            down_ms: 50,
+            keeps: Keeps::Nothing,
+            loading_ms: 20,
+            without_functions_ms: 30,
+        };
+        let plan = plan([server(10, lost), server(500, ServerFault::LibraryReloaded)]);
+        let mut faults = Faults::new(&plan, CLAIM);
+        faults.admit(&Faults::timed(&plan)[0]);
+        let returns = ServerAct::Returns { kept: None, without_functions: true, is_loading: true };
+        let mended = [returns, ServerAct::Loaded, ServerAct::LoadsLibrary].map(Act::Server);
+        assert_eq!(faults.heal_all(), mended);
+        assert!(
+            Faults::timed(&plan).iter().all(|timed| faults.admit(timed).is_none()),
+            "nothing comes after"
+        );
+    }
+
+    #[test]
+    fn what_comes_upon_a_call_comes_when_that_call_was_executed() {
+        let breaks = ServerFault::Evicts { keys: 1 };
+        let list = [Fault::Server { at_ms: 5, upon: Some(claim(2)), breaks }];
+        let mut faults = faults(list.clone());
+        assert!(faults.come_upon_calls());
+        assert_eq!(Faults::timed(&plan(list)), []);
+        assert_eq!(faults.upon(WORKER, &CLAIM, Some(&e1()), ms(10)), []);
+        assert_eq!(faults.upon(WORKER, &Function::RenewLease, Some(&e1()), ms(15)), []);
+        let due = faults.upon(WORKER, &CLAIM, Some(&e1()), ms(20));
+        assert_eq!(
+            due.iter().map(|timed| (timed.at, timed.act)).collect::<Vec<_>>(),
+            [(ms(25), Act::Server(ServerAct::Evicts(1)))]
+        );
+        assert_eq!(faults.upon(WORKER, &CLAIM, Some(&e1()), ms(30)), [], "once");
+        assert_eq!(faults.admit(&due[0]), Some(due[0].act));
+        assert_eq!(faults.fates(), [Happened]);
     }
 }

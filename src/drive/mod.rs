@@ -11,6 +11,7 @@
 pub mod course;
 pub mod cues;
 pub mod deployment;
+pub mod disk;
 pub mod faults;
 pub mod line;
 pub mod process;
@@ -29,6 +30,7 @@ use valkey_sim::engine::UnixMicros;
 pub use course::Course;
 pub use cues::Cues;
 pub use deployment::{Deployment, process_of};
+pub use disk::Disk;
 pub use faults::Faults;
 pub use process::Process;
 pub use subject::{LoadError, Loaded, Subject};

@@ -15,9 +15,9 @@ use super::{
 use crate::{
     actor::{Actor, Input, Message, Outbox, Output},
     plan::Fate,
-    protocol::Request,
+    protocol::{Request, reply::was_not_run},
     trace::{Names, Summary, What},
-    types::{ExecutionName, Millis, Node, Seq, SimTime, TimestampMs},
+    types::{ExecutionName, Lost, Millis, Node, Seq, SimTime, TimestampMs},
 };
 
 /// A process in its shell.
@@ -163,6 +163,11 @@ impl<A: Actor> Shell<A> {
         }
         let Some(completed) = self.line.completed() else { return false };
         let line::Completed { continuation, answer, cause } = completed;
+        // What the server could not run now is asked again later, as what was lost is.
+        let answer = answer.and_then(|reply| match &reply {
+            Reply::Error(error) if was_not_run(error) => Err(Lost::NotRun),
+            _ => Ok(reply),
+        });
         self.step(Input::Answered { continuation, answer }, cause, around);
         true
     }

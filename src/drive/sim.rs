@@ -1,7 +1,8 @@
 //! The driver on madsim: the processes, the server, the network and the clocks of a run in simulated time.
 //!
-//! The only file that knows madsim. Everything that waits, waits on simulated time; a fresh runtime a run leaves nothing
-//! behind.
+//! Nothing else knows madsim. Everything that waits, waits on simulated time; a fresh runtime a run leaves nothing behind.
+//! Here is the world as a whole: nodes start, live and end in it. A process's task is in `task.rs`, the server and what breaks
+//! about it in `server.rs`, what breaks when in `agenda.rs`.
 
 #[cfg(not(madsim))]
 compile_error!(
@@ -9,48 +10,48 @@ compile_error!(
      what another crate needs"
 );
 
+mod agenda;
+mod server;
+mod task;
+
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     future::{Future, poll_fn},
-    io,
     pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll},
+    task::{Poll, Waker},
     time::Duration,
 };
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use madsim::{
     Config,
     runtime::{Handle, NodeHandle, Runtime},
 };
 use send_wrapper::SendWrapper;
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use valkey_sim::{
-    clock::Clock,
-    engine::{Effects, Engine, UnixMicros},
-    link::{self, Delay, Direction, HostId, Latency, Mailbox, Network, NodeTime, Post, Stream},
-    resp::{self, ReplyDecoder},
-    server::{Executed, Observer, Server},
+    engine::Engine,
+    link::{Direction, HostId, Latency, Mailbox, Network, Post},
+    resp,
 };
 
 use super::{
-    Course, Cues, Deployment, Faults, Log, Process, Ran, Recorded, RunError, Subject, Watch, Witness,
+    Course, Cues, Deployment, Disk, Faults, Log, Process, Ran, Recorded, RunError, Subject, Watch, Witness,
     course::{Instant, Turn},
-    cues::Cue,
-    faults::{Act as Timed, Hold},
-    line::{Act as LineAct, Write},
-    shell::{Act, Envelope, Surroundings},
-    witness::Told,
+    faults::Act as Timed,
+    shell::Envelope,
 };
 use crate::{
-    actor::Message,
-    plan::{Cut, Fate, Plan},
+    plan::{Cut, Fault, Plan},
     protocol::Request,
-    trace::{End, Names, What},
+    trace::{End, What},
     types::{Function, Millis, Node, Seq, SimTime, Waiting},
 };
+use agenda::Agenda;
+use server::{Running, keep, server_host};
+use task::Task;
 
 /// More events than this are more than anybody reads, and more than any sensible plan makes.
 const MAX_EVENTS: Seq = 1_000_000;
@@ -62,9 +63,23 @@ struct World<W> {
     deployment: Deployment,
     network: Network,
     post: Post<Envelope>,
-    server: Server,
+    latency: Latency,
+    subject: Subject,
+    /// The server, and those that it took the place of, by how many failovers there had been.
+    servers: RefCell<Vec<Running>>,
+    /// How many servers were started: none has the number of another.
+    started: Cell<u32>,
+    /// What the server has written, where a plan may ask for it.
+    disk: Option<Rc<RefCell<Disk>>>,
+    /// Whoever accepts connections, to be told that another server takes the place of this one.
+    promoted: RefCell<Option<Waker>>,
+    /// Whoever loads its library was refused, and tries again.
+    owes_library: Cell<bool>,
     witness: Rc<RefCell<Witness<W>>>,
-    faults: RefCell<Faults>,
+    faults: Rc<RefCell<Faults>>,
+    /// The faults that have a time, or got one.
+    agenda: Rc<Agenda>,
+    cues: Rc<RefCell<Cues>>,
     /// The processes that live, each in its task.
     processes: RefCell<BTreeMap<Node, Rc<RefCell<Process>>>>,
     lives: RefCell<BTreeMap<Node, u32>>,
@@ -95,7 +110,7 @@ pub(super) fn run<W: Watch + Send + 'static>(
     let witness = Rc::new(RefCell::new(witness));
     let runtime = Runtime::with_seed_and_config(plan.random("runtime").next_u64(), Config::default());
     let ((how, waiting), faults) = runtime.block_on(async {
-        let world = World::new(deployment, loaded.engine, Rc::clone(&witness));
+        let world = World::new(deployment, subject.clone(), loaded.engine, Rc::clone(&witness));
         let nodes = world.start();
         let ended = world.watch(&nodes).await;
         world.stop(&nodes).await;
@@ -111,7 +126,12 @@ pub(super) fn run<W: Watch + Send + 'static>(
 }
 
 impl<W: Watch + 'static> World<W> {
-    fn new(deployment: Deployment, engine: Engine, witness: Rc<RefCell<Witness<W>>>) -> Rc<Self> {
+    fn new(
+        deployment: Deployment,
+        subject: Subject,
+        engine: Engine,
+        witness: Rc<RefCell<Witness<W>>>,
+    ) -> Rc<Self> {
         let plan = &deployment.plan;
         let latency = Latency {
             base_us: plan.network.latency_us,
@@ -120,27 +140,29 @@ impl<W: Watch + 'static> World<W> {
             ..Latency::default()
         };
         let network = Network::new(plan.random("network").next_u64(), latency);
-        let time = NodeTime::new(deployment.clock(Node::Valkey).clone(), network.world().clone());
         let post = network.post();
-        let late_until = Rc::new(Cell::new(SimTime::START));
-        let tap = Tap {
-            time: network.world().clone(),
-            witness: Rc::clone(&witness),
-            cues: Cues::new(plan, deployment.claim_function.into()),
-            names: deployment.names.clone(),
-            post: post.clone(),
-            late_until: Rc::clone(&late_until),
-            // There and back, for each of the few calls that a deed takes.
-            calls_us: 16 * (latency.base_us + latency.jitter_us),
-        };
         let mailboxes = plan.nodes().map(|node| (node, post.mailbox(host(node)))).collect();
-        Rc::new(Self {
+        let is_forgetful = |fault: &Fault| match fault {
+            Fault::Server { breaks, .. } => breaks.replaces_it(),
+            _ => false,
+        };
+        let disk = plan.faults.iter().any(is_forgetful).then(Rc::default);
+        let cues = Rc::new(RefCell::new(Cues::new(plan, deployment.claim_function.into())));
+        let world = Self {
             post,
             mailboxes: RefCell::new(mailboxes),
-            server: Server::new(engine, time, tap),
-            faults: RefCell::new(Faults::new(plan, deployment.claim_function.into())),
+            latency,
+            subject,
+            servers: RefCell::default(),
+            started: Cell::new(0),
+            disk,
+            promoted: RefCell::default(),
+            owes_library: Cell::new(false),
+            cues,
+            faults: Rc::new(RefCell::new(Faults::new(plan, deployment.claim_function.into()))),
+            agenda: Rc::new(Agenda::new(Faults::timed(plan))),
             faults_until: Cell::new(deployment.faults_end()),
-            late_until,
+            late_until: Rc::new(Cell::new(SimTime::START)),
             // The sender's next try, which may be lost once more.
             next_try_us: latency.base_us + latency.jitter_us + 2_000 * u64::from(latency.retransmit_ms),
             processes: RefCell::default(),
@@ -148,7 +170,19 @@ impl<W: Watch + 'static> World<W> {
             network,
             witness,
             deployment,
-        })
+        };
+        let running = world.started(engine);
+        world.servers.borrow_mut().push(running);
+        Rc::new(world)
+    }
+
+    /// Where a node is to be found.
+    fn host(&self, node: Node) -> HostId {
+        match node {
+            Node::Valkey => server_host(self.failovers()),
+            Node::FormerValkey => server_host(self.failovers().saturating_sub(1)),
+            other => host(other),
+        }
     }
 
     fn now(&self) -> SimTime {
@@ -201,19 +235,41 @@ impl<W: Watch + 'static> World<W> {
 
     /// Accepts connections for as long as the server's node lives.
     async fn serve(self: Rc<Self>) {
-        let listener = self.network.listen(host(Node::Valkey));
-        let server = self.server.clone();
-        madsim::task::spawn_local(async move { server.housekeeping().await });
-        loop {
-            let stream = listener.accept().await;
-            let (caller, connection) = (self.node_at(stream.peer()), stream.connection_id());
-            let serving = self.server.connection(stream);
-            self.witness.borrow_mut().opened(serving.id(), caller, connection);
-            madsim::task::spawn_local(async move {
-                // A connection that breaks is the client's concern, which sees it break.
-                let _ = serving.await;
-            });
-        }
+        keep(&self.server());
+        let place = self.failovers();
+        self.accept(place).await;
+    }
+
+    /// Accepts the connections to one of the servers, by how many failovers there had been. One that takes its place while
+    /// it goes on is served from here, too.
+    fn accept(self: Rc<Self>, place: usize) -> Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(async move {
+            let listener = self.network.listen(server_host(place));
+            let mut is_followed = false;
+            loop {
+                let next = poll_fn(|cx| {
+                    if self.failovers() > place && !is_followed {
+                        return Poll::Ready(None);
+                    }
+                    self.promoted.replace(Some(cx.waker().clone()));
+                    pin!(listener.accept()).poll(cx).map(Some)
+                });
+                let Some(stream) = next.await else {
+                    is_followed = true;
+                    madsim::task::spawn_local(Rc::clone(&self).accept(place + 1));
+                    continue;
+                };
+                let (caller, connection) = (self.node_at(stream.peer()), stream.connection_id());
+                let Some(running) = self.servers.borrow().get(place).cloned() else { continue };
+                keep(&running);
+                let serving = running.server.connection(stream);
+                self.witness.borrow_mut().opened((running.number, serving.id()), caller, connection);
+                madsim::task::spawn_local(async move {
+                    // A connection that breaks is the client's concern, which sees it break.
+                    let _ = serving.await;
+                });
+            }
+        })
     }
 
     fn node_at(&self, id: HostId) -> Node {
@@ -280,6 +336,7 @@ impl<W: Watch + 'static> World<W> {
 
     /// Kills every node and lets their tasks go: what is not dropped in here is never freed.
     async fn stop(&self, nodes: &BTreeMap<Node, NodeHandle>) {
+        (0..=self.failovers()).for_each(|place| self.network.kill(server_host(place)));
         for (node, handle) in nodes {
             self.network.kill(host(*node));
             Handle::current().kill(handle.id());
@@ -290,11 +347,8 @@ impl<W: Watch + 'static> World<W> {
 
     /// Injects the timed faults.
     async fn inject(self: Rc<Self>, nodes: BTreeMap<Node, NodeHandle>) {
-        for timed in Faults::timed(&self.deployment.plan) {
-            let now = self.now();
-            if timed.at > now {
-                madsim::time::sleep(Duration::from_micros(timed.at.0 - now.0)).await;
-            }
+        loop {
+            let timed = self.agenda.next(self.network.clock()).await;
             let admitted = self.faults.borrow_mut().admit(&timed);
             if let Some(act) = admitted {
                 self.perform(&nodes, act);
@@ -308,10 +362,11 @@ impl<W: Watch + 'static> World<W> {
         match act {
             Timed::Crash(node) => {
                 self.record(node, None, What::Crashed);
-                self.network.kill(host(node));
+                self.network.kill(self.host(node));
                 runtime.kill(id(&node));
                 self.processes.borrow_mut().remove(&node);
             }
+            Timed::Server(act) => self.perform_on_server(nodes, act),
             Timed::Restart(node) => runtime.restart(id(&node)),
             Timed::Pause(node) => {
                 self.record(node, None, What::Paused);
@@ -327,7 +382,7 @@ impl<W: Watch + 'static> World<W> {
             }
             Timed::Heal(a, b, stays) => {
                 self.record(a, None, What::PartitionHealed { a, b });
-                self.network.heal(host(a), host(b));
+                self.network.heal(self.host(a), self.host(b));
                 self.expect_until(self.now().after(self.next_try_us));
                 // The network knows only of both ways at once. Nothing passes in between.
                 if let Some(cut) = stays {
@@ -341,7 +396,7 @@ impl<W: Watch + 'static> World<W> {
     }
 
     fn part(&self, a: Node, b: Node, cut: Cut) {
-        let (a, b) = (host(a), host(b));
+        let (a, b) = (self.host(a), self.host(b));
         match cut {
             Cut::Both => self.network.partition(a, b, Direction::Both),
             Cut::AToB => self.network.partition(a, b, Direction::OneWay),
@@ -353,7 +408,7 @@ impl<W: Watch + 'static> World<W> {
     async fn repeat(self: Rc<Self>, node: Node, request: Request, sent: Option<Seq>, after: Millis) {
         let at = self.now().after(after.0.saturating_mul(1_000));
         self.network.world().sleep_until(at).await;
-        let Ok(mut stream) = self.network.connect(host(node), host(Node::Valkey)).await else { return };
+        let Ok(mut stream) = self.network.connect(host(node), self.host(Node::Valkey)).await else { return };
         if let Some(sent) = sent {
             self.witness.borrow_mut().written((stream.connection_id(), 1), sent);
         }
@@ -368,7 +423,7 @@ impl<W: Watch + 'static> World<W> {
 /// A node's host: by its name, so that a deployment without another node gives it the same paths.
 fn host(node: Node) -> HostId {
     HostId(match node {
-        Node::Valkey => 0,
+        Node::Valkey | Node::FormerValkey => 0,
         Node::Submitter => 1,
         Node::Scanner => 2,
         Node::SecondScanner => 4,
@@ -393,314 +448,17 @@ fn encoded(request: &Request) -> Vec<u8> {
     bytes
 }
 
-/// Tells the witness what the server does, and the operator which of his deeds are due for it.
-struct Tap<W> {
-    time: link::SimClock,
-    witness: Rc<RefCell<Witness<W>>>,
-    cues: Cues,
-    names: Names,
-    post: Post<Envelope>,
-    late_until: Rc<Cell<SimTime>>,
-    /// How long the calls of a deed take, about, microseconds.
-    calls_us: u64,
-}
-
-impl<W> Tap<W> {
-    /// Sends the operator word of what is due.
-    fn cue(&mut self, caller: Option<Node>, sent: Option<Seq>, args: &[&[u8]]) {
-        let Some(caller) = caller else { return };
-        for Cue { deed, takes_ms } in self.cues.told(caller, args, &self.names) {
-            let over = self.time.now().after(takes_ms.saturating_mul(1_000).saturating_add(self.calls_us));
-            self.late_until.set(self.late_until.get().max(over));
-            let envelope = Envelope { from: Node::Valkey, sent, message: Message::Cue(deed) };
-            self.post.send(host(Node::Valkey), host(Node::Operator), envelope, link::Fate::Deliver);
-        }
-    }
-}
-
-impl<W: Watch> Observer for Tap<W> {
-    fn executed(&mut self, executed: &Executed<'_>) {
-        let mut witness = self.witness.borrow_mut();
-        let seq = witness.at(self.time.now()).executed(&Told {
-            session: executed.session,
-            nth: executed.nth,
-            args: executed.args,
-            now: executed.now,
-            reply: executed.reply,
-            effects: executed.effects,
-            keyspace: executed.engine.keyspace(),
-        });
-        if self.cues.is_empty() {
-            return;
-        }
-        let caller = witness.caller(executed.session);
-        drop(witness);
-        self.cue(caller, seq, executed.args);
-    }
-
-    fn reaped(&mut self, now: UnixMicros, effects: &Effects, engine: &Engine) {
-        self.witness.borrow_mut().at(self.time.now()).reaped(now, effects, engine.keyspace());
-    }
-}
-
-/// A process's task: its connection, its mailbox and its timers.
-struct Task<W> {
-    world: Rc<World<W>>,
-    node: Node,
-    process: Rc<RefCell<Process>>,
-    clock: Clock,
-    mailbox: Mailbox<Envelope>,
-    connection: Connection,
-    /// When the task will be woken; madsim's timers cannot be taken back, so none is set twice.
-    armed: Option<SimTime>,
-}
-
-enum Connection {
-    Down,
-    Connecting(Pin<Box<dyn Future<Output = io::Result<Stream>>>>),
-    Up(Box<Wire>),
-}
-
-/// An open connection as its client has it.
-struct Wire {
-    stream: Stream,
-    /// Requests written so far, and replies read.
-    requests: u64,
-    replies: u64,
-    outgoing: BytesMut,
-    incoming: BytesMut,
-    decoder: ReplyDecoder,
-}
-
-impl<W: Watch + 'static> Task<W> {
-    fn new(world: Rc<World<W>>, node: Node, process: Process) -> Self {
-        let process = Rc::new(RefCell::new(process));
-        world.processes.borrow_mut().insert(node, Rc::clone(&process));
-        let first = world.mailboxes.borrow_mut().remove(&node);
-        let mailbox = first.unwrap_or_else(|| world.post.mailbox(host(node)));
-        let clock = world.deployment.clock(node).clone();
-        Self { world, node, process, clock, mailbox, connection: Connection::Down, armed: None }
-    }
-
-    async fn run(mut self) {
-        self.with(Process::start);
-        poll_fn(|cx| self.poll(cx)).await;
-    }
-
-    /// Lets the process do something.
-    fn with<T>(&self, act: impl FnOnce(&mut Process, &mut Surroundings<'_>) -> T) -> T {
-        let world = &self.world;
-        let mut witness = world.witness.borrow_mut();
-        witness.at(world.now());
-        let mut around = Surroundings {
-            now: world.now(),
-            clock: &self.clock,
-            request_timeout: world.deployment.request_timeout(),
-            names: &world.deployment.names,
-            faults: &mut world.faults.borrow_mut(),
-            log: &mut *witness,
-        };
-        act(&mut self.process.borrow_mut(), &mut around)
-    }
-
-    /// What came of requests before messages, messages before timers.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            while self.advance(cx) {}
-            if self.with(Process::complete) {
-                continue;
-            }
-            if let Poll::Ready(envelope) = pin!(self.mailbox.receive()).poll(cx) {
-                self.with(|process, around| process.receive(envelope, around));
-            } else if !self.with(Process::tick) {
-                break;
-            }
-        }
-        self.arm(cx);
-        Poll::Pending
-    }
-
-    /// One step of the connection, or a message on its way; whether there may be another.
-    fn advance(&mut self, cx: &mut Context<'_>) -> bool {
-        if let Connection::Up(wire) = &mut self.connection {
-            if wire.flush(cx).is_err() {
-                self.connection = Connection::Down;
-                self.with(Process::reset);
-                return true;
-            }
-            if !wire.outgoing.is_empty() {
-                let post = self.process.borrow_mut().next_post();
-                return post.map(|post| self.send(post)).is_some() || self.read(cx);
-            }
-        }
-        if let Some(act) = self.with(Process::next) {
-            self.perform(act);
-            return true;
-        }
-        match &mut self.connection {
-            Connection::Down => false,
-            Connection::Connecting(connecting) => match connecting.as_mut().poll(cx) {
-                Poll::Pending => false,
-                Poll::Ready(Ok(stream)) => {
-                    self.connection = Connection::Up(Box::new(Wire::new(stream)));
-                    self.process.borrow_mut().connected();
-                    true
-                }
-                Poll::Ready(Err(_)) => {
-                    self.connection = Connection::Down;
-                    self.with(Process::refused);
-                    true
-                }
-            },
-            Connection::Up(_) => self.read(cx),
-        }
-    }
-
-    fn perform(&mut self, act: Act) {
-        match act {
-            Act::Post(post) => self.send(post),
-            Act::Line(LineAct::Connect) => {
-                let connect = self.world.network.connect(host(self.node), host(Node::Valkey));
-                self.connection = Connection::Connecting(Box::pin(connect));
-            }
-            Act::Line(LineAct::Write(write)) => self.write(write),
-            Act::Line(LineAct::Cut) => {
-                if let Connection::Up(wire) = &mut self.connection {
-                    wire.stream.cut();
-                }
-                self.connection = Connection::Down;
-            }
-            // Dropping a stream closes it, and what is in the network still arrives.
-            Act::Line(LineAct::Close) => self.connection = Connection::Down,
-        }
-    }
-
-    fn write(&mut self, write: Write) {
-        let world = &self.world;
-        for after in write.repeats {
-            world.expect_until(world.now().after(after.0.saturating_mul(2_000)));
-            madsim::task::spawn_local(Rc::clone(world).repeat(
-                self.node,
-                write.request.clone(),
-                write.sent,
-                after,
-            ));
-        }
-        let Connection::Up(wire) = &mut self.connection else { return };
-        match write.hold {
-            Some(Hold::By(millis)) => {
-                world.expect_until(world.now().after(millis.0.saturating_mul(2_000)));
-                wire.stream.delay_next_write(Delay::By(Duration::from_millis(millis.0)));
-            }
-            Some(hold) => {
-                let execution = write.request.execution_id().map(|id| world.deployment.names.of_text(id));
-                let witness = world.witness.borrow();
-                let until =
-                    world.deployment.held_until(hold, execution.as_ref(), world.now(), witness.view());
-                if let Some(instant) = until {
-                    world.expect_until(instant.after(1_000_000));
-                    wire.stream.delay_next_write(Delay::Until(instant));
-                }
-            }
-            None => {}
-        }
-        wire.requests += 1;
-        if let Some(sent) = write.sent {
-            world.witness.borrow_mut().written((wire.stream.connection_id(), wire.requests), sent);
-        }
-        wire.outgoing.extend_from_slice(&encoded(&write.request));
-    }
-
-    /// Reads what there is and takes a reply from it; whether anything moved.
-    fn read(&mut self, cx: &mut Context<'_>) -> bool {
-        let Connection::Up(wire) = &mut self.connection else { return false };
-        match wire.decoder.next(&mut wire.incoming) {
-            Ok(Some(reply)) => {
-                wire.replies += 1;
-                let executed =
-                    self.world.witness.borrow_mut().read((wire.stream.connection_id(), wire.replies));
-                self.with(|process, around| process.replied(reply, executed, around));
-                return true;
-            }
-            Ok(None) => {
-                let read = pin!(wire.stream.read_buf(&mut wire.incoming)).poll(cx);
-                match read {
-                    Poll::Pending => return false,
-                    Poll::Ready(Ok(count)) if count > 0 => return true,
-                    Poll::Ready(_) => {}
-                }
-            }
-            Err(_) => {}
-        }
-        self.connection = Connection::Down;
-        self.with(Process::reset);
-        true
-    }
-
-    fn send(&self, post: super::shell::Post) {
-        let world = &self.world;
-        let late = |ms: u64| {
-            world.expect_until(world.now().after(ms.saturating_mul(2_000)));
-            ms.saturating_mul(1_000)
-        };
-        let fate = match post.fate {
-            None => link::Fate::Deliver,
-            Some(Fate::Drop) => link::Fate::Drop,
-            Some(Fate::Delay(by_ms)) => link::Fate::Delay { by_us: late(by_ms) },
-            Some(Fate::Twice(after_ms)) => link::Fate::Duplicate { after_us: late(after_ms) },
-        };
-        world.post.send(host(self.node), host(post.to), post.envelope, fate);
-    }
-
-    /// Sees to it that the task is woken for the next timer, after those of the same instant whose turn comes before.
-    fn arm(&mut self, cx: &mut Context<'_>) {
-        let Some(due) = self.process.borrow().wake_at() else { return };
-        let now = self.world.now();
-        if self.armed.is_some_and(|armed| now < armed && armed <= due) {
-            return;
-        }
-        // Polled once, the sleep leaves a timer behind that wakes this task.
-        let sleep = self.world.network.world().sleep_until_in_turn(due, turn(self.node));
-        if pin!(sleep).poll(cx).is_ready() {
-            cx.waker().wake_by_ref();
-        }
-        self.armed = Some(due);
-    }
-}
-
-impl Wire {
-    fn new(stream: Stream) -> Self {
-        Self {
-            stream,
-            requests: 0,
-            replies: 0,
-            outgoing: BytesMut::new(),
-            incoming: BytesMut::new(),
-            decoder: ReplyDecoder::default(),
-        }
-    }
-
-    /// Writes what the stream takes.
-    fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        while !self.outgoing.is_empty() {
-            match Pin::new(&mut self.stream).poll_write(cx, &self.outgoing)? {
-                Poll::Pending => break,
-                Poll::Ready(count) => self.outgoing.advance(count),
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use valkey_sim::link;
 
     use super::{super::support::plan, *};
     use crate::{
         drive::Recorder,
         library::Library,
-        plan::{self, Fault, token::Token},
+        plan::{self, Fate, token::Token},
         trace::{Event, Summary},
         types::{ExecutionName, Reason, Why},
     };
@@ -731,11 +489,15 @@ mod tests {
         })
     }
 
+    fn subject() -> Subject {
+        Subject::new(Library::published()).expect("it loads")
+    }
+
     fn world(plan: &Plan) -> Rc<World<Recorder>> {
         let deployment = Deployment::new(plan, Default::default(), Default::default());
         let engine = Engine::new(plan.dialect, valkey_sim::lua::Interpreter::default());
         let witness = Witness::new(Recorder::default(), deployment.names.clone());
-        World::new(deployment, engine, Rc::new(RefCell::new(witness)))
+        World::new(deployment, subject(), engine, Rc::new(RefCell::new(witness)))
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Standing<'_> {
 
     /// What a node's clock reads.
     fn clock(&self, node: Node) -> i64 {
-        self.deployment.clock(node).now(self.now).millis().0
+        self.deployment.clock_over_time(node).now(self.now).millis().0
     }
 
     fn has(&self, function: &Function) -> bool {

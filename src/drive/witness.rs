@@ -20,6 +20,9 @@ use crate::{
 /// A connection and the ordinal of a request on it: together they name a request.
 pub type RequestId = (u64, u64);
 
+/// A server's process, by a number that no other one has, and a session of it.
+pub type SessionId = (u32, u64);
+
 /// Shows a run to whoever watches.
 pub struct Witness<W> {
     watch: W,
@@ -28,9 +31,10 @@ pub struct Witness<W> {
     /// Steps so far.
     steps: u64,
     names: Names,
-    stepper: Stepper,
-    /// Who is behind a session of the server, and by which connection.
-    sessions: BTreeMap<u64, (Node, u64)>,
+    /// One each server; there is more than one only where a former one goes on.
+    steppers: BTreeMap<Node, Stepper>,
+    /// Who is behind a session of a server, and by which connection.
+    sessions: BTreeMap<SessionId, (Node, u64)>,
     /// The events that sent requests which have not been executed yet.
     sent: BTreeMap<RequestId, Seq>,
     /// The events that executed requests whose replies have not been read yet.
@@ -41,8 +45,10 @@ pub struct Witness<W> {
 
 /// A command, as the server that executed it tells of it.
 pub struct Told<'a> {
-    /// The server's session.
-    pub session: u64,
+    /// Which server.
+    pub server: Node,
+    /// Its session.
+    pub session: SessionId,
     /// Which request of its connection it was, the first being 1.
     pub nth: u64,
     /// The command.
@@ -66,7 +72,7 @@ impl<W: Watch> Witness<W> {
             next: 0,
             steps: 0,
             names,
-            stepper: Stepper::default(),
+            steppers: BTreeMap::from([(Node::Valkey, Stepper::default())]),
             sessions: BTreeMap::new(),
             sent: BTreeMap::new(),
             executed: BTreeMap::new(),
@@ -99,7 +105,7 @@ impl<W: Watch> Witness<W> {
 
     /// The keyspace as it is.
     pub fn view(&self) -> &View {
-        self.stepper.view()
+        self.steppers[&Node::Valkey].view()
     }
 
     /// The function that did not return, if there was one.
@@ -108,7 +114,7 @@ impl<W: Watch> Witness<W> {
     }
 
     /// The server opened a session for a node's connection.
-    pub fn opened(&mut self, session: u64, node: Node, connection: u64) {
+    pub fn opened(&mut self, session: SessionId, node: Node, connection: u64) {
         self.sessions.insert(session, (node, connection));
     }
 
@@ -126,7 +132,7 @@ impl<W: Watch> Witness<W> {
     pub fn executed(&mut self, told: &Told<'_>) -> Option<Seq> {
         if let Some(recorded) = &mut self.recorded {
             let args = told.args.iter().map(|arg| arg.to_vec()).collect();
-            recorded.push(Recorded { session: told.session, now: told.now, args });
+            recorded.push(Recorded { session: told.session.1, now: told.now, args });
         }
         let &(caller, connection) = self.sessions.get(&told.session)?;
         let request = (connection, told.nth);
@@ -134,7 +140,8 @@ impl<W: Watch> Witness<W> {
         let cause = self.sent.remove(&request);
         let is_moment = function.is_some() || !told.effects.is_empty();
         let seq = is_moment.then(|| {
-            self.step(Some(caller), cause, told.args, told.now, told.reply, told.effects, told.keyspace)
+            let head = self.head(told.server, cause);
+            self.step(head, Some(caller), told.args, told.now, told.reply, told.effects, told.keyspace)
         });
         if let Some(seq) = seq.filter(|_| function.is_some()) {
             self.executed.insert(request, seq);
@@ -146,20 +153,28 @@ impl<W: Watch> Witness<W> {
     }
 
     /// Whose session of the server it is.
-    pub fn caller(&self, session: u64) -> Option<Node> {
+    pub fn caller(&self, session: SessionId) -> Option<Node> {
         self.sessions.get(&session).map(|(node, _)| *node)
     }
 
-    /// The server removed what had expired.
-    pub fn reaped(&mut self, now: UnixMicros, effects: &Effects, keyspace: &Keyspace) {
-        self.step(None, None, &[], now, &Reply::Nothing, effects, keyspace);
+    /// A server removed what had expired, or what it had to make room of. Answers the event.
+    pub fn reaped(&mut self, server: Node, now: UnixMicros, effects: &Effects, keyspace: &Keyspace) -> Seq {
+        let head = self.head(server, None);
+        self.step(head, None, &[], now, &Reply::Nothing, effects, keyspace)
     }
 
-    /// The server's truth is an earlier one again.
-    pub fn rewound(&mut self, server: Node, keyspace: &Keyspace) {
+    /// The server's truth is an earlier one again: what it was after the event `kept`, so many that wrote something being
+    /// lost. A former server may go on from where it was.
+    pub fn rewound(&mut self, kept: Option<Seq>, lost: usize, former_lives: bool, keyspace: &Keyspace) {
         self.steps += 1;
-        let watch = &mut self.watch;
-        self.stepper.rewind(server, View::new(keyspace.clone()), &mut |moment| watch.see(moment));
+        self.record(Node::Valkey, None, What::Rewound { kept, lost, former_lives });
+        if former_lives {
+            let former = self.steppers[&Node::Valkey].clone();
+            self.steppers.insert(Node::FormerValkey, former);
+        }
+        let (watch, to) = (&mut self.watch, View::new(keyspace.clone()));
+        let stepper = self.steppers.entry(Node::Valkey).or_default();
+        stepper.rewind(Node::Valkey, to, &mut |moment| watch.see(moment));
     }
 
     /// The run is over, and this is what each execution waits for that has not ended. Hands back who watched, and the
@@ -173,8 +188,8 @@ impl<W: Watch> Witness<W> {
     #[expect(clippy::too_many_arguments, reason = "one argument each part of what was executed")]
     fn step(
         &mut self,
+        head: Head,
         caller: Option<Node>,
-        cause: Option<Seq>,
         args: &[&[u8]],
         now: UnixMicros,
         reply: &Reply,
@@ -182,11 +197,11 @@ impl<W: Watch> Witness<W> {
         keyspace: &Keyspace,
     ) -> Seq {
         self.steps += 1;
-        let head = self.head(Node::Valkey, cause);
         let command = Command { caller, now: TimestampMs(now.millis().0), args, reply, effects };
         let watch = &mut self.watch;
         let after = View::new(keyspace.clone());
-        self.stepper.step(head, &command, after, &self.names, &mut |moment| watch.see(moment));
+        let stepper = self.steppers.entry(head.node).or_default();
+        stepper.step(head, &command, after, &self.names, &mut |moment| watch.see(moment));
         head.seq
     }
 
@@ -275,7 +290,7 @@ mod tests {
             let mut engine = Engine::new(Dialect::default(), Interpreter::default());
             let session = engine.connect();
             let mut witness = Witness::new(Seen::default(), Names::default());
-            witness.opened(SESSION, WORKER, CONNECTION);
+            witness.opened((0, SESSION), WORKER, CONNECTION);
             Self { witness, engine, session, requests: 0 }
         }
 
@@ -302,7 +317,17 @@ mod tests {
         fn tell(&mut self, session: u64, args: &[&[u8]], reply: &Reply, effects: &Effects) {
             self.requests += 1;
             let (nth, now, keyspace) = (self.requests, UnixMicros(5_000), self.engine.keyspace());
-            self.witness.executed(&Told { session, nth, args, now, reply, effects, keyspace });
+            let session = (0, session);
+            self.witness.executed(&Told {
+                server: Node::Valkey,
+                session,
+                nth,
+                args,
+                now,
+                reply,
+                effects,
+                keyspace,
+            });
         }
 
         fn seen(self) -> Seen {
@@ -345,7 +370,7 @@ mod tests {
         let mut bench = Bench::new();
         let sent = bench.sent();
         bench.answers(&ok());
-        bench.witness.opened(SESSION + 1, WORKER, CONNECTION + 1);
+        bench.witness.opened((0, SESSION + 1), WORKER, CONNECTION + 1);
         bench.witness.written((CONNECTION + 1, 1), sent);
         bench.requests = 0;
         bench.tell(SESSION + 1, &[b"FCALL", b"f", b"0"], &ok(), &Effects::default());
@@ -378,7 +403,7 @@ mod tests {
         bench.executes(&[b"SET", b"k", b"v"]);
         let mut effects = Effects::default();
         bench.engine.execute(&mut bench.session, &[b"DEL", b"k"], UnixMicros(0), &mut effects);
-        bench.witness.reaped(UnixMicros(9_000), &effects, bench.engine.keyspace());
+        bench.witness.reaped(Node::Valkey, UnixMicros(9_000), &effects, bench.engine.keyspace());
         let seen = bench.seen();
         assert_eq!((seen.keys, seen.causes), (vec![0, 1, 1, 0], vec![None, None]));
     }
@@ -390,13 +415,13 @@ mod tests {
         let earlier = bench.engine.keyspace().clone();
         bench.executes(&[b"SET", b"l", b"v"]);
         let steps = bench.witness.steps();
-        bench.witness.rewound(Node::Valkey, &earlier);
+        bench.witness.rewound(Some(0), 1, false, &earlier);
         assert!(bench.witness.steps() > steps, "whoever remembers by steps looks again");
         assert_eq!(keys(bench.witness.view()), 1);
         bench.executes(&[b"DEL", b"k"]);
         let seen = bench.seen();
         assert_eq!(seen.keys, [0, 1, 1, 2, 1, 1, 1]);
-        assert_eq!(seen.moments[2], "rewound valkey");
+        assert_eq!(seen.moments[2..4], ["fault 2 of valkey", "rewound valkey"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::CallRef;
+use super::{CallRef, ServerFault};
 use crate::types::{ExecutionName, FaultClass, Node};
 
 /// What a hostile caller sends in place of an argument: each has broken a parser somewhere. The generator of plans draws
@@ -139,6 +139,16 @@ pub enum Fault {
         /// By what.
         value: String,
     },
+    /// The server breaks, or what is stored in it.
+    Server {
+        /// When: of the run, or after the call was executed that it comes upon.
+        at_ms: u64,
+        /// The call upon which it comes, where it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        upon: Option<CallRef>,
+        /// How.
+        breaks: ServerFault,
+    },
 }
 
 /// Which way a partition cuts.
@@ -193,6 +203,7 @@ impl Fault {
             Fault::OtherLane { .. } => FaultClass::OtherLane,
             Fault::StaleFence { .. } => FaultClass::StaleFence,
             Fault::BadArgument { .. } => FaultClass::BadArgument,
+            Fault::Server { breaks, .. } => breaks.class(),
         }
     }
 
@@ -202,6 +213,7 @@ impl Fault {
             Fault::Crash { node, .. } | Fault::Pause { node, .. } => vec![*node],
             Fault::Partition { a, b, .. } => vec![*a, *b],
             Fault::GrantMessage { from, .. } => from.iter().copied().collect(),
+            Fault::Server { upon, .. } => upon.iter().filter_map(|call| call.node).collect(),
             _ => self.call().and_then(|call| call.node).into_iter().collect(),
         }
     }
@@ -210,6 +222,7 @@ impl Fault {
     pub fn execution(&self) -> Option<&ExecutionName> {
         match self {
             Fault::GrantMessage { execution, .. } => execution.as_ref(),
+            Fault::Server { upon, .. } => upon.as_ref()?.execution.as_ref(),
             _ => self.call()?.execution.as_ref(),
         }
     }
@@ -228,6 +241,7 @@ impl Fault {
             Fault::Crash { .. }
             | Fault::Pause { .. }
             | Fault::Partition { .. }
+            | Fault::Server { .. }
             | Fault::GrantMessage { .. } => None,
         }
     }
@@ -237,6 +251,7 @@ impl Fault {
         match *self {
             Fault::Crash { at_ms, down_ms, .. } => at_ms.max(down_ms.unwrap_or(0)),
             Fault::Pause { at_ms, for_ms, .. } | Fault::Partition { at_ms, for_ms, .. } => at_ms.max(for_ms),
+            Fault::Server { at_ms, breaks, .. } => at_ms.max(breaks.lasts_ms()),
             Fault::LoseRequest { .. }
             | Fault::LoseReply { .. }
             | Fault::OtherLane { .. }

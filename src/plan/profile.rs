@@ -54,6 +54,21 @@ pub static PROFILES: &[Profile] = &[
         plans: || plans(lossy()).boxed(),
     },
     Profile {
+        name: "restart",
+        about: "the server is killed or loses its power, comes back with what it had, or with less, or lacks its library",
+        plans: || plans(restart()).boxed(),
+    },
+    Profile {
+        name: "failover",
+        about: "a replica that lacks some of what was acknowledged takes the server's place; split brains; other clocks",
+        plans: || plans(failover()).boxed(),
+    },
+    Profile {
+        name: "clock",
+        about: "every clock is wrong, drifts, and is set, the server's above all",
+        plans: || plans(clock()).boxed(),
+    },
+    Profile {
         name: "life",
         about: "the whole life of an execution: every family of workload at once, and few faults",
         plans: || plans(life()).boxed(),
@@ -155,6 +170,53 @@ fn lossy() -> Shape {
             (Partition, 2),
             (GrantMessage, 1),
         ]),
+        families: Families::swarm(),
+        ..calm()
+    }
+}
+
+fn restart() -> Shape {
+    Shape {
+        executions: 8..=30,
+        grant_ttl_ms: vec![100..=3_000],
+        lease_ttl_ms: 300..=3_000,
+        request_timeout_ms: 200..=800,
+        faults: 1..=5,
+        weights: Weights::of([
+            (Restart, 4),
+            (LostWrites, 4),
+            (Library, 2),
+            (OutOfMemory, 2),
+            (Eviction, 1),
+            (Slow, 1),
+            (LostReply, 3),
+        ]),
+        families: Families::swarm(),
+        ..calm()
+    }
+}
+
+fn failover() -> Shape {
+    Shape {
+        executions: 8..=30,
+        grant_ttl_ms: vec![100..=3_000],
+        lease_ttl_ms: 300..=3_000,
+        request_timeout_ms: 200..=800,
+        faults: 1..=4,
+        weights: Weights::of([(Failover, 4), (SplitBrain, 3), (Partition, 1), (Slow, 1), (LateRequest, 1)]),
+        families: Families::swarm(),
+        ..calm()
+    }
+}
+
+fn clock() -> Shape {
+    Shape {
+        executions: 8..=30,
+        grant_ttl_ms: vec![20..=3_000],
+        lease_ttl_ms: 200..=3_000,
+        faults: 0..=4,
+        weights: Weights::of([(ClaimAtExpiry, 2), (LateRequest, 2), (Pause, 1)]),
+        skew_ms: 3_000,
         families: Families::swarm(),
         ..calm()
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{
     Entry, Expect,
-    call::{done, grammar, raises, refusal_writes, reply_state, retries, slot},
+    call::{done, grammar, raises, refusal_writes, refusals, reply_state, retries, slot, streams},
+    contract,
     history::{
         at_most_once, creation, delay, expiry, fence, grants, lane, lease_history, one_lease, published,
         terminal,
@@ -47,10 +48,12 @@ static PROMISES: &[&Entry] = &[
     &raises::ENTRY,
     &grammar::ENTRY,
     &refusal_writes::ENTRY,
+    &refusals::ENTRY,
     &slot::ENTRY,
     &reply_state::ENTRY,
     &done::ENTRY,
     &retries::ENTRY,
+    &streams::ENTRY,
     &lease_history::ENTRY,
     &published::ENTRY,
     &grants::ENTRY,
@@ -71,43 +74,6 @@ static PROMISES: &[&Entry] = &[
     &resume_condition::ENTRY,
 ];
 
-/// The promises that need not be kept under every fault, and under which not: what is stored after a caller contradicted
-/// himself and was believed.
-static NOT_UNDER: &[(&str, &[FaultClass])] = &[
-    ("lane", &FaultClass::HOSTILE),
-    ("done", &FaultClass::HOSTILE),
-    ("eligible", &FaultClass::HOSTILE),
-    ("vector", &FaultClass::HOSTILE),
-    ("transition", &FaultClass::HOSTILE),
-    ("indexes", &FaultClass::HOSTILE),
-    ("lease-record", &FaultClass::HOSTILE),
-    ("attempts", &FaultClass::HOSTILE),
-    ("score", &FaultClass::HOSTILE),
-    ("timeout", &FaultClass::HOSTILE),
-    ("grant-key", &FaultClass::HOSTILE),
-    ("denial", &FaultClass::HOSTILE),
-    ("delay", &FaultClass::HOSTILE),
-    ("quota", &FaultClass::HOSTILE),
-    ("lease-history", &FaultClass::HOSTILE),
-    ("published", &FaultClass::HOSTILE),
-    ("grants", &FaultClass::HOSTILE),
-    ("terminal", &FaultClass::HOSTILE),
-    ("creation", &FaultClass::HOSTILE),
-    ("admission", &FaultClass::HOSTILE),
-    ("budget", &FaultClass::HOSTILE),
-    ("registry", &FaultClass::HOSTILE),
-    ("membership", &FaultClass::HOSTILE),
-    ("flow-life", &FaultClass::HOSTILE),
-    ("edges", &FaultClass::HOSTILE),
-    ("dependencies", &FaultClass::HOSTILE),
-    ("edge-groups", &FaultClass::HOSTILE),
-    ("suspension", &FaultClass::HOSTILE),
-    ("waitpoints", &FaultClass::HOSTILE),
-    ("secrets", &FaultClass::HOSTILE),
-    ("signals", &FaultClass::HOSTILE),
-    ("resume-condition", &FaultClass::HOSTILE),
-];
-
 /// No property has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no property is called {name:?}; did you mean {nearest:?}? `grantsim properties` lists them all")]
@@ -126,7 +92,7 @@ impl Entry {
 
     /// Whether it must hold under this class of faults.
     pub fn withstands(&self, class: FaultClass) -> bool {
-        !NOT_UNDER.iter().any(|(name, classes)| *name == self.name && classes.contains(&class))
+        !contract::may_break(self.name, class)
     }
 }
 
@@ -198,15 +164,6 @@ mod tests {
             assert_eq!(is_promise, !kinds.is_empty(), "{}", entry.name);
             assert_eq!(is_promise, !entry.numbers.is_empty(), "{}", entry.name);
         }
-    }
-
-    #[test]
-    fn only_a_promise_is_excepted_from_a_fault() {
-        for (name, classes) in NOT_UNDER {
-            assert!(promises().any(|entry| entry.name == *name), "{name}");
-            assert!(!classes.is_empty(), "{name}");
-        }
-        assert!(find("lane").unwrap().holds_under().contains(&FaultClass::Crash));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counts, Entry, Expect, Fingerprint, Kind, Property, PropertyName, misuse::Misuse};
+use super::{Counts, Entry, Expect, Fingerprint, Kind, Property, PropertyName, excuse::Excuse};
 use crate::{
     trace::{Call, Moment, Trace},
     types::{ExecutionName, FaultClass, Seq},
@@ -86,7 +86,7 @@ pub struct Judge {
     at: Seq,
     /// The latest step that did anything to an execution.
     latest: BTreeMap<ExecutionName, Seq>,
-    misuse: Misuse,
+    excuse: Excuse,
 }
 
 /// One entry, its monitor, and what it has found so far.
@@ -113,7 +113,7 @@ impl Judge {
             counts: Counts::default(),
             at: 0,
             latest: BTreeMap::new(),
-            misuse: Misuse::default(),
+            excuse: Excuse::default(),
         }
     }
 
@@ -129,7 +129,7 @@ impl Judge {
             _ => None,
         };
         self.counts.observe(moment);
-        self.misuse.observe(moment);
+        self.excuse.observe(moment);
         if let Moment::Step(step) = moment {
             for change in step.changes() {
                 match self.latest.get_mut(&change.execution) {
@@ -138,10 +138,10 @@ impl Judge {
                 }
             }
         }
-        let (at, latest, misuse) = (self.at, &self.latest, &self.misuse);
+        let (at, latest, excuse) = (self.at, &self.latest, &self.excuse);
         for watch in &mut self.watches {
             let Watch { entry, monitor, violations, excused, reached } = watch;
-            let mut found = Found { entry, at, call, latest, misuse, violations, excused, reached };
+            let mut found = Found { entry, at, call, latest, excuse, violations, excused, reached };
             monitor.observe(moment, &mut found);
         }
     }
@@ -168,7 +168,7 @@ pub struct Found<'a> {
     at: Seq,
     call: Option<&'a Call<'a>>,
     latest: &'a BTreeMap<ExecutionName, Seq>,
-    misuse: &'a Misuse,
+    excuse: &'a Excuse,
     violations: &'a mut BTreeMap<Fingerprint, Violation>,
     excused: &'a mut BTreeMap<(Fingerprint, FaultClass), Violation>,
     reached: &'a mut u64,
@@ -194,7 +194,7 @@ impl Found<'_> {
             execution: execution.cloned(),
             times: 0,
         };
-        let excuse = self.misuse.under(execution).filter(|class| !self.entry.withstands(*class));
+        let excuse = self.excuse.under(execution).find(|class| !self.entry.withstands(*class));
         let seen = match excuse {
             Some(class) => self.excused.entry((fingerprint.clone(), class)).or_insert_with(first),
             None => self.violations.entry(fingerprint.clone()).or_insert_with(first),

@@ -23,23 +23,25 @@
 //! ```
 
 pub mod catalogue;
-pub mod counts;
+pub mod contract;
+mod counts;
 pub mod reach;
 
 mod call;
+mod excuse;
 mod fingerprint;
 mod history;
 mod judge;
 #[cfg(test)]
 mod libraries;
 mod liveness;
-mod misuse;
 pub(crate) mod nearest;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use catalogue::{UnknownProperty, find};
+pub use contract::{Cell, Contract, May, Promise};
 pub use counts::Counts;
 pub use fingerprint::{Fingerprint, FingerprintError, KindName, PropertyName};
 pub use judge::{Found, Judge, Verdict, Violation, judge};

@@ -205,6 +205,31 @@ pub fn answer(reply: &Reply) -> Answer {
     }
 }
 
+/// The codes by which a server says that it could not run a function, or a command of it, now.
+const NOT_NOW: [&str; 10] = [
+    "BUSY",
+    "CLUSTERDOWN",
+    "LOADING",
+    "MASTERDOWN",
+    "MISCONF",
+    "NOREPLICAS",
+    "OOM",
+    "READONLY",
+    "TRYAGAIN",
+    "UNKILLABLE",
+];
+
+/// Whether a server says by this error that it could not begin the function now, and may be able to later.
+///
+/// ```
+/// use grantsim::protocol::reply::was_not_run;
+/// assert!(was_not_run(&"LOADING Valkey is loading the dataset in memory".to_owned().into()));
+/// assert!(!was_not_run(&"ERR user_script:7: attempt to compare nil with number".to_owned().into()));
+/// ```
+pub fn was_not_run(error: &ErrorReply) -> bool {
+    NOT_NOW.contains(&error.code()) || error.0.starts_with("ERR Function not found")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

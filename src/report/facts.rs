@@ -69,6 +69,7 @@ pub(super) enum Break {
     Pause,
     Partition,
     Clock,
+    Server,
 }
 
 impl Facts {
@@ -81,6 +82,9 @@ impl Facts {
             What::Paused => (turn(Break::Pause, true), vec![event.head.node]),
             What::Resumed => (turn(Break::Pause, false), vec![event.head.node]),
             What::ClockSet { .. } => (turn(Break::Clock, true), vec![event.head.node]),
+            What::ServerBroke { .. } => (turn(Break::Server, true), vec![event.head.node]),
+            What::ServerMended { .. } => (turn(Break::Server, false), vec![event.head.node]),
+            What::Rewound { .. } => (turn(Break::Server, true), vec![event.head.node, Node::FormerValkey]),
             What::PartitionBegan { a, b, .. } => (turn(Break::Partition, true), vec![*a, *b]),
             What::PartitionHealed { a, b } => (turn(Break::Partition, false), vec![*a, *b]),
             _ => (None, vec![event.head.node]),

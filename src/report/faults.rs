@@ -29,6 +29,7 @@ fn describe(fault: &Fault) -> String {
         Fault::Crash { node, at_ms, .. } | Fault::Pause { node, at_ms, .. } => {
             format!("{class}: {node} at {at_ms} ms")
         }
+        Fault::Server { at_ms, .. } => format!("{class}: at {at_ms} ms"),
         Fault::Partition { a, b, at_ms, .. } => format!("{class}: {a} and {b} at {at_ms} ms"),
         Fault::GrantMessage { from, execution, nth, .. } => {
             let from = from.map(|from| format!(" from {from}")).unwrap_or_default();

@@ -3,6 +3,7 @@
 mod beside;
 mod ci;
 mod comparison;
+mod contract;
 mod difference;
 mod facts;
 mod failure;
@@ -34,6 +35,7 @@ mod words;
 
 pub use ci::{Told, github, github_summary, junit};
 pub use comparison::comparison;
+pub use contract::{contract, contract_in_markdown, contract_in_short};
 pub use difference::difference;
 pub use failure::{Failure, SCREEN_COLUMNS, SCREEN_LINES, failure};
 pub use failures::Failures;

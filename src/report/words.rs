@@ -138,6 +138,7 @@ impl Words {
             What::ReplyLost { function, execution, lost } => {
                 let why = match lost {
                     Lost::Refused => "never sent, no connection",
+                    Lost::NotRun => "the server could not run it",
                     Lost::Reset => "no reply, the connection broke",
                     Lost::TimedOut => "no reply, timed out",
                 };
@@ -163,6 +164,18 @@ impl Words {
             What::PartitionBegan { a, b, cut } => format!("! cannot reach: {a} and {b}, {}", word(cut)),
             What::PartitionHealed { a, b } => format!("! can reach again: {a} and {b}"),
             What::Healed => "! from here on nothing breaks".to_owned(),
+            What::ServerBroke { class, how } => format!("! {how} ({class})"),
+            What::ServerMended { how } => format!("! {how}"),
+            What::Rewound { kept, lost, former_lives } => {
+                let which = match (kept, lost) {
+                    (_, 0) => "lacks none of what was written",
+                    (None, _) => "has lost all that was written",
+                    (Some(_), 1) => "has lost the last thing that was written",
+                    (Some(_), _) => &format!("has lost the last {lost} things that were written"),
+                };
+                let former = if *former_lives { "; the former one goes on from there" } else { "" };
+                format!("! {which}{former}")
+            }
             What::ClockSet { by_ms } => format!("! its clock is set by {by_ms:+} ms"),
             What::CallFault { class, call } => format!("! fault {class}: {call}"),
             What::MessageFault { fate } => format!("! fault grant-message: {}", word(fate)),

@@ -273,9 +273,10 @@ fn of_fault(place: usize) -> Vec<Knob> {
 /// When a fault happens, where its plan says when.
 pub(super) fn start(fault: &mut Fault) -> Option<&mut u64> {
     match fault {
-        Fault::Crash { at_ms, .. } | Fault::Pause { at_ms, .. } | Fault::Partition { at_ms, .. } => {
-            Some(at_ms)
-        }
+        Fault::Crash { at_ms, .. }
+        | Fault::Pause { at_ms, .. }
+        | Fault::Server { at_ms, .. }
+        | Fault::Partition { at_ms, .. } => Some(at_ms),
         _ => None,
     }
 }
@@ -287,6 +288,7 @@ pub(super) fn length(fault: &mut Fault) -> Option<&mut u64> {
         Fault::Pause { for_ms, .. } | Fault::Partition { for_ms, .. } => Some(for_ms),
         Fault::DelayRequest { by_ms: ms, .. } | Fault::RepeatRequest { after_ms: ms, .. } => Some(ms),
         Fault::GrantMessage { fate: Fate::Delay(ms) | Fate::Twice(ms), .. } => Some(ms),
+        Fault::Server { breaks, .. } => breaks.lasting_mut(),
         Fault::GrantMessage { fate: Fate::Drop, .. }
         | Fault::LoseRequest { .. }
         | Fault::LoseReply { .. }
@@ -309,7 +311,7 @@ fn nth(fault: &mut Fault) -> Option<&mut u32> {
         | Fault::StaleFence { call: CallRef { nth, .. }, .. }
         | Fault::BadArgument { call: CallRef { nth, .. }, .. }
         | Fault::GrantMessage { nth, .. } => Some(nth),
-        Fault::Crash { .. } | Fault::Pause { .. } | Fault::Partition { .. } => None,
+        Fault::Crash { .. } | Fault::Pause { .. } | Fault::Server { .. } | Fault::Partition { .. } => None,
     }
 }
 

@@ -180,6 +180,28 @@ pub enum What {
         /// By so many milliseconds; negative: back.
         by_ms: i64,
     },
+    /// The server broke, or what is stored in it.
+    ServerBroke {
+        /// The fault's class.
+        class: FaultClass,
+        /// What is the matter, to be read after the server's name.
+        how: String,
+    },
+    /// What was broken of the server is mended.
+    ServerMended {
+        /// What, to be read after the server's name.
+        how: String,
+    },
+    /// What the server holds is what it held earlier: the rest was not on its disk, or not on the replica that is the server now.
+    Rewound {
+        /// The last event that is still there; none where nothing is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kept: Option<Seq>,
+        /// How many that wrote something are gone.
+        lost: usize,
+        /// The former server goes on from where it was.
+        former_lives: bool,
+    },
     /// A fault of the plan hit a call.
     CallFault {
         /// The fault's class.
@@ -247,6 +269,9 @@ impl What {
                 | What::PartitionHealed { .. }
                 | What::Healed
                 | What::ClockSet { .. }
+                | What::ServerBroke { .. }
+                | What::ServerMended { .. }
+                | What::Rewound { .. }
                 | What::CallFault { .. }
                 | What::MessageFault { .. }
         )
@@ -259,7 +284,7 @@ impl What {
             What::Paused => Some(FaultClass::Pause),
             What::PartitionBegan { .. } => Some(FaultClass::Partition),
             What::ClockSet { .. } => Some(FaultClass::Clock),
-            What::CallFault { class, .. } => Some(*class),
+            What::CallFault { class, .. } | What::ServerBroke { class, .. } => Some(*class),
             What::MessageFault { .. } => Some(FaultClass::GrantMessage),
             _ => None,
         }

@@ -1,6 +1,6 @@
 //! Shows a recorded run once more: the keyspace is rebuilt from the effects, step by step.
 
-use std::cell::OnceCell;
+use std::{cell::OnceCell, collections::BTreeMap};
 
 use valkey_sim::{
     engine::{Dialect, Effects, Engine, ErrorReply, Reply, Session, UnixMicros},
@@ -111,29 +111,34 @@ impl Trace {
     /// # Errors
     /// [`Impossible`], with the first event that cannot have happened.
     pub fn check(&self) -> Result<(), Impossible> {
-        let mut mirror = Mirror::new(self.header.dialect);
-        for event in &self.events {
-            if let What::Executed(Executed { effects, now_ms, .. }) = &event.what {
-                mirror.apply(effects, *now_ms).map_err(|why| Impossible { seq: event.head.seq, why })?;
-            }
-        }
-        Ok(())
+        let mut mirrors = Mirrors::new(self);
+        self.events.iter().try_for_each(|event| {
+            mirrors.follow(event).map_err(|why| Impossible { seq: event.head.seq, why })
+        })
     }
 
     /// Shows the run, moment by moment, as it was shown live.
     pub fn replay(&self, mut show: impl FnMut(&Moment<'_>)) {
-        let mut mirror = Mirror::new(self.header.dialect);
-        let mut stepper = Stepper::default();
+        let mut mirrors = Mirrors::new(self);
+        let mut steppers = BTreeMap::from([(Node::Valkey, Stepper::default())]);
         for event in &self.events {
+            // What is refused here is for `check` to say.
+            let _ = mirrors.follow(event);
             match &event.what {
                 What::Executed(executed) => {
                     let args: Vec<&[u8]> = executed.args.iter().map(Vec::as_slice).collect();
                     let Executed { caller, now_ms: now, reply, effects, .. } = executed;
-                    // What is refused here is for `check` to say.
-                    let _ = mirror.apply(effects, *now);
-                    let after = mirror.view();
+                    let after = mirrors.view(event.head.node);
+                    let stepper = steppers.entry(event.head.node).or_default();
                     let command = Command { caller: *caller, now: *now, args: &args, reply, effects };
                     stepper.step(event.head, &command, after, &self.header.executions, &mut show);
+                }
+                What::Rewound { former_lives, .. } => {
+                    show_plain(event, &mut show);
+                    let stepper = steppers.entry(Node::Valkey).or_default();
+                    let former = former_lives.then(|| stepper.clone());
+                    stepper.rewind(Node::Valkey, mirrors.view(Node::Valkey), &mut show);
+                    steppers.extend(former.map(|former| (Node::FormerValkey, former)));
                 }
                 _ => show_plain(event, &mut show),
             }
@@ -148,7 +153,57 @@ pub fn show_plain(event: &Event, show: &mut dyn FnMut(&Moment<'_>)) {
     show(&if event.what.is_fault() { Moment::Fault(event) } else { Moment::Client(event) });
 }
 
+/// A mirror of each server of a run, and what the one that may be rewound held after each event.
+struct Mirrors {
+    all: BTreeMap<Node, Mirror>,
+    dialect: Dialect,
+    past: Option<BTreeMap<Seq, Mirror>>,
+}
+
+impl Mirrors {
+    fn new(trace: &Trace) -> Self {
+        let is_rewound = |event: &Event| matches!(event.what, What::Rewound { .. });
+        let past = trace.events.iter().any(is_rewound).then(BTreeMap::new);
+        Self { all: BTreeMap::new(), dialect: trace.header.dialect, past }
+    }
+
+    /// Does to the mirrors what an event did to the servers.
+    fn follow(&mut self, event: &Event) -> Result<(), ErrorReply> {
+        match &event.what {
+            What::Executed(Executed { effects, now_ms, .. }) => {
+                let mirror = self.of(event.head.node);
+                mirror.apply(effects, *now_ms)?;
+                if event.head.node == Node::Valkey && !effects.is_empty() {
+                    let mirror = mirror.clone();
+                    self.past.as_mut().map(|past| past.insert(event.head.seq, mirror));
+                }
+            }
+            What::Rewound { kept, former_lives, .. } => {
+                if *former_lives {
+                    let former = self.of(Node::Valkey).clone();
+                    self.all.insert(Node::FormerValkey, former);
+                }
+                // The library's loading is on the disk, too, and no step.
+                let until = |kept: Seq| Some(self.past.as_ref()?.range(..=kept).next_back()?.1.clone());
+                let past = kept.and_then(until);
+                self.all.insert(Node::Valkey, past.unwrap_or_else(|| Mirror::new(self.dialect)));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn of(&mut self, server: Node) -> &mut Mirror {
+        self.all.entry(server).or_insert_with(|| Mirror::new(self.dialect))
+    }
+
+    fn view(&mut self, server: Node) -> View {
+        self.of(server).view()
+    }
+}
+
 /// An engine that only takes effects in, as a replica does.
+#[derive(Clone)]
 struct Mirror {
     engine: Engine,
     session: Session,

@@ -25,6 +25,22 @@ words! {
         GrantMessage = "grant-message",
         /// A clock that is wrong, drifts, or is set.
         Clock = "clock",
+        /// The server is lost and comes back with all that it had acknowledged.
+        Restart = "restart",
+        /// The server is lost and comes back without some of what it had acknowledged.
+        LostWrites = "lost-writes",
+        /// A replica takes the server's place that lacks some of what was acknowledged.
+        Failover = "failover",
+        /// The same, and the former primary goes on answering for a while.
+        SplitBrain = "split-brain",
+        /// The function library is missing for a while, or loaded anew.
+        Library = "library",
+        /// The server has no memory for writes.
+        OutOfMemory = "out-of-memory",
+        /// The server evicts keys.
+        Eviction = "eviction",
+        /// What goes to the server and comes from it takes longer.
+        Slow = "slow",
         /// A call is sent with another lane.
         OtherLane = "other-lane",
         /// A call presents the fence of an older lease.
@@ -37,4 +53,18 @@ words! {
 impl FaultClass {
     /// Those of callers who send what no caller should: the world works, and somebody misuses it.
     pub const HOSTILE: [Self; 3] = [FaultClass::OtherLane, FaultClass::StaleFence, FaultClass::BadArgument];
+    /// Those of the server.
+    pub const OF_THE_SERVER: [Self; 8] = [
+        FaultClass::Restart,
+        FaultClass::LostWrites,
+        FaultClass::Failover,
+        FaultClass::SplitBrain,
+        FaultClass::Library,
+        FaultClass::OutOfMemory,
+        FaultClass::Eviction,
+        FaultClass::Slow,
+    ];
+    /// Those that take back what the server had acknowledged.
+    pub const FORGETFUL: [Self; 4] =
+        [FaultClass::LostWrites, FaultClass::Failover, FaultClass::SplitBrain, FaultClass::Eviction];
 }

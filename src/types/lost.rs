@@ -2,12 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Why a client never sees a reply. Only [`Refused`](Lost::Refused) says that nothing was executed.
+/// Why a client never sees a reply. Only [`Refused`](Lost::Refused) and
+/// [`NotRun`](Lost::NotRun) say that nothing was executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lost {
     /// It could not connect: the request was never sent.
     Refused,
+    /// The server could not run it now: it loads, has no memory, or lacks the library. The function was never begun.
+    NotRun,
     /// The connection broke: the request may have been executed.
     Reset,
     /// It gave up waiting: the request may have been executed, or may yet be.

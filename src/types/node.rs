@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 pub enum Node {
     /// The server.
     Valkey,
+    /// The one that was the server before a failover, and goes on answering for a while.
+    FormerValkey,
     /// The client that creates executions.
     Submitter,
     /// A scheduler, numbered from 1.
@@ -41,6 +43,7 @@ impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Node::Valkey => f.pad("valkey"),
+            Node::FormerValkey => f.pad("valkey-former"),
             Node::Submitter => f.pad("submitter"),
             Node::Scanner => f.pad("scanner"),
             Node::SecondScanner => f.pad("scanner-2"),
@@ -62,6 +65,7 @@ impl FromStr for Node {
     fn from_str(name: &str) -> Result<Self, UnknownNode> {
         let node = match name {
             "valkey" => Some(Node::Valkey),
+            "valkey-former" => Some(Node::FormerValkey),
             "submitter" => Some(Node::Submitter),
             "scanner" => Some(Node::Scanner),
             "scanner-2" => Some(Node::SecondScanner),

@@ -36,7 +36,8 @@ fn a_function_that_no_plan_calls_is_named_if_its_text_differs() {
 fn an_edit_is_told_with_its_smallest_plan_and_the_two_calls() {
     let (new, json, plans) =
         (talkative("talkative.lua"), scratch("compared.json"), scratch("compared-plans"));
-    let args = ["compare", MINIMAL, &new, "--json", utf8(&json), "--plans", utf8(&plans)];
+    let args =
+        ["compare", MINIMAL, &new, "--json", utf8(&json), "--plans", utf8(&plans), "--shrink-runs", "2000"];
     let ran = grantsim(&[&args[..], &FEW].concat());
     assert_eq!(ran.code, BROKEN, "{}{}", ran.out, ran.err);
     for said in [

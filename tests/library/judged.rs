@@ -45,7 +45,7 @@ fn judge(seed: u64, ours: &mut Simulated, told: &mut BTreeMap<String, (u64, Stri
     ours.set_clock(START);
     ours.send(&calls::bytes(&["FUNCTION", "LOAD", "REPLACE", Library::published().source()]));
     let mut witness = Witness::new(Judge::new(catalogue::all()), Names::default());
-    witness.opened(SESSION, Node::Worker(1), SESSION);
+    witness.opened((0, SESSION), Node::Worker(1), SESSION);
     let mut world = World::default();
     world.keeps_keys = true;
     let (mut bytes, mut nth) = (Bytes(seed), 0);
@@ -69,7 +69,8 @@ fn judge(seed: u64, ours: &mut Simulated, told: &mut BTreeMap<String, (u64, Stri
         nth += 1;
         let keyspace = ours.engine.keyspace();
         witness.executed(&Told {
-            session: SESSION,
+            server: Node::Valkey,
+            session: (0, SESSION),
             nth,
             args: &args,
             now,
@@ -109,7 +110,7 @@ const KNOWN: &[&str] = &[
 ];
 
 /// The properties that are asked: of calls, and of what grants, histories, ends and creations owe.
-const ASKED: [&str; 10] = [
+const ASKED: [&str; 12] = [
     "creation",
     "grammar",
     "grants",
@@ -117,8 +118,10 @@ const ASKED: [&str; 10] = [
     "published",
     "raises",
     "refusal-writes",
+    "refusals",
     "reply-state",
     "slot",
+    "streams",
     "terminal",
 ];
 

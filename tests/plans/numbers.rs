@@ -1,6 +1,6 @@
 //! Every number that the generator draws stays in its range, and comes near both ends of it.
 
-use std::ops::RangeInclusive;
+use std::{collections::BTreeSet, ops::RangeInclusive};
 
 use grantsim::plan::{CallRef, Ending, Fate, Fault, Plan, Retry, Terms};
 use grantsim::types::Node;
@@ -22,35 +22,36 @@ fn assert_spread(at: &str, range: &RangeInclusive<u64>, numbers: &[u64]) {
     assert!(*most >= high - tenth, "{at}: none above {most}, of {low} to {high}");
 }
 
-const PROFILES: [&str; 7] = ["swarm", "calm", "race", "edge", "crash", "lossy", "life"];
+const PROFILES: [&str; 10] =
+    ["swarm", "calm", "race", "edge", "crash", "lossy", "life", "restart", "failover", "clock"];
 
 /// What each profile promises, in the order of [`PROFILES`].
 #[rustfmt::skip]
-const SHAPES: &[(&str, Numbers, [RangeInclusive<u64>; 7])] = &[
+const SHAPES: &[(&str, Numbers, [RangeInclusive<u64>; 10])] = &[
     ("workers", |plan| vec![plan.workers.len() as u64],
-        [2..=8, 2..=4, 4..=8, 2..=4, 2..=4, 2..=4, 2..=4]),
+        [2..=8, 2..=4, 4..=8, 2..=4, 2..=4, 2..=4, 2..=4, 2..=4, 2..=4, 2..=4]),
     ("schedulers", |plan| vec![plan.schedulers.len() as u64],
-        [1..=3, 1..=2, 2..=3, 1..=2, 1..=2, 1..=2, 1..=2]),
+        [1..=3, 1..=2, 2..=3, 1..=2, 1..=2, 1..=2, 1..=2, 1..=2, 1..=2, 1..=2]),
     ("executions", |plan| vec![plan.executions.len() as u64],
-        [10..=40, 10..=40, 3..=12, 6..=20, 8..=30, 8..=30, 8..=24]),
+        [10..=40, 10..=40, 3..=12, 6..=20, 8..=30, 8..=30, 8..=24, 8..=30, 8..=30, 8..=30]),
     ("slots", |plan| plan.workers.iter().map(|worker| worker.slots.into()).collect(),
-        [1..=4, 1..=4, 2..=6, 1..=4, 1..=4, 1..=4, 1..=4]),
+        [1..=4, 1..=4, 2..=6, 1..=4, 1..=4, 1..=4, 1..=4, 1..=4, 1..=4, 1..=4]),
     ("grant_ttl_ms", |plan| vec![plan.settings.grant_ttl_ms],
-        [0..=3_000, 500..=5_000, 4..=60, 0..=200, 50..=2_000, 100..=3_000, 200..=3_000]),
+        [0..=3_000, 500..=5_000, 4..=60, 0..=200, 50..=2_000, 100..=3_000, 200..=3_000, 100..=3_000, 100..=3_000, 20..=3_000]),
     ("lease_ttl_ms", |plan| vec![plan.settings.lease_ttl_ms],
-        [50..=3_000, 600..=4_000, 30..=400, 10..=500, 200..=2_000, 200..=2_500, 200..=3_000]),
+        [50..=3_000, 600..=4_000, 30..=400, 10..=500, 200..=2_000, 200..=2_500, 200..=3_000, 300..=3_000, 300..=3_000, 200..=3_000]),
     ("takes_ms", |plan| works(plan, |takes_ms, _| Some(takes_ms)),
-        [1..=1_500, 1..=1_500, 1..=200, 1..=600, 1..=1_500, 1..=1_500, 1..=1_500]),
+        [1..=1_500, 1..=1_500, 1..=200, 1..=600, 1..=1_500, 1..=1_500, 1..=1_500, 1..=1_500, 1..=1_500, 1..=1_500]),
     ("request_timeout_ms", |plan| vec![plan.settings.request_timeout_ms],
-        [100..=1_000, 500..=1_000, 500..=1_000, 500..=1_000, 500..=1_000, 100..=800, 500..=1_000]),
+        [100..=1_000, 500..=1_000, 500..=1_000, 500..=1_000, 500..=1_000, 100..=800, 500..=1_000, 200..=800, 200..=800, 500..=1_000]),
     ("latency_us", |plan| vec![plan.network.latency_us],
-        [50..=1_500, 300..=2_000, 50..=400, 50..=300, 300..=2_000, 300..=2_000, 300..=2_000]),
+        [50..=1_500, 300..=2_000, 50..=400, 50..=300, 300..=2_000, 300..=2_000, 300..=2_000, 300..=2_000, 300..=2_000, 300..=2_000]),
     ("jitter_us", |plan| vec![plan.network.jitter_us],
-        [0..=1_500, 0..=2_000, 0..=400, 0..=100, 0..=2_000, 0..=2_000, 0..=2_000]),
+        [0..=1_500, 0..=2_000, 0..=400, 0..=100, 0..=2_000, 0..=2_000, 0..=2_000, 0..=2_000, 0..=2_000, 0..=2_000]),
     ("loss_ppm", |plan| vec![plan.network.loss_ppm.into()],
-        [0..=20_000, 0..=0, 0..=0, 0..=0, 0..=0, 0..=20_000, 0..=0]),
+        [0..=20_000, 0..=0, 0..=0, 0..=0, 0..=0, 0..=20_000, 0..=0, 0..=0, 0..=0, 0..=0]),
     ("faults", |plan| vec![plan.faults.len() as u64],
-        [0..=16, 0..=0, 0..=4, 4..=10, 2..=8, 4..=14, 0..=5]),
+        [0..=16, 0..=0, 0..=4, 4..=10, 2..=8, 4..=14, 0..=5, 1..=5, 1..=4, 0..=4]),
 ];
 
 /// What is the same in all profiles; measured on swarm, which draws everything.
@@ -166,8 +167,9 @@ fn claims(plan: &Plan, is_meant: fn(&CallRef) -> bool) -> Vec<u64> {
 
 #[test]
 fn profiles_keep_to_their_shapes_and_fill_them() {
-    let every: Vec<&str> = grantsim::plan::profile::PROFILES.iter().map(|profile| profile.name).collect();
-    assert_eq!(every, PROFILES, "a profile without a column here");
+    let every: BTreeSet<&str> =
+        grantsim::plan::profile::PROFILES.iter().map(|profile| profile.name).collect();
+    assert_eq!(every, BTreeSet::from(PROFILES), "a profile without a column here");
     for (place, profile) in PROFILES.iter().enumerate() {
         let plans = small_lives_of(profile);
         for (name, numbers, ranges) in SHAPES {

@@ -7,14 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use grantsim::{
     plan::{
-        CallRef, Cut, Deed, DeedKind, Doing, Ending, Execution, Fate, Fault, Frame, Plan, Retry, Suspend,
-        Terms, WrongClock, is_nobody,
+        CallRef, Cut, Deed, DeedKind, Doing, Ending, Execution, Fate, Fault, Frame, Keeps, Plan, Retry,
+        ServerFault, Suspend, Terms, WrongClock, is_nobody,
     },
     types::{
         FaultClass::{self, *},
         Node,
     },
 };
+
+use valkey_sim::durability::Fsync;
 
 use crate::{first_plans_of, plans_of, small_life};
 
@@ -195,8 +197,44 @@ fn rows_of_fault(fault: &Fault) -> Rows {
         }
         Fault::OtherLane { .. } | Fault::BadArgument { .. } => class.to_string(),
         Fault::StaleFence { age, .. } => format!("{class} {age}"),
+        Fault::Server { upon, breaks, .. } => {
+            let when = if upon.is_some() { "upon a call" } else { "at a time" };
+            let mut rows = Rows::from([format!("{class} {when}")]);
+            rows.extend(rows_of_server(breaks).into_iter().map(|row| format!("{class} {row}")));
+            return rows;
+        }
     };
     Rows::from([row])
+}
+
+fn rows_of_server(breaks: &ServerFault) -> Vec<&'static str> {
+    match breaks {
+        ServerFault::Lost { keeps, loading_ms, without_functions_ms, .. } => {
+            let kept = match keeps {
+                Keeps::All => "keeps all",
+                Keeps::Synced(Fsync::Always) => "keeps what is always synced",
+                Keeps::Synced(Fsync::EverySecond) => "keeps what is synced once a second",
+                Keeps::Synced(Fsync::No) => "keeps what the kernel wrote back",
+                Keeps::Snapshot(_) => "keeps a snapshot",
+                Keeps::Nothing => "keeps nothing",
+            };
+            let mut rows = vec![kept];
+            rows.push(if *loading_ms > 0 { "loading" } else { "loaded at once" });
+            rows.extend((*without_functions_ms > 0).then_some("without functions"));
+            rows
+        }
+        ServerFault::Failover { lag_ms, clock_ms, .. } => vec![
+            if *lag_ms > 0 { "lagging" } else { "in step" },
+            match clock_ms {
+                ..0 => "clock behind",
+                0 => "clock true",
+                1.. => "clock ahead",
+            },
+        ],
+        ServerFault::LibraryGone { .. } => vec!["gone"],
+        ServerFault::LibraryReloaded => vec!["reloaded"],
+        ServerFault::OutOfMemory { .. } | ServerFault::Evicts { .. } | ServerFault::Slow { .. } => vec![],
+    }
 }
 
 fn by(call: &CallRef) -> String {
@@ -210,6 +248,7 @@ fn by(call: &CallRef) -> String {
 fn kind(node: Node) -> &'static str {
     match node {
         Node::Valkey => "valkey",
+        Node::FormerValkey => panic!("no plan names a former server"),
         Node::Submitter => "submitter",
         Node::Scanner => "scanner",
         Node::SecondScanner => "second scanner",
@@ -239,7 +278,7 @@ const COMMON: &[&str] = &[
     "on the way complete", "on the way fail", "on the way delay", "on the way vanish",
 ];
 
-const FALLIBLE: [&str; 3] = ["worker", "scheduler", "scanner"];
+const FALLIBLE: [&str; 4] = ["worker", "scheduler", "scanner", "submitter"];
 
 /// The calls that are lost, late and repeated, and whose they are.
 const CALLS: [(&str, &str); 11] = [
@@ -259,7 +298,28 @@ const CALLS: [(&str, &str); 11] = [
 /// Everything that the faults of a class may hold.
 fn promised_of(class: FaultClass) -> Vec<String> {
     match class {
-        Crash | Pause => FALLIBLE.iter().map(|node| format!("{class} {node}")).collect(),
+        Crash => FALLIBLE.iter().map(|node| format!("{class} {node}")).collect(),
+        Pause => FALLIBLE.iter().chain(&["valkey"]).map(|node| format!("{class} {node}")).collect(),
+        Restart => of_the_server(
+            class,
+            &["keeps all", "keeps what is always synced", "loading", "loaded at once", "without functions"],
+        ),
+        LostWrites => of_the_server(
+            class,
+            &[
+                "keeps what is synced once a second",
+                "keeps what the kernel wrote back",
+                "keeps a snapshot",
+                "keeps nothing",
+                "loading",
+                "loaded at once",
+            ],
+        ),
+        Failover | SplitBrain => {
+            of_the_server(class, &["lagging", "in step", "clock behind", "clock true", "clock ahead"])
+        }
+        Library => of_the_server(class, &["gone", "reloaded"]),
+        OutOfMemory | Eviction | Slow => of_the_server(class, &[]),
         Partition => {
             let ends = FALLIBLE
                 .iter()
@@ -295,6 +355,10 @@ fn promised_of(class: FaultClass) -> Vec<String> {
             })
             .collect(),
     }
+}
+
+fn of_the_server(class: FaultClass, rows: &[&str]) -> Vec<String> {
+    ["at a time", "upon a call"].iter().chain(rows).map(|row| format!("{class} {row}")).collect()
 }
 
 /// What families of workload add to the plans of a profile.
@@ -387,7 +451,7 @@ fn edge_lands_before_at_and_after_the_expiry_and_grants_nothing_at_times() {
 }
 
 #[test]
-fn crash_kills_and_pauses_everybody_but_the_server() {
+fn crash_kills_everybody_but_the_server_and_pauses_it_too() {
     assert_rows("crash", &["no loss"], &[Crash, Pause, GrantMessage], Families::All);
 }
 
@@ -395,6 +459,23 @@ fn crash_kills_and_pauses_everybody_but_the_server() {
 fn lossy_loses_delays_repeats_and_cuts_off() {
     let classes = [LostRequest, LostReply, LateRequest, RepeatedRequest, Partition, GrantMessage];
     assert_rows("lossy", &["loss"], &classes, Families::All);
+}
+
+#[test]
+fn restart_loses_the_server_and_what_it_needs() {
+    let classes = [Restart, LostWrites, Library, OutOfMemory, Eviction, Slow, LostReply];
+    assert_rows("restart", &["no loss"], &classes, Families::All);
+}
+
+#[test]
+fn failover_replaces_the_server() {
+    let classes = [Failover, SplitBrain, Partition, Slow, LateRequest];
+    assert_rows("failover", &["no loss"], &classes, Families::All);
+}
+
+#[test]
+fn clock_turns_every_clock() {
+    assert_rows("clock", &["no loss"], &[Clock, ClaimAtExpiry, LateRequest, Pause], Families::All);
 }
 
 #[test]
@@ -413,16 +494,24 @@ fn two_hundred_swarm_plans_hold_these_faults() {
     }
     counts.insert(Clock, plans.iter().map(|plan| plan.clocks.len()).sum());
     let golden = BTreeMap::from([
-        (Crash, 141),
-        (Pause, 176),
-        (Partition, 154),
-        (LostRequest, 215),
-        (LostReply, 202),
-        (LateRequest, 146),
-        (RepeatedRequest, 202),
-        (ClaimAtExpiry, 222),
-        (GrantMessage, 173),
-        (Clock, 110),
+        (Crash, 97),
+        (Pause, 117),
+        (Partition, 121),
+        (LostRequest, 141),
+        (LostReply, 158),
+        (LateRequest, 128),
+        (RepeatedRequest, 104),
+        (ClaimAtExpiry, 154),
+        (GrantMessage, 148),
+        (Clock, 101),
+        (Restart, 15),
+        (LostWrites, 24),
+        (Failover, 23),
+        (SplitBrain, 15),
+        (Library, 111),
+        (OutOfMemory, 88),
+        (Eviction, 35),
+        (Slow, 87),
     ]);
     assert_eq!(counts, golden);
 }

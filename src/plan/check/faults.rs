@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{InvalidPlan, demand};
 use crate::{
-    plan::{CallRef, Fault, Plan},
+    plan::{CallRef, Fault, Plan, ServerFault},
     types::{ExecutionName, LaneId, Node},
 };
 
@@ -29,7 +29,37 @@ pub(super) fn check(plan: &Plan) -> Result<(), InvalidPlan> {
         }
         possible(fault).map_err(|why| InvalidPlan(format!("faults[{place}]: {why}")))?;
     }
-    Ok(())
+    one_at_a_time(plan)
+}
+
+/// The most failovers of one plan.
+const MOST_FAILOVERS: usize = 8;
+
+/// The server is lost, or replaced, once at a time: what a replica takes over must be there.
+fn one_at_a_time(plan: &Plan) -> Result<(), InvalidPlan> {
+    let replacing = plan.faults.iter().enumerate().filter_map(|(place, fault)| match fault {
+        Fault::Server { at_ms, breaks, upon } if breaks.replaces_it() => {
+            Some((*at_ms, at_ms.saturating_add(breaks.lasts_ms()), place, (breaks, upon)))
+        }
+        _ => None,
+    });
+    let mut replacing: Vec<_> = replacing.collect();
+    replacing.sort_by_key(|(at_ms, ..)| *at_ms);
+    let failovers = replacing.iter().filter(|it| matches!(it.3.0, ServerFault::Failover { .. })).count();
+    demand(failovers <= MOST_FAILOVERS, || format!("{failovers} failovers: {MOST_FAILOVERS} at most"))?;
+    let comes_upon_a_call = replacing.iter().any(|it| it.3.1.is_some());
+    demand(!comes_upon_a_call || replacing.len() == 1, || {
+        "the server is lost or replaced upon a call, and at another time, too: which comes first nobody can say".to_owned()
+    })?;
+    replacing.windows(2).try_for_each(|pair| {
+        let ((_, over_ms, first, _), (at_ms, _, second, _)) = (pair[0], pair[1]);
+        demand(at_ms > over_ms, || {
+            format!(
+                "faults[{second}] loses or replaces the server at {at_ms} ms, and faults[{first}] is over at {over_ms} \
+                 ms only: one at a time"
+            )
+        })
+    })
 }
 
 /// Lists the nodes that can be named; of a large plan, those that every plan has.
@@ -44,8 +74,8 @@ fn has(nodes: &BTreeSet<Node>) -> String {
 fn possible(fault: &Fault) -> Result<(), InvalidPlan> {
     match fault {
         Fault::Crash { node, .. } => demand(*node != Node::Valkey, || {
-            "crash names valkey: the server's restarts and lost data are not simulated yet; pause it or cut it off \
-             instead"
+            "crash names valkey: of the server a plan says what it comes back with, as in {\"fault\": \"server\", \
+             \"at_ms\": 900, \"breaks\": {\"lost\": {\"down_ms\": 500, \"keeps\": \"all\"}}}"
                 .to_owned()
         }),
         Fault::Partition { a, b, .. } => {
@@ -91,7 +121,11 @@ fn possible(fault: &Fault) -> Result<(), InvalidPlan> {
             })?;
             callable(call)
         }
-        Fault::Pause { .. } => Ok(()),
+        Fault::Server {
+            upon: Some(_), breaks: ServerFault::Failover { clock_ms: 1.. | ..=-1, .. }, ..
+        } => demand(false, || "a failover that comes upon a call has no clock_ms: give it a time".to_owned()),
+        Fault::Server { upon: Some(call), .. } => callable(call),
+        Fault::Pause { .. } | Fault::Server { .. } => Ok(()),
     }
 }
 
@@ -165,8 +199,8 @@ mod tests {
         for (fault, message) in [
             (
                 json!({ "fault": "crash", "node": "valkey", "at_ms": 0 }),
-                "crash names valkey: the server's restarts and lost data are not simulated yet; pause it or cut it \
-                 off instead",
+                "crash names valkey: of the server a plan says what it comes back with, as in {\"fault\": \"server\", \
+                 \"at_ms\": 900, \"breaks\": {\"lost\": {\"down_ms\": 500, \"keeps\": \"all\"}}}",
             ),
             (
                 json!({ "fault": "partition", "a": "scanner", "b": "scanner", "at_ms": 0, "for_ms": 1 }),
@@ -244,5 +278,31 @@ mod tests {
         ] {
             assert_eq!(said_of(lost(call)), "sound");
         }
+    }
+
+    #[test]
+    fn the_server_is_lost_or_replaced_once_at_a_time() {
+        let lost = |at_ms: u64| json!({ "fault": "server", "at_ms": at_ms, "breaks": { "lost": { "down_ms": 50, "keeps": "all" } } });
+        let said_of_both = |faults: Value| {
+            let mut plan = sound();
+            plan["faults"] = faults;
+            let plan: Plan = serde_json::from_value(plan).unwrap();
+            plan.check().map_or_else(|why| why.to_string(), |()| "sound".to_owned())
+        };
+        assert_eq!(said_of_both(json!([lost(10), lost(61)])), "sound");
+        let message = "faults[1] loses or replaces the server at 60 ms, and faults[0] is over at 60 ms only: one at a time";
+        assert_eq!(said_of_both(json!([lost(10), lost(60)])), message);
+        let mut upon = lost(3);
+        upon["upon"] = json!({ "node": "worker-1", "function": "claim", "nth": 1 });
+        assert_eq!(said_of_both(json!([upon])), "sound");
+        assert!(
+            said_of_both(json!([upon, lost(900)])).starts_with("the server is lost or replaced upon a call")
+        );
+        let mut failover = upon.clone();
+        failover["breaks"] = json!({ "failover": { "down_ms": 5, "lag_ms": 1, "clock_ms": -3 } });
+        assert_eq!(
+            said_of_both(json!([failover])),
+            "faults[0]: a failover that comes upon a call has no clock_ms: give it a time"
+        );
     }
 }

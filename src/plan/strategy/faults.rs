@@ -1,10 +1,11 @@
 //! Faults of a plan: what hits whom, and when.
 
 use proptest::{collection::vec, option, prelude::*, sample::select, strategy::Union};
+use valkey_sim::durability::Fsync;
 
 use super::{Cast, FAULTS_WITHIN_MS, Shape};
 use crate::{
-    plan::{CallRef, Called, Cut, DeedKind, Fate, Fault, ODD_ARGUMENTS, Plan},
+    plan::{CallRef, Called, Cut, DeedKind, Fate, Fault, Keeps, ODD_ARGUMENTS, Plan, ServerFault},
     types::{ExecutionName, FaultClass, Function, Node},
 };
 
@@ -32,7 +33,7 @@ pub(super) fn faults(cast: &Cast, shape: &Shape) -> BoxedStrategy<Vec<Fault>> {
     if weighted.is_empty() {
         return Just(Vec::new()).boxed();
     }
-    vec(Union::new_weighted(weighted), shape.faults.clone()).boxed()
+    vec(Union::new_weighted(weighted), shape.faults.clone()).prop_map(one_at_a_time).boxed()
 }
 
 /// Faults of one class; `None` for clocks, which no list of faults holds.
@@ -64,6 +65,14 @@ fn of_class(class: FaultClass, cast: &Cast) -> Option<BoxedStrategy<Fault>> {
                 value: value.to_owned(),
             })
             .boxed(),
+        FaultClass::Restart
+        | FaultClass::LostWrites
+        | FaultClass::Failover
+        | FaultClass::SplitBrain
+        | FaultClass::Library
+        | FaultClass::OutOfMemory
+        | FaultClass::Eviction
+        | FaultClass::Slow => of_the_server(class, cast).boxed(),
         FaultClass::Clock => return None,
     })
 }
@@ -137,13 +146,122 @@ fn fenced_call(cast: &Cast) -> impl Strategy<Value = CallRef> + use<> {
         .prop_map(|(nth, function)| nth.call(function))
 }
 
+/// What breaks about the server: mostly while there is something to lose.
+fn of_the_server(class: FaultClass, cast: &Cast) -> impl Strategy<Value = Fault> + use<> {
+    // Restarted by its supervisor within a second or two; a failover takes about as long.
+    let down_ms = || prop_oneof![3 => 20..=900u64, 1 => 900..=4_000u64];
+    let while_loading = || prop_oneof![2 => Just(0u64), 1 => 1..=800u64];
+    let lag_ms = || prop_oneof![1 => Just(0u64), 3 => 1..=60u64, 3 => 60..=1_500u64, 1 => 1_500..=4_000u64];
+    let breaks = match class {
+        FaultClass::Restart => {
+            let keeps = prop_oneof![3 => Just(Keeps::All), 1 => Just(Keeps::Synced(Fsync::Always))];
+            (down_ms(), keeps, while_loading(), prop_oneof![4 => Just(0u64), 1 => 1..=900u64])
+                .prop_map(|(down_ms, keeps, loading_ms, without_functions_ms)| ServerFault::Lost {
+                    down_ms,
+                    keeps,
+                    loading_ms,
+                    without_functions_ms,
+                })
+                .boxed()
+        }
+        FaultClass::LostWrites => {
+            let keeps = prop_oneof![
+                4 => Just(Keeps::Synced(Fsync::EverySecond)),
+                1 => Just(Keeps::Synced(Fsync::No)),
+                2 => (0..=3_000u64).prop_map(Keeps::Snapshot),
+                1 => Just(Keeps::Nothing),
+            ];
+            (down_ms(), keeps, while_loading())
+                .prop_map(|(down_ms, keeps, loading_ms)| ServerFault::Lost {
+                    down_ms,
+                    keeps,
+                    loading_ms,
+                    without_functions_ms: 0,
+                })
+                .boxed()
+        }
+        FaultClass::Failover | FaultClass::SplitBrain => {
+            let former_ms =
+                if class == FaultClass::Failover { Just(0u64).boxed() } else { (50..=3_000u64).boxed() };
+            let clock_ms = prop_oneof![3 => Just(0i64), 1 => -3_000..=3_000i64];
+            (down_ms(), lag_ms(), clock_ms, former_ms)
+                .prop_map(|(down_ms, lag_ms, clock_ms, former_ms)| ServerFault::Failover {
+                    down_ms,
+                    lag_ms,
+                    clock_ms,
+                    former_ms,
+                })
+                .boxed()
+        }
+        FaultClass::Library => prop_oneof![
+            2 => (1..=2_000u64).prop_map(|for_ms| ServerFault::LibraryGone { for_ms }),
+            1 => Just(ServerFault::LibraryReloaded),
+        ]
+        .boxed(),
+        FaultClass::OutOfMemory => {
+            (1..=2_000u64).prop_map(|for_ms| ServerFault::OutOfMemory { for_ms }).boxed()
+        }
+        FaultClass::Eviction => {
+            prop_oneof![3 => 1..=5u32, 1 => 5..=60u32].prop_map(|keys| ServerFault::Evicts { keys }).boxed()
+        }
+        _ => (1..=3_000u64, prop_oneof![3 => 1..=100u64, 1 => 100..=1_500u64])
+            .prop_map(|(for_ms, by_ms)| ServerFault::Slow { for_ms, by_ms })
+            .boxed(),
+    };
+    // At any time; or just when a call was executed, so that a replica, or a disk, may lack that call and nothing else.
+    let calls = [
+        Called::Claim,
+        Called::Function(Function::IssueClaimGrant),
+        Called::Function(Function::CompleteExecution),
+        Called::Function(Function::RenewLease),
+        Called::Function(Function::CreateExecution),
+    ];
+    let call = (nth(cast, cast.workers(), 6), select(calls.to_vec())).prop_map(|(nth, called)| {
+        // Whoever makes such a call.
+        let node = match called {
+            Called::Function(Function::IssueClaimGrant) => nth.node.map(|_| Node::Scheduler(1)),
+            Called::Function(Function::CreateExecution) => nth.node.map(|_| Node::Submitter),
+            _ => nth.node,
+        };
+        Nth { node, ..nth }.call(called)
+    });
+    let upon = (call, prop_oneof![Just(0u64), 1..=4u64]).prop_map(|(call, at_ms)| (at_ms, Some(call)));
+    let at = (0..=FAULTS_WITHIN_MS).prop_map(|at_ms| (at_ms, None));
+    (prop_oneof![1 => at.boxed(), 1 => upon.boxed()], breaks).prop_map(|((at_ms, upon), mut breaks)| {
+        if let (Some(_), ServerFault::Failover { clock_ms, .. }) = (&upon, &mut breaks) {
+            *clock_ms = 0;
+        }
+        Fault::Server { at_ms, upon, breaks }
+    })
+}
+
+/// The faults without those that would lose or replace the server while it is away, or being replaced.
+fn one_at_a_time(mut faults: Vec<Fault>) -> Vec<Fault> {
+    let mut taken: Vec<(u64, u64)> = Vec::new();
+    faults.retain(|fault| match fault {
+        Fault::Server { at_ms, breaks, upon } if breaks.replaces_it() => {
+            let (from, to) = match upon {
+                Some(_) => (0, u64::MAX),
+                None => (*at_ms, at_ms.saturating_add(breaks.lasts_ms())),
+            };
+            let is_free = taken.iter().all(|(begun, over)| from > *over || to < *begun);
+            if is_free {
+                taken.push((from, to));
+            }
+            is_free
+        }
+        _ => true,
+    });
+    faults
+}
+
 fn crash(cast: &Cast) -> impl Strategy<Value = Fault> + use<> {
     (select(cast.fallible()), 0..=FAULTS_WITHIN_MS, option::weighted(0.8, 1..=4_000u64))
         .prop_map(|(node, at_ms, down_ms)| Fault::Crash { node, at_ms, down_ms: down_ms.or(Some(8_000)) })
 }
 
 fn pause(cast: &Cast) -> impl Strategy<Value = Fault> + use<> {
-    (select(cast.fallible()), 0..=FAULTS_WITHIN_MS, 1..=8_000u64)
+    (select([cast.fallible(), vec![Node::Valkey]].concat()), 0..=FAULTS_WITHIN_MS, 1..=8_000u64)
         .prop_map(|(node, at_ms, for_ms)| Fault::Pause { node, at_ms, for_ms })
 }
 

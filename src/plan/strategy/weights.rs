@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proptest::{collection::vec, prelude::*};
+use proptest::prelude::*;
 
 use crate::types::FaultClass;
 
@@ -18,16 +18,25 @@ impl Weights {
     /// Swarm testing: every run switches most faults off and turns the rest up, because a bug that needs three faults
     /// is not met by a mixture in which thirty take turns (Groce et al., "Swarm Testing", ISSTA 2012).
     pub(in crate::plan) fn swarm() -> impl Strategy<Value = Self> {
-        let weight = prop_oneof![2 => Just(0u32), 1 => 1..=8u32];
         let classes: Vec<FaultClass> = classes().collect();
-        vec(weight, classes.len())
-            .prop_map(move |weights| Self(classes.iter().copied().zip(weights).collect()))
+        let weights: Vec<_> = classes.iter().map(|class| weight(*class)).collect();
+        weights.prop_map(move |weights| Self(classes.iter().copied().zip(weights).collect()))
     }
 
     /// The classes that are drawn, and how often.
     pub(super) fn drawn(&self) -> impl Iterator<Item = (FaultClass, u32)> + '_ {
         self.0.iter().map(|(class, weight)| (*class, *weight)).filter(|(_, weight)| *weight > 0)
     }
+}
+
+/// One in three is on. Those that take back what was acknowledged excuse so much that most runs must be without them all.
+fn weight(class: FaultClass) -> impl Strategy<Value = u32> {
+    let off = match class {
+        _ if FaultClass::FORGETFUL.contains(&class) => 7,
+        _ if FaultClass::OF_THE_SERVER.contains(&class) => 4,
+        _ => 2,
+    };
+    prop_oneof![off => Just(0u32), 1 => 1..=8u32]
 }
 
 /// The classes that can have a weight: those of a plan's list of faults. Clocks are wrong by the shape's `skew_ms`; hostile
@@ -54,7 +63,15 @@ mod tests {
             .collect();
         for class in classes() {
             let share = drawn.iter().filter(|drawn| drawn.contains(&class)).count();
-            assert!((70..130).contains(&share), "{class} is on in {share} of 300 runs");
+            let expected = match FaultClass::FORGETFUL.contains(&class) {
+                true => 18..60,
+                false if FaultClass::OF_THE_SERVER.contains(&class) => 35..90,
+                false => 70..130,
+            };
+            assert!(expected.contains(&share), "{class} is on in {share} of 300 runs");
         }
+        let keeps =
+            drawn.iter().filter(|drawn| FaultClass::FORGETFUL.iter().all(|class| !drawn.contains(class)));
+        assert!(keeps.count() > 150, "most runs keep what was acknowledged");
     }
 }

@@ -7,9 +7,11 @@ pub(super) mod done;
 pub(super) mod grammar;
 pub(super) mod raises;
 pub(super) mod refusal_writes;
+pub(super) mod refusals;
 pub(super) mod reply_state;
 pub(super) mod retries;
 pub(super) mod slot;
+pub(super) mod streams;
 
 use valkey_sim::engine::Reply;
 

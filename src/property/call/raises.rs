@@ -9,7 +9,10 @@ use valkey_sim::{engine::Reply, lua::is_out_of_instructions};
 use super::{Calls, Look, Wrong};
 use crate::{
     property::{Entry, Expect, Kind},
-    protocol::shape::{Shape, is_plain_json, is_plain_number},
+    protocol::{
+        reply::was_not_run,
+        shape::{Shape, is_plain_json, is_plain_number},
+    },
     trace::{Call, Step},
     types::Function,
 };
@@ -33,33 +36,16 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     monitor: || Box::new(Calls(&[raised as Look])),
 };
 
-/// The codes by which a server says that it could not run a function, or a command of it.
-const OF_THE_SERVER: [&str; 16] = [
-    "BUSY",
-    "CLUSTERDOWN",
-    "CROSSSLOT",
-    "EXECABORT",
-    "LOADING",
-    "MASTERDOWN",
-    "MISCONF",
-    "MOVED",
-    "NOAUTH",
-    "NOPERM",
-    "NOREPLICAS",
-    "OOM",
-    "READONLY",
-    "TRYAGAIN",
-    "UNKILLABLE",
-    "ASK",
-];
+/// The codes by which a server says that it will not run a function so, now or later.
+const NEVER: [&str; 6] = ["ASK", "CROSSSLOT", "EXECABORT", "MOVED", "NOAUTH", "NOPERM"];
 
 /// How `ERR` goes on where the function was never begun.
-const NOT_BEGUN: [&str; 3] =
-    ["ERR Function not found", "ERR Bad number of keys", "ERR Number of keys can't be greater"];
+const NOT_BEGUN: [&str; 2] = ["ERR Bad number of keys", "ERR Number of keys can't be greater"];
 
 fn raised(step: &Step<'_>, call: &Call<'_>) -> Option<Wrong> {
     let Reply::Error(error) = call.reply else { return None };
-    let is_the_servers = OF_THE_SERVER.contains(&error.code())
+    let is_the_servers = was_not_run(error)
+        || NEVER.contains(&error.code())
         || NOT_BEGUN.iter().any(|text| error.0.starts_with(text))
         || is_out_of_instructions(error);
     if is_the_servers || !call.function.is_known() {

@@ -1,5 +1,5 @@
 //! A failure is retried as often as the policy of its call says, each time after the policy's backoff, and then no more (64
-//! of `docs/protocol.md`).
+//! of `docs/protocol.md`); a lost lease is reclaimed as often as the execution's policy says, or else the caller.
 //!
 //! Not here: that what is delayed is not run before (`delay`), and that a number is a whole one (`grammar`).
 
@@ -11,6 +11,7 @@ use crate::{
     protocol::shape::Shape,
     trace::{Call, Step},
     types::{Answer, Function, LifecyclePhase},
+    view::View,
 };
 
 const OVER: Kind =
@@ -20,13 +21,18 @@ const GIVEN_UP: Kind =
 const BACKOFF: Kind =
     Kind { name: "backoff", about: "a retry is due at another time than its policy's backoff says" };
 
+const OVER_RECLAIMS: Kind = Kind {
+    name: "over-the-reclaim-cap",
+    about: "an execution was reclaimed though it had been as often as its policy, or else the call, allows",
+};
+
 pub(in crate::property) static ENTRY: Entry = Entry {
     name: "retries",
     numbers: &[64],
-    claim: "A failure is retried as often as its policy says, each time after the policy's backoff.",
+    claim: "A failure is retried as often as its policy says, each time after its backoff, and a lost lease reclaimed as often.",
     expect: Expect::Always,
-    kinds: &[OVER, GIVEN_UP, BACKOFF],
-    monitor: || Box::new(Calls(&[failed as Look])),
+    kinds: &[OVER, GIVEN_UP, BACKOFF, OVER_RECLAIMS],
+    monitor: || Box::new(Calls(&[failed as Look, reclaimed])),
 };
 
 /// Where ff_fail_execution has the policy, among its ARGV.
@@ -74,6 +80,35 @@ fn failed(step: &Step<'_>, call: &Call<'_>) -> Option<Wrong> {
     }
 }
 
+fn reclaimed(step: &Step<'_>, call: &Call<'_>) -> Option<Wrong> {
+    if call.function != Function::ReclaimExecution || !call.answer.is_ok() || step.after.is_mirrored() {
+        return None;
+    }
+    let execution = step.before.execution(call.presented.execution.as_ref()?);
+    let most = reclaim_cap(step.before, &execution.keys().exec.policy(), call)?;
+    let count = execution.core()?.0.count("lease_reclaim_count");
+    let message = || {
+        let name = step.names.of(execution.id());
+        format!("{name} is reclaimed, and {count} of {most} reclaims were used")
+    };
+    (count as f64 >= most).then(|| Wrong { kind: OVER_RECLAIMS, message: message() })
+}
+
+/// How often an execution may be reclaimed: by its own policy, else by the call, else 100 times (RFC-024 §4.6). Unknown where
+/// that is no number.
+pub(super) fn reclaim_cap(view: &View, policy: &str, call: &Call<'_>) -> Option<f64> {
+    if let Some(policy) = view.string(policy) {
+        let policy: Value = serde_json::from_str(&policy).ok()?;
+        if let Some(most) = policy.get("max_reclaim_count") {
+            return most.as_f64();
+        }
+    }
+    match call.argv.get(8) {
+        Some(most) => std::str::from_utf8(most).ok()?.parse().ok(),
+        None => Some(100.0),
+    }
+}
+
 /// How long the policy waits before the retry after so many; unknown where it says nothing, or no number.
 fn backoff_ms(policy: &Value, count: u32) -> Option<f64> {
     let backoff = policy.get("backoff")?;
@@ -90,7 +125,7 @@ fn backoff_ms(policy: &Value, count: u32) -> Option<f64> {
 
 #[cfg(test)]
 pub(in crate::property) mod tests {
-    use crate::property::testing::{Story, cases};
+    use crate::property::testing::{Story, cases, lease};
 
     const FIXED: &str = r#"{"max_retries":2,"backoff":{"type":"fixed","delay_ms":200}}"#;
     const GROWING: &str = concat!(
@@ -117,7 +152,23 @@ pub(in crate::property) mod tests {
     const ENDED: &str = "HSET :core lifecycle_phase terminal ownership_state unowned eligibility_state not_applicable \
                          attempt_state attempt_terminal; ZADD :lane:gold:terminal 0 e1";
 
+    /// Reclaimed once more after so many times, by a call that allows three; its policy allows two, if it has one.
+    fn reclaimed(policy: &str, count: u32) -> Story {
+        let marked = Story::new().created(0).granted(10, 50).claimed(20, 1, 100).marked(100);
+        let counted = marked.plain(101, &format!("HSET :core lease_reclaim_count {count}"));
+        let counted =
+            if policy.is_empty() { counted } else { counted.plain(102, &format!("SET :policy {policy}")) };
+        let call = "ff_reclaim_execution e1 w w-1 gold l2 100 a2 - 3";
+        counted.reclaim_granted(110, 400).step(120, call, "OK", &format!("DEL :grant; {}", lease(2, 220)))
+    }
+
     cases! {
+        one_reclaim_too_many_by_the_policy: "retries/ff_reclaim_execution/OK/over-the-reclaim-cap",
+            reclaimed(r#"{"max_reclaim_count":2}"#, 2),
+            alone reclaimed(r#"{"max_reclaim_count":2}"#, 1);
+        one_reclaim_too_many_by_the_call: "retries/ff_reclaim_execution/OK/over-the-reclaim-cap",
+            reclaimed("", 3),
+            alone reclaimed("", 2);
         one_retry_too_many: "retries/ff_fail_execution/OK/over-the-cap",
             failed(FIXED, 2, &retried(300)),
             alone failed(FIXED, 1, &retried(300));

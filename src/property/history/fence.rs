@@ -196,7 +196,7 @@ pub(in crate::property) mod tests {
 
     const SUSPENDED: &str = "DEL :lease; ZREM :lane:gold:active e1; HSET :core lifecycle_phase suspended ownership_state unowned \
          current_suspension_id s1 current_waitpoint_id w1; HSET :e1:suspension:current suspension_id s1 waitpoint_id w1; \
-         HSET :wp:w1 state active execution_id e1 suspension_id s1 waitpoint_token t";
+         HSET :wp:w1 state active execution_id e1 suspension_id s1 waitpoint_token t; HSET :wp:w1:condition closed 0";
 
     cases! {
         a_cancel_of_an_execution_that_was_never_leased: "fence/ff_cancel_execution/OK/no-lease",

@@ -30,6 +30,10 @@ const INCAPABLE: Kind = Kind {
     name: "incapable-worker",
     about: "a grant was issued to a worker that lacks a required capability",
 };
+const NOT_AS_SENT: Kind = Kind {
+    name: "not-as-sent",
+    about: "a grant was issued, and its record is another one than the call asked for",
+};
 const UNREAD: Kind = Kind {
     name: "requirements-unread",
     about: "the execution's policy requires capabilities, and its core says that it needs none",
@@ -37,10 +41,10 @@ const UNREAD: Kind = Kind {
 
 pub(in crate::property) static ENTRY: Entry = Entry {
     name: "grants",
-    numbers: &[4, 18, 54],
+    numbers: &[4, 18, 54, 63],
     claim: "One grant at a time, consumed by its own kind of claim, by a worker with the capabilities; it dies with its purpose.",
     expect: Expect::Always,
-    kinds: &[SECOND, CLAIM_RECLAIMED, RECLAIM_CLAIMED, OUTLIVED, INCAPABLE, UNREAD],
+    kinds: &[SECOND, CLAIM_RECLAIMED, RECLAIM_CLAIMED, OUTLIVED, INCAPABLE, NOT_AS_SENT, UNREAD],
     monitor: || Box::<Grants>::default(),
 };
 
@@ -56,7 +60,12 @@ impl Property for Grants {
         for change in step.changes() {
             match &change.what {
                 Happened::GrantIssued(seen) => self.issued(step, change, seen, found),
-                Happened::LeaseCreated { grant: Some(seen), .. } => self.consumed(step, change, seen, found),
+                Happened::LeaseCreated { grant, .. } => {
+                    grants_over(step, change, found);
+                    if let Some(seen) = grant {
+                        self.consumed(step, change, seen, found);
+                    }
+                }
                 Happened::StateChanged { from: Some(from), to }
                     if from.is_grantable() && !to.is_grantable() =>
                 {
@@ -88,6 +97,13 @@ impl Grants {
                 format!("{name} requires {lacking}, and was granted to {} without", seen.grant.worker);
             found.violation(INCAPABLE, Some(name), message);
         }
+        if let Some(field) = not_as_sent(step, call, &change.id) {
+            found.violation(
+                NOT_AS_SENT,
+                Some(name),
+                format!("{name} was granted, and {field} is not as sent"),
+            );
+        }
     }
 
     fn consumed(&self, step: &Step<'_>, change: &Change, seen: &GrantSeen, found: &mut Found<'_>) {
@@ -111,6 +127,36 @@ impl Grants {
             _ => {}
         }
     }
+}
+
+/// A grant and claim in one call, while a grant lay there.
+fn grants_over(step: &Step<'_>, change: &Change, found: &mut Found<'_>) {
+    let is_both = step.call.as_ref().is_some_and(|call| call.function == Function::IssueGrantAndClaim);
+    let before = step.before.execution(&change.id).grant();
+    if is_both && before.is_some_and(|grant| grant.is_visible(step.now) && grant.expires_at >= step.now) {
+        let name = &change.execution;
+        let message = format!("{name} was granted and claimed although a grant of it was valid");
+        found.violation(SECOND, Some(name), message);
+    }
+}
+
+/// A field of the grant's record that the call asked for otherwise. A library that keeps less of an execution may keep less
+/// of a grant, and the lane is [`lane`](super::lane)'s.
+fn not_as_sent(step: &Step<'_>, call: &Call<'_>, id: &ExecutionId) -> Option<&'static str> {
+    const FIELDS: [(&str, usize); 5] = [
+        ("worker_id", 1),
+        ("worker_instance_id", 2),
+        ("capability_hash", 4),
+        ("route_snapshot_json", 6),
+        ("admission_summary", 7),
+    ];
+    let is_issue = matches!(call.function, Function::IssueClaimGrant | Function::IssueReclaimGrant);
+    let execution = step.after.execution(id);
+    execution.core().filter(|core| is_issue && core.is_whole())?;
+    let record = execution.grant_record()?;
+    let sent = |index: usize| call.argv.get(index).and_then(|arg| std::str::from_utf8(arg).ok());
+    let other = FIELDS.iter().find(|(name, index)| record.text(name) != sent(*index).unwrap_or_default())?;
+    Some(other.0)
 }
 
 /// An execution that stops being grantable. One that becomes leased has consumed its grant, or that is another's business.
@@ -163,7 +209,7 @@ fn reads_requirements(step: &Step<'_>, change: &Change, found: &mut Found<'_>) {
 
 #[cfg(test)]
 pub(in crate::property) mod tests {
-    use crate::property::testing::{Story, cases, grant};
+    use crate::property::testing::{Story, cases, grant, lease};
 
     fn created() -> Story {
         Story::new().created(0)
@@ -213,6 +259,18 @@ pub(in crate::property) mod tests {
         Story::new().step(0, &call, "OK", &commands)
     }
 
+    /// A grant of an execution with a whole core.
+    fn granted_with(commands: &str) -> Story {
+        let whole = created().plain(5, "HSET :core retry_count 0");
+        let call = "ff_issue_claim_grant e1 w w-1 gold h 50 - - -";
+        whole.step(10, call, "OK", &format!("{}; {commands}", grant(10, 60)))
+    }
+
+    fn granted_and_claimed(story: Story, at: i64) -> Story {
+        let commands = format!("DEL :grant; {}", lease(1, at + 80));
+        story.step(at, "ff_issue_grant_and_claim e1 w w-1 gold - l1 80 a1", "OK", &commands)
+    }
+
     const AS_OBJECT: &str = r#"{"routing_requirements":{"required_capabilities":{"gpu":"yes"}}}"#;
     const NONE: &str = r#"{"routing_requirements":{"required_capabilities":[]}}"#;
 
@@ -232,6 +290,12 @@ pub(in crate::property) mod tests {
         a_grant_to_a_worker_that_cannot: "grants/ff_issue_claim_grant/OK/incapable-worker",
             granted_to("gpu"),
             near granted_to("ssd,gpu");
+        a_grant_beside_a_grant: "grants/ff_issue_grant_and_claim/OK/second-grant",
+            granted_and_claimed(granted(), 30),
+            alone granted_and_claimed(granted().reaped(501), 510);
+        a_grant_without_its_hash: "grants/ff_issue_claim_grant/OK/not-as-sent",
+            granted_with("HSET :grant capability_hash -"),
+            alone granted_with("HSET :grant capability_hash h");
         requirements_that_nobody_read: "grants/ff_create_execution/OK/requirements-unread",
             created_with(AS_OBJECT, "required_capabilities -"),
             near created_with(NONE, "required_capabilities -");

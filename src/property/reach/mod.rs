@@ -5,16 +5,20 @@
 
 mod grants;
 mod replies;
+mod server;
 
 use std::collections::BTreeMap;
+
+use valkey_sim::engine::Reply;
 
 use super::{Entry, Expect, Found, Property, catalogue};
 use crate::{
     trace::{Call, GrantSeen, Happened, Moment},
-    types::{Answer, Code, Function, GrantKind, LeaseEpoch},
+    types::{Answer, Code, FaultClass, Function, GrantKind, LeaseEpoch},
 };
 use grants::{GrantedAgain, Raced, at_expiry};
 use replies::{LateClaim, ReplyLost};
+use server::{Forgotten, LibraryUnderAGrant, LostInALease, OfClass, OtherClock, TwoAnswer, WorkOverlaps};
 
 /// A hunt of so many seeds of the default profile must meet all that is required.
 pub const REQUIRED_FROM_SEEDS: u64 = 200;
@@ -83,6 +87,102 @@ pub(super) static ENTRIES: &[Entry] = &[
     entry("paused-past-its-lease", true, "a worker renewed a lease that had expired meanwhile", || {
         Box::new(Called(is_renewal_too_late))
     }),
+    entry("work-overlaps", true, "two workers worked on one execution at once", || {
+        Box::<WorkOverlaps>::default()
+    }),
+    entry("consume-forgotten", true, "a server forgot that a grant was consumed: it was there again", || {
+        Box::new(Forgotten::a_consume())
+    }),
+    entry("issue-forgotten", true, "a server forgot a grant that it had issued", || {
+        Box::new(Forgotten::an_issue())
+    }),
+    entry("end-forgotten", true, "a server forgot that an execution had ended", || {
+        Box::new(Forgotten::an_end())
+    }),
+    entry(
+        "two-servers-answer",
+        true,
+        "a former server executed a call after another had taken its place",
+        || Box::new(TwoAnswer),
+    ),
+    entry("lost-in-a-lease", true, "the server was lost while a lease lived", || {
+        Box::<LostInALease>::default()
+    }),
+    entry("promoted-clock-behind", false, "the clock of a promoted server was behind", || {
+        Box::new(OtherClock::behind(true))
+    }),
+    entry("promoted-clock-ahead", false, "the clock of a promoted server was ahead", || {
+        Box::new(OtherClock::behind(false))
+    }),
+    entry(
+        "library-missing-at-a-claim",
+        true,
+        "a claim came to a server without its function library",
+        || Box::new(Called(|call| is_claim_refused(call, "ERR Function not found"))),
+    ),
+    entry(
+        "library-replaced-under-a-grant",
+        true,
+        "the library was loaded anew between a grant and its claim",
+        || Box::<LibraryUnderAGrant>::default(),
+    ),
+    entry("out-of-memory-at-a-claim", true, "a claim came to a server without memory", || {
+        Box::new(Called(|call| is_claim_refused(call, "OOM")))
+    }),
+    entry("loading", true, "a call came to a server that was reading its data back", || {
+        Box::new(Called(|call| says(call, "LOADING")))
+    }),
+    entry("fault-crash", true, "a process was killed", || Box::new(OfClass(FaultClass::Crash))),
+    entry("fault-pause", true, "a process stood still", || Box::new(OfClass(FaultClass::Pause))),
+    entry("fault-partition", true, "two nodes could not reach each other", || {
+        Box::new(OfClass(FaultClass::Partition))
+    }),
+    entry("fault-lost-request", true, "a request was lost", || Box::new(OfClass(FaultClass::LostRequest))),
+    entry("fault-lost-reply", true, "a reply was lost after the commit", || {
+        Box::new(OfClass(FaultClass::LostReply))
+    }),
+    entry("fault-late-request", true, "a request stayed in the network", || {
+        Box::new(OfClass(FaultClass::LateRequest))
+    }),
+    entry("fault-repeated-request", true, "a request was executed twice", || {
+        Box::new(OfClass(FaultClass::RepeatedRequest))
+    }),
+    entry("fault-claim-held", true, "a claim was held until its grant expired", || {
+        Box::new(OfClass(FaultClass::ClaimAtExpiry))
+    }),
+    entry("fault-grant-message", true, "a message about a grant was lost, late or doubled", || {
+        Box::new(OfClass(FaultClass::GrantMessage))
+    }),
+    entry("fault-clock", true, "a clock was set", || Box::new(OfClass(FaultClass::Clock))),
+    entry("fault-restart", true, "the server came back with all that it had", || {
+        Box::new(OfClass(FaultClass::Restart))
+    }),
+    entry("fault-lost-writes", true, "the server came back without some of what it had acknowledged", || {
+        Box::new(OfClass(FaultClass::LostWrites))
+    }),
+    entry("fault-failover", true, "a replica took the server's place", || {
+        Box::new(OfClass(FaultClass::Failover))
+    }),
+    entry("fault-split-brain", true, "a replica took the server's place, and the former one went on", || {
+        Box::new(OfClass(FaultClass::SplitBrain))
+    }),
+    entry("fault-library", true, "the function library was missing, or loaded anew", || {
+        Box::new(OfClass(FaultClass::Library))
+    }),
+    entry("fault-out-of-memory", true, "the server had no memory for writes", || {
+        Box::new(OfClass(FaultClass::OutOfMemory))
+    }),
+    entry("fault-eviction", true, "the server evicted keys", || Box::new(OfClass(FaultClass::Eviction))),
+    entry("fault-slow", true, "the server was further away", || Box::new(OfClass(FaultClass::Slow))),
+    entry("fault-other-lane", true, "a call was sent with another lane", || {
+        Box::new(OfClass(FaultClass::OtherLane))
+    }),
+    entry("fault-stale-fence", true, "a call presented an older lease", || {
+        Box::new(OfClass(FaultClass::StaleFence))
+    }),
+    entry("fault-bad-argument", true, "an argument was what none should be", || {
+        Box::new(OfClass(FaultClass::BadArgument))
+    }),
 ];
 
 /// A state that is seen in something that happened to an execution.
@@ -109,6 +209,15 @@ fn is_lease_from(happened: &Happened, kind: GrantKind) -> bool {
     matches!(happened, Happened::LeaseCreated { grant: Some(GrantSeen { kind: of, .. }), .. } if *of == kind)
 }
 
+/// Whether the server itself refused a call with an error that begins so.
+fn says(call: &Call<'_>, error: &str) -> bool {
+    matches!(call.reply, Reply::Error(said) if said.0.starts_with(error))
+}
+
+fn is_claim_refused(call: &Call<'_>, error: &str) -> bool {
+    call.function.consumes_grants() && says(call, error)
+}
+
 fn is_refused_as_over(answer: &Answer) -> bool {
     matches!(answer, Answer::Refusal(Code::StaleLease | Code::LeaseExpired | Code::ExecutionNotActive))
 }
@@ -122,7 +231,11 @@ fn is_renewal_too_late(call: &Call<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::property::testing::Story;
+    use crate::{
+        property::testing::Story,
+        trace::What,
+        types::{ExecutionName, Node},
+    };
 
     fn granted() -> Story {
         Story::new().created(0).granted(10, 100)
@@ -135,6 +248,11 @@ mod tests {
     /// A claim that is refused.
     fn refused(story: Story, at: i64, answer: &str) -> Story {
         story.step(at, "ff_claim_execution e1 w w-1 gold", answer, "")
+    }
+
+    /// A call that the server itself refuses.
+    fn told(story: Story, function: &str, error: &str) -> Story {
+        story.answered(20, &format!("{function} e1"), Reply::Error(error.to_owned().into()))
     }
 
     fn fenced(story: Story, function: &str, answer: &str) -> Story {
@@ -200,13 +318,125 @@ mod tests {
                 fenced(leased(), "ff_renew_lease", "lease_expired"),
                 fenced(leased(), "ff_renew_lease", "execution_not_active"),
             ),
+            ("work-overlaps", works(1).event(WORKER_2, None, began()), works(1).event(WORKER, None, began())),
+            (
+                "consume-forgotten",
+                granted().kept().claimed(20, 1, 100).rewound(),
+                granted().kept().renewed(20, 1, 100).rewound(),
+            ),
+            (
+                "issue-forgotten",
+                Story::new().created(0).kept().granted(10, 100).rewound(),
+                granted().kept().claimed(20, 1, 100).rewound(),
+            ),
+            (
+                "end-forgotten",
+                leased().kept().completed(30, 1).rewound(),
+                leased().completed(30, 1).kept().granted(40, 90).rewound(),
+            ),
+            (
+                "two-servers-answer",
+                granted().at_the_former().claimed(20, 1, 100),
+                granted().claimed(20, 1, 100),
+            ),
+            (
+                "lost-in-a-lease",
+                leased().event(Node::Valkey, None, broke(FaultClass::LostWrites)),
+                leased().completed(30, 1).event(Node::Valkey, None, broke(FaultClass::LostWrites)),
+            ),
+            ("promoted-clock-behind", promoted(-5), promoted(5)),
+            ("promoted-clock-ahead", promoted(5), Story::new().event(Node::Valkey, None, set(5))),
+            (
+                "library-missing-at-a-claim",
+                told(granted(), "ff_claim_execution", "ERR Function not found"),
+                told(granted(), "ff_renew_lease", "ERR Function not found"),
+            ),
+            (
+                "library-replaced-under-a-grant",
+                granted().event(Node::Valkey, None, broke(FaultClass::Library)).claimed(20, 1, 100),
+                Story::new()
+                    .created(0)
+                    .event(Node::Valkey, None, broke(FaultClass::Library))
+                    .granted(10, 100)
+                    .claimed(20, 1, 100),
+            ),
+            (
+                "out-of-memory-at-a-claim",
+                told(granted(), "ff_claim_execution", "OOM command not allowed"),
+                told(granted(), "ff_claim_execution", "LOADING it reads its data"),
+            ),
+            (
+                "loading",
+                told(granted(), "ff_renew_lease", "LOADING it reads its data"),
+                told(granted(), "ff_renew_lease", "OOM command not allowed"),
+            ),
         ]
+    }
+
+    const WORKER: Node = Node::Worker(1);
+    const WORKER_2: Node = Node::Worker(2);
+
+    fn began() -> What {
+        What::WorkBegan { execution: ExecutionName::nth(1), epoch: LeaseEpoch(1) }
+    }
+
+    fn works(epoch: u64) -> Story {
+        let execution = ExecutionName::nth(1);
+        leased().event(WORKER, None, What::WorkBegan { execution, epoch: LeaseEpoch(epoch) })
+    }
+
+    fn broke(class: FaultClass) -> What {
+        What::ServerBroke { class, how: "breaks".to_owned() }
+    }
+
+    fn set(by_ms: i64) -> What {
+        What::ClockSet { by_ms }
+    }
+
+    fn promoted(by_ms: i64) -> Story {
+        let promoted = Story::new().event(Node::Valkey, None, broke(FaultClass::Failover));
+        promoted.event(Node::Valkey, None, set(by_ms))
+    }
+
+    /// A fault of a class, as the trace tells it.
+    fn fault(class: FaultClass) -> What {
+        use crate::plan::{CallRef, Called, Cut, Fate};
+        let (a, b) = (WORKER, Node::Valkey);
+        match class {
+            FaultClass::Crash => What::Crashed,
+            FaultClass::Pause => What::Paused,
+            FaultClass::Partition => What::PartitionBegan { a, b, cut: Cut::Both },
+            FaultClass::Clock => set(5),
+            FaultClass::GrantMessage => What::MessageFault { fate: Fate::Drop },
+            _ if FaultClass::OF_THE_SERVER.contains(&class) => broke(class),
+            _ => What::CallFault {
+                class,
+                call: CallRef { node: Some(a), function: Called::Claim, execution: None, nth: 1 },
+            },
+        }
+    }
+
+    #[test]
+    fn each_class_of_faults_is_reached_by_a_fault_of_it_and_by_no_other() {
+        for class in FaultClass::ALL {
+            let verdict = Story::new().event(WORKER, None, fault(*class)).verdict();
+            let reached: Vec<_> = verdict.reached.keys().filter(|name| name.starts_with("fault-")).collect();
+            let name = match class {
+                FaultClass::ClaimAtExpiry => "fault-claim-held".to_owned(),
+                _ => format!("fault-{class}"),
+            };
+            assert_eq!(reached, [&&*name]);
+        }
+        let entries = catalogue::sometimes().filter(|entry| entry.name.starts_with("fault-"));
+        assert_eq!(entries.count(), FaultClass::ALL.len());
     }
 
     #[test]
     fn each_state_is_reached_by_its_story_and_not_by_one_that_comes_near() {
         let names: Vec<_> = stories().iter().map(|(name, ..)| *name).collect();
-        assert_eq!(names, catalogue::sometimes().map(|entry| entry.name).collect::<Vec<_>>());
+        let of_faults = |entry: &&Entry| entry.name.starts_with("fault-");
+        let others = catalogue::sometimes().filter(|entry| !of_faults(entry)).map(|entry| entry.name);
+        assert_eq!(names, others.collect::<Vec<_>>());
         for (name, story, near) in stories() {
             let reached = story.verdict().reached;
             assert_eq!(reached.get(name), Some(&1), "{reached:?}");
@@ -216,7 +446,7 @@ mod tests {
 
     #[test]
     fn only_what_is_required_can_be_missing() {
-        assert_eq!(missing(&BTreeMap::<String, u64>::new()).len(), 12);
+        assert_eq!(missing(&BTreeMap::<String, u64>::new()).len(), 43);
         let all = BTreeMap::from_iter(catalogue::sometimes().map(|entry| (entry.name, 1)));
         assert!(missing(&all).is_empty());
         let without = BTreeMap::from_iter(all.keys().map(|name| (*name, u64::from(*name != "grant-raced"))));

@@ -29,12 +29,17 @@ const NOT_RELEASED: Kind = Kind {
     about: "an admission was released and is still remembered, or in the admitted set",
 };
 
+const NOT_AS_SENT: Kind = Kind {
+    name: "not-as-sent",
+    about: "a quota policy was created, by the answer, and its definition is another one",
+};
+
 pub(in crate::property) static ENTRY: Entry = Entry {
     name: "admission",
-    numbers: &[36, 59],
+    numbers: &[36, 59, 63],
     claim: "An admission keeps to its window's rate limit and is remembered for that long; a release forgets it.",
     expect: Expect::Always,
-    kinds: &[OVER_RATE, NOT_RECORDED, FORGOTTEN, REFUSED, NOT_RELEASED],
+    kinds: &[OVER_RATE, NOT_RECORDED, FORGOTTEN, REFUSED, NOT_RELEASED, NOT_AS_SENT],
     monitor: || Box::new(Admission),
 };
 
@@ -50,6 +55,7 @@ impl Property for Admission {
                     asked.judge(step, word, found);
                 }
             }
+            Function::CreateQuotaPolicy if call.answer.is_ok() => created(step, call, found),
             Function::ReleaseAdmission if call.answer.is_ok() => released(step, call, found),
             _ => {}
         }
@@ -152,6 +158,17 @@ impl<'c> Asked<'c> {
     }
 }
 
+fn created(step: &Step<'_>, call: &Call<'_>, found: &mut Found<'_>) {
+    let Some(Entity::Quota(tag, id)) = entity_of_key(call, 0) else { return };
+    let definition = step.after.quota(&tag, &id).definition();
+    let fields = ["requests_per_window_seconds", "max_requests_per_window", "active_concurrency_cap"];
+    let stored = |field: &str| definition.map(|it| it.text(field)).unwrap_or_default();
+    if let Some((field, index)) = fields.iter().zip(1..).find(|(it, index)| stored(it) != arg(call, *index)) {
+        let message = format!("{field} {} was sent, and {:?} is stored", arg(call, index), stored(field));
+        found.violation(NOT_AS_SENT, None, message);
+    }
+}
+
 fn released(step: &Step<'_>, call: &Call<'_>, found: &mut Found<'_>) {
     let (Some(Entity::Quota(tag, id)), execution) = (entity_of_key(call, 1), arg(call, 0)) else { return };
     let quota = step.after.quota(&tag, &id);
@@ -189,6 +206,10 @@ pub(in crate::property) mod tests {
         asks(one(), 2, "reply", ADMIT).step(20, call, "OK", commands)
     }
 
+    fn creates(commands: &str) -> Story {
+        Story::new().step(5, "ff_create_quota_policy :quota | q1 2 9 3 @5", "OK q1", commands)
+    }
+
     cases! {
         one_more_than_the_window_allows: "admission/ff_check_admission_and_record/reply/over-rate",
             asks(one(), 1, "reply", ADMIT),
@@ -205,6 +226,9 @@ pub(in crate::property) mod tests {
         a_refusal_by_a_cap_that_there_is_not: "admission/ff_check_admission_and_record/reply/refused-below-limit",
             asks(one(), 2, "reply CONCURRENCY_EXCEEDED", ""),
             alone asks(one(), 2, "invalid_input now_ms", "");
+        a_policy_without_its_cap: "admission/ff_create_quota_policy/OK/not-as-sent",
+            creates("HSET :quota requests_per_window_seconds 2 max_requests_per_window 9"),
+            alone creates("HSET :quota requests_per_window_seconds 2 max_requests_per_window 9 active_concurrency_cap 3");
         a_release_that_leaves_the_member: "admission/ff_release_admission/OK/not-released",
             releases("SET :quota:admitted:{fp:7}:6ba7b810-9dad-41d1-80b4-00c04fd430c8 1 PXAT 1"),
             alone releases("SREM :quota:admitted_set e1; SET :quota:admitted:{fp:7}:6ba7b810-9dad-41d1-80b4-00c04fd430c8 1 PXAT 1");

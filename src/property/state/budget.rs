@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Broken, arg, entity_of_key};
+use super::{Broken, arg, entity_of_key, rules::differ};
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
     trace::{Call, Moment, Step},
@@ -55,12 +55,20 @@ const RESET_INDEX: Kind = Kind {
     name: "reset-index",
     about: "a budget that is to be reset is not in the index of resets at its time",
 };
+const RESET_TIME: Kind = Kind {
+    name: "reset-time",
+    about: "a budget is to be reset next at another time than its period says, or though it has none",
+};
+const NOT_AS_SENT: Kind = Kind {
+    name: "not-as-sent",
+    about: "a budget was created, by the answer, and its definition is another one",
+};
 const NO_LIMITS: Kind =
     Kind { name: "no-limits", about: "a budget was created, by the answer, and it has no definition" };
 
 pub(in crate::property) static ENTRY: Entry = Entry {
     name: "budget",
-    numbers: &[37, 52, 55, 59],
+    numbers: &[37, 52, 55, 59, 63],
     claim: "A budget counts what was reported, once, and never over a hard limit.",
     expect: Expect::Always,
     kinds: &[
@@ -76,6 +84,8 @@ pub(in crate::property) static ENTRY: Entry = Entry {
         LEDGER_OVER_USAGE,
         RESET_EARLY,
         RESET_INDEX,
+        RESET_TIME,
+        NOT_AS_SENT,
         NO_LIMITS,
     ],
     monitor: || Box::new(Budgets),
@@ -152,7 +162,7 @@ impl Sides<'_> {
                 }
             }
         }
-        let told = [self.ledger_over_usage(), self.reset_index()];
+        let told = [self.ledger_over_usage(), self.reset_index(), self.reset_time(), self.not_as_sent()];
         told.into_iter().flatten().for_each(|Broken { kind, message }| found.violation(kind, None, message));
     }
 
@@ -270,6 +280,59 @@ impl Sides<'_> {
         }
     }
 
+    /// What was sent of a definition and is not stored.
+    fn not_as_sent(&self) -> Option<Broken> {
+        if self.call.function != Function::CreateBudget || !self.call.answer.is_ok() {
+            return None;
+        }
+        const FIELDS: [&str; 6] = [
+            "scope_type",
+            "scope_id",
+            "enforcement_mode",
+            "on_hard_limit",
+            "on_soft_limit",
+            "reset_interval_ms",
+        ];
+        let definition = self.after.definition()?;
+        let other =
+            FIELDS.iter().zip(1..).find(|(field, index)| definition.text(field) != arg(self.call, *index));
+        if let Some((field, index)) = other {
+            let (sent, stored) = (arg(self.call, index), definition.text(field));
+            return Broken::new(NOT_AS_SENT, format!("{field} {sent:?} was sent, and {stored:?} is stored"));
+        }
+        let count: usize = arg(self.call, 8).parse().ok().filter(|count| *count < self.call.argv.len())?;
+        let limit = |at: usize| arg(self.call, at).parse::<i64>().ok().filter(|limit| *limit > 0);
+        let dimensions: BTreeMap<&str, usize> = (0..count).map(|i| (arg(self.call, 9 + i), i)).collect();
+        let is_other = |(dimension, i): (&&str, &usize)| {
+            self.after.hard_limit(dimension) != limit(9 + count + i)
+                || self.after.soft_limit(dimension) != limit(9 + 2 * count + i)
+        };
+        dimensions
+            .iter()
+            .any(is_other)
+            .then(|| Broken::new(NOT_AS_SENT, "the limits are not those that were sent"))
+            .flatten()
+    }
+
+    /// Whether this call left the next reset at another time than a period after its now.
+    fn reset_time(&self) -> Option<Broken> {
+        let now: f64 = match self.call.function {
+            Function::CreateBudget if self.call.answer.is_ok() => arg(self.call, 7).parse().ok()?,
+            Function::ResetBudget => arg(self.call, 1).parse().ok()?,
+            _ => return None,
+        };
+        let interval: f64 = self.after.definition()?.text("reset_interval_ms").parse().ok()?;
+        let (wanted, due) = ((interval > 0.0).then_some(now + interval), self.after.next_reset_at());
+        let is_right = match (wanted, due) {
+            (Some(wanted), Some(due)) => !differ(wanted, due.0 as f64),
+            (None, None) => true,
+            _ => false,
+        };
+        let message =
+            || format!("a budget with a period of {interval} ms is to be reset at {due:?}, at {now}");
+        (!is_right).then(|| Broken::new(RESET_TIME, message())).flatten()
+    }
+
     /// Whether this call made the ledger say more than was used.
     fn ledger_over_usage(&self) -> Option<Broken> {
         let exceeds = |budget: &Budget<'_>| {
@@ -303,8 +366,13 @@ pub(in crate::property) mod tests {
 
     /// A budget of which 100 may be used, and 50 without a word.
     fn budget() -> Story {
-        let commands =
-            "HSET :budget budget_id b1 reset_interval_ms 0; HSET :budget:limits hard:t 100 soft:t 50";
+        creates(BUDGET)
+    }
+
+    const BUDGET: &str = "HSET :budget budget_id b1 scope_type x scope_id x enforcement_mode x on_hard_limit x on_soft_limit x \
+         reset_interval_ms 0; HSET :budget:limits hard:t 100 soft:t 50";
+
+    fn creates(commands: &str) -> Story {
         Story::new().step(
             0,
             "ff_create_budget :budget :budget:limits | b1 x x x x x 0 @0 1 t 100 50",
@@ -352,6 +420,15 @@ pub(in crate::property) mod tests {
         budget().step(5, "ff_create_budget :budget | b1 x x x x x 90 @5 0", "ALREADY_SATISFIED", &commands)
     }
 
+    /// As [`due`], every 100 ms.
+    fn due_often(at: i64) -> Story {
+        due(at).plain(6, "HSET :budget reset_interval_ms 100")
+    }
+
+    fn resets(commands: &str) -> Story {
+        budget().step(30, "ff_reset_budget :budget | b1 @30", "OK", commands)
+    }
+
     cases! {
         a_report_that_is_counted_by_half: "budget/ff_report_usage_and_check/OK/miscounted",
             reports(budget(), 8, "OK", "HINCRBY :budget:usage t 4"),
@@ -390,8 +467,17 @@ pub(in crate::property) mod tests {
             due(100).scans(99, "ff_reset_budget :budget | b1 @99", "OK 0", "HSET :budget next_reset_at 0; ZREM :resets b1"),
             alone due(100).scans(100, "ff_reset_budget :budget | b1 @100", "OK 0", "HSET :budget next_reset_at 0; ZREM :resets b1");
         a_reset_that_is_not_indexed: "budget/ff_reset_budget/OK/reset-index",
-            due(100).scans(100, "ff_reset_budget :budget | b1 @100", "OK", "HSET :budget next_reset_at @200"),
-            alone due(100).scans(100, "ff_reset_budget :budget | b1 @100", "OK", "HSET :budget next_reset_at @200; ZADD :resets @200 b1");
+            due_often(100).scans(100, "ff_reset_budget :budget | b1 @100", "OK", "HSET :budget next_reset_at @200"),
+            alone due_often(100).scans(100, "ff_reset_budget :budget | b1 @100", "OK", "HSET :budget next_reset_at @200; ZADD :resets @200 b1");
+        a_reset_of_what_has_no_period: "budget/ff_reset_budget/OK/reset-time",
+            resets("HSET :budget next_reset_at @30; ZADD :resets @30 b1"),
+            alone resets("HSET :budget last_reset_at @30");
+        a_budget_of_another_scope: "budget/ff_create_budget/OK/not-as-sent",
+            creates(&BUDGET.replace("scope_type x", "scope_type y")),
+            alone creates(BUDGET);
+        a_budget_with_another_limit: "budget/ff_create_budget/OK/not-as-sent",
+            creates(&BUDGET.replace("soft:t 50", "soft:t 51")),
+            alone creates(BUDGET);
         a_budget_that_was_reported_to_before_it_was_there: "budget/ff_create_budget/ALREADY_SATISFIED/no-limits",
             reports(Story::new(), 1, "OK", "HINCRBY :budget:usage t 1; HSET :budget last_updated_at 1").step(20, "ff_create_budget :budget | b1 x x x x x 0 @20 1 t 100 50", "ALREADY_SATISFIED", ""),
             alone budget().step(20, "ff_create_budget :budget | b1 x x x x x 0 @20 1 t 100 50", "ALREADY_SATISFIED", "");

@@ -7,11 +7,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{Broken, name_of};
+use valkey_sim::engine::Reply;
+
+use super::{Broken, arg, entity_of_key, name_of};
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
-    trace::{Moment, Step},
-    types::{EligibilityState, ExecutionId, LifecyclePhase, OwnershipState},
+    trace::{Call, Moment, Step},
+    types::{EligibilityState, ExecutionId, Function, LifecyclePhase, OwnershipState},
     view::{Dependencies, EdgeGroup, Entity, StateVector, View, tag_of},
 };
 
@@ -42,12 +44,31 @@ const NOT_SKIPPED: Kind = Kind {
     about: "what an execution requires became impossible, and it was not ended as skipped",
 };
 
+const OF_ANOTHER: Kind = Kind {
+    name: "of-another-flow",
+    about: "an edge was applied to an execution that does not exist, or is in another flow",
+};
+const NOT_AS_SENT: Kind = Kind {
+    name: "not-as-sent",
+    about: "an edge was applied, and the execution's record of it is another one",
+};
+
 pub(in crate::property) static ENTRY: Entry = Entry {
     name: "dependencies",
-    numbers: &[15, 39, 45, 58],
+    numbers: &[15, 39, 45, 58, 63],
     claim: "An execution is neither eligible nor claimed while a dependency that it requires is open.",
     expect: Expect::Always,
-    kinds: &[COUNT, COUNT_IN_GROUP, IMPOSSIBLE_COUNT, ELIGIBLE, CLAIMED, NOT_PROMOTED, NOT_SKIPPED],
+    kinds: &[
+        COUNT,
+        COUNT_IN_GROUP,
+        IMPOSSIBLE_COUNT,
+        ELIGIBLE,
+        CLAIMED,
+        NOT_PROMOTED,
+        NOT_SKIPPED,
+        OF_ANOTHER,
+        NOT_AS_SENT,
+    ],
     monitor: || Box::<Waiting>::default(),
 };
 
@@ -60,6 +81,11 @@ struct Waiting {
 impl Property for Waiting {
     fn observe(&mut self, moment: &Moment<'_>, found: &mut Found<'_>) {
         let Moment::Step(step) = moment else { return };
+        if let Some(call) =
+            step.call.as_ref().filter(|call| call.function == Function::ApplyDependencyToChild)
+        {
+            applied(step, call, found);
+        }
         for entity in step.touched {
             let Entity::Execution(id) = entity else { continue };
             let Some(after) = Side::of(id, step.after) else { continue };
@@ -76,6 +102,41 @@ impl Property for Waiting {
                 found.violation(kind, name_of(entity, step).as_ref(), message);
             }
         }
+    }
+}
+
+/// An edge that was applied: to whom, and as what.
+fn applied(step: &Step<'_>, call: &Call<'_>, found: &mut Found<'_>) {
+    let Some(entity @ Entity::Execution(id)) = &entity_of_key(call, 0) else { return };
+    let is_applied_before =
+        matches!(call.reply, Reply::Array(items) if items.get(2) == Some(&Reply::bulk("already_applied")));
+    if !call.answer.is_ok() || is_applied_before || call.argv.len() < 7 {
+        return;
+    }
+    let name = name_of(entity, step);
+    let flow = step.before.execution(id).core().map(|core| core.text("flow_id"));
+    if flow.is_none_or(|flow| !flow.is_empty() && flow != arg(call, 0)) {
+        let message = format!("an edge of flow {} was applied to one of {flow:?}", arg(call, 0));
+        return found.violation(OF_ANOTHER, name.as_ref(), message);
+    }
+    const FIELDS: [(&str, usize); 5] = [
+        ("flow_id", 0),
+        ("edge_id", 1),
+        ("upstream_execution_id", 2),
+        ("dependency_kind", 4),
+        ("data_passing_ref", 5),
+    ];
+    let key = call.keys.get(3).and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default();
+    let record = step.after.fields(key);
+    let text = |name: &str| record.map(|record| record.text(name)).unwrap_or_default();
+    let other = FIELDS.iter().find(|(name, index)| text(name) != arg(call, *index)).map(|(name, _)| *name);
+    let other = other.or((text("state") != "unsatisfied").then_some("state"));
+    if let Some(field) = other {
+        found.violation(
+            NOT_AS_SENT,
+            name.as_ref(),
+            format!("{field} of an edge that was applied is not as sent"),
+        );
     }
 }
 
@@ -237,7 +298,19 @@ pub(in crate::property) mod tests {
         )
     }
 
+    const APPLY: &str = "ff_apply_dependency_to_child :core :e1:deps:meta :e1:deps:unresolved :e1:dep:x | f1 x e2 1 success_only - @5";
+    const RECORD: &str = "HSET :e1:dep:x edge_id x flow_id f1 upstream_execution_id e2 dependency_kind success_only state unsatisfied";
+
     cases! {
+        an_edge_of_another_flow: "dependencies/ff_apply_dependency_to_child/OK/of-another-flow",
+            joins(JOIN).step(5, &APPLY.replace("f1", "f2"), "OK 1", ""),
+            alone joins(JOIN).step(5, APPLY, "OK 1", RECORD);
+        an_edge_into_nobody: "dependencies/ff_apply_dependency_to_child/OK/of-another-flow",
+            Story::new().step(5, APPLY, "OK 1", ""),
+            alone Story::new().step(5, APPLY, "execution_not_found", "");
+        an_edge_without_its_state: "dependencies/ff_apply_dependency_to_child/OK/not-as-sent",
+            joins(JOIN).step(5, APPLY, "OK 1", &RECORD.replace("state unsatisfied", "state -")),
+            alone joins(JOIN).step(5, APPLY, "OK 1", RECORD);
         an_edge_that_is_resolved_and_still_counted: "dependencies/ff_resolve_dependency/OK/count",
             resolves(waiting(), "success", &format!("{}; {FREE}", SATISFY.replace("unsatisfied_required_count -1", "x 1"))),
             alone resolves(waiting(), "success", &format!("{SATISFY}; {FREE}"));

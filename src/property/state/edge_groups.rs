@@ -3,10 +3,12 @@
 //!
 //! Not here: what becomes of the member, which [`dependencies`](super::dependencies) asks, and who cancels the siblings.
 
-use super::{Broken, name_of};
+use valkey_sim::engine::Reply;
+
+use super::{Broken, arg, name_of};
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
-    trace::{Moment, Step},
+    trace::{Call, Moment, Step},
     types::{ExecutionId, Function},
     view::{EdgeGroup, Entity, Flow, View, tag_of},
 };
@@ -39,6 +41,8 @@ const LET_RUN: Kind = Kind {
     name: "let-run",
     about: "a group whose policy does not cancel siblings wants some cancelled, or one that does wants none",
 };
+const NOT_AS_SENT: Kind =
+    Kind { name: "not-as-sent", about: "a group's policy was set, by the answer, and another one is stored" };
 const DRAINED_EARLY: Kind = Kind {
     name: "drained-early",
     about: "the reconciler forgot a group while a sibling that is to be cancelled lives",
@@ -46,10 +50,10 @@ const DRAINED_EARLY: Kind = Kind {
 
 pub(in crate::property) static ENTRY: Entry = Entry {
     name: "edge-groups",
-    numbers: &[58],
+    numbers: &[58, 63],
     claim: "A group of edges counts right, fires once and when it must, and has its siblings cancelled once.",
     expect: Expect::Always,
-    kinds: &[COUNTERS, FIRED_TWICE, TOO_EARLY, TOO_LATE, FLAG, SIBLINGS, LET_RUN, DRAINED_EARLY],
+    kinds: &[COUNTERS, FIRED_TWICE, TOO_EARLY, TOO_LATE, FLAG, SIBLINGS, LET_RUN, NOT_AS_SENT, DRAINED_EARLY],
     monitor: || Box::new(Groups),
 };
 
@@ -58,6 +62,9 @@ struct Groups;
 impl Property for Groups {
     fn observe(&mut self, moment: &Moment<'_>, found: &mut Found<'_>) {
         let Moment::Step(step) = moment else { return };
+        if let Some(Broken { kind, message }) = step.call.as_ref().and_then(|call| not_as_sent(step, call)) {
+            found.violation(kind, None, message);
+        }
         for entity in step.touched {
             let Entity::Execution(id) = entity else { continue };
             let Some(after) = Side::of(id, step.after) else { continue };
@@ -73,6 +80,24 @@ impl Property for Groups {
             }
         }
     }
+}
+
+/// What a call said that sets a group's policy, and the group's record does not.
+fn not_as_sent(step: &Step<'_>, call: &Call<'_>) -> Option<Broken> {
+    let is_set = call.function == Function::SetEdgeGroupPolicy
+        && call.answer.is_ok()
+        && matches!(call.reply, Reply::Array(items) if items.get(2) == Some(&Reply::bulk("set")));
+    if !is_set || step.after.is_mirrored() {
+        return None;
+    }
+    let group = step.after.fields(std::str::from_utf8(call.keys.get(1)?).ok()?);
+    let text = |name: &str| group.map(|group| group.text(name)).unwrap_or_default();
+    let needed: i64 = arg(call, 2).parse().ok()?;
+    let stored = (text("policy_variant"), text("on_satisfied"), text("k").parse().unwrap_or(0));
+    let sent = (arg(call, 0), arg(call, 1), needed);
+    (stored != sent)
+        .then(|| Broken::new(NOT_AS_SENT, format!("the policy {sent:?} was set, and {stored:?} is stored")))
+        .flatten()
 }
 
 /// A group in one view.
@@ -248,6 +273,11 @@ pub(in crate::property) mod tests {
         first(group("any_of", "cancel_remaining", 2), &format!("{ALIVE}; {FIRE}; {commands}; {FREE}"))
     }
 
+    fn sets(commands: &str) -> Story {
+        let call = "ff_set_edge_group_policy :flow:core :flow:edgegroup:e1 | quorum let_run 2 @5";
+        stages(two(), 2, STAGE).step(5, call, "OK set", commands)
+    }
+
     fn reconciled(phase: &str) -> Story {
         let commands = format!(
             "HSET :e2:core lifecycle_phase {phase}; HDEL :flow:edgegroup:e1 cancel_siblings_pending_flag; \
@@ -278,6 +308,9 @@ pub(in crate::property) mod tests {
         siblings_that_should_run: "edge-groups/ff_resolve_dependency/OK/let-run",
             first(group("any_of", "let_run", 2), &format!("{ALIVE}; {FIRE}; {FLAGGED}; {FREE}")),
             alone first(group("any_of", "let_run", 2), &format!("{ALIVE}; {FIRE}; {FREE}"));
+        a_policy_that_is_another_one: "edge-groups/ff_set_edge_group_policy/OK/not-as-sent",
+            sets("HSET :flow:edgegroup:e1 policy_variant any_of on_satisfied let_run k 2 n 0 group_state pending"),
+            alone sets("HSET :flow:edgegroup:e1 policy_variant quorum on_satisfied let_run k 2 n 0 group_state pending");
         a_group_that_is_forgotten_before_its_time: "edge-groups/ff_reconcile_sibling_cancel_group/OK/drained-early",
             reconciled("active"),
             alone reconciled("terminal");

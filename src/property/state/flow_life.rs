@@ -5,11 +5,11 @@
 //! Not here: whether both sides of a membership agree, which [`membership`](super::membership) asks, edges, and that no
 //! flow stays open forever.
 
-use super::{Broken, Check, Move, StateAndMoves};
+use super::{Broken, Check, Move, StateAndMoves, arg};
 use crate::{
     property::{Entry, Expect, Kind},
     trace::Step,
-    types::ExecutionId,
+    types::{ExecutionId, Function},
     view::{Entity, Flow, View},
 };
 
@@ -21,6 +21,8 @@ const REVISION_STOOD: Kind = Kind {
 const REOPENED: Kind = Kind { name: "reopened", about: "a flow that had ended has another state" };
 const AFTER_END: Kind =
     Kind { name: "member-after-end", about: "a member was added to a flow that had ended" };
+const CANCELLED_AGAIN: Kind =
+    Kind { name: "cancelled-after-end", about: "a flow that had ended was cancelled, by the answer" };
 const SECOND_FLOW: Kind =
     Kind { name: "second-flow", about: "an execution of one flow came to be in another" };
 const EMPTY: Kind = Kind { name: "empty-completed", about: "a flow without a member has completed" };
@@ -45,6 +47,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
         REVISION_STOOD,
         REOPENED,
         AFTER_END,
+        CANCELLED_AGAIN,
         SECOND_FLOW,
         EMPTY,
         NOT_OWED,
@@ -52,7 +55,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
         BACKLOG,
     ],
     monitor: || {
-        const MOVES: &[Move] = &[revision, ended, second_flow, owed, owed_again];
+        const MOVES: &[Move] = &[revision, ended, cancelled_again, second_flow, owed, owed_again];
         Box::new(StateAndMoves(&[backlog as Check, is_not_empty], MOVES))
     },
 };
@@ -88,6 +91,17 @@ fn ended(entity: &Entity, step: &Step<'_>) -> Option<Broken> {
     }
     let has_grown = after.size() > before.size();
     has_grown.then(|| Broken::new(AFTER_END, format!("a member was added to a flow that is {old}"))).flatten()
+}
+
+fn cancelled_again(entity: &Entity, step: &Step<'_>) -> Option<Broken> {
+    let Entity::Flow(_, id) = entity else { return None };
+    let call = step.call.as_ref().filter(|call| call.function == Function::CancelFlow)?;
+    let (before, _) = sides(entity, step)?;
+    (call.answer.is_ok() && arg(call, 0) == id && before.is_over())
+        .then(|| {
+            Broken::new(CANCELLED_AGAIN, format!("a flow that is {} was cancelled", before.public_state()))
+        })
+        .flatten()
 }
 
 fn second_flow(entity: &Entity, step: &Step<'_>) -> Option<Broken> {
@@ -192,9 +206,12 @@ pub(in crate::property) mod tests {
         a_cancelled_flow_that_forgets_its_member: "flow-life/ff_cancel_flow/OK/not-owed",
             cancelled("HSET :flow:core public_flow_state cancelled cancellation_policy cancel_all"),
             alone cancelled("HSET :flow:core public_flow_state cancelled cancellation_policy let_finish");
-        a_cancellation_that_is_owed_twice: "flow-life/ff_cancel_flow/OK/owed-again",
-            acknowledged(ACK).step(7, "ff_cancel_flow f1 why cancel_all", "OK", CANCEL),
+        a_cancellation_that_is_owed_twice: "flow-life/ff_ack_cancel_member/OK/owed-again",
+            acknowledged(ACK).step(7, "ff_ack_cancel_member e1 f1", "OK", "SADD :flow:pending_cancels e1; ZADD :cancel_backlog @9 f1"),
             alone acknowledged(ACK).step(7, "ff_cancel_flow f1 why cancel_all", "flow_already_terminal", "");
+        a_flow_that_is_cancelled_twice: "flow-life/ff_cancel_flow/OK/cancelled-after-end",
+            acknowledged(ACK).step(7, "ff_cancel_flow f1 why let_finish", "OK", "HSET :flow:core cancelled_at @7"),
+            alone acknowledged(ACK).step(7, "ff_cancel_flow f1 why let_finish", "flow_already_terminal", "");
         a_debt_that_no_reconciler_finds: "flow-life/ff_cancel_flow/OK/backlog",
             cancelled(&CANCEL.replace("ZADD :cancel_backlog @9 f1", "ZREM :cancel_backlog f1")),
             alone cancelled(CANCEL);

@@ -16,18 +16,26 @@ use crate::{
 };
 
 const MISSING: Kind = Kind { name: "missing", about: "it is not in a set in which its state puts it" };
-const LISTED: Kind =
-    Kind { name: "in-eligible", about: "it is among what is eligible, or delayed, and its state does not put it there" };
+const LISTED: Kind = Kind {
+    name: "in-eligible",
+    about: "it is among what is eligible, or delayed, and its state does not put it there",
+};
 const HELD: Kind = Kind {
     name: "in-active",
     about: "it is among what is active, or suspended, or in the set of what ends such a time, and its state does not put it there",
 };
-const BLOCKED: Kind =
-    Kind { name: "in-blocked", about: "it is in a set of what is blocked in which its state does not put it" };
+const BLOCKED: Kind = Kind {
+    name: "in-blocked",
+    about: "it is in a set of what is blocked in which its state does not put it",
+};
 const ENDED: Kind =
     Kind { name: "in-terminal", about: "it is among what has ended, and its state does not put it there" };
 const WORKER: Kind =
     Kind { name: "worker-set", about: "it is in the lease set of a worker that does not hold its lease" };
+const OF_THE_NAMED: Kind = Kind {
+    name: "worker-set-of-the-named",
+    about: "a call names the lease set of another worker than the one that held the lease, and leaves it in the holder's",
+};
 const ORPHAN: Kind = Kind { name: "orphan", about: "a set names an execution that does not exist" };
 
 const ANOTHER_ID: Kind = Kind {
@@ -40,7 +48,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     numbers: &[24, 26, 33, 50],
     claim: "An execution is in the sets of its state and in no other, and every member of a set exists.",
     expect: Expect::Always,
-    kinds: &[MISSING, LISTED, HELD, BLOCKED, ENDED, WORKER, ORPHAN, ANOTHER_ID],
+    kinds: &[MISSING, LISTED, HELD, BLOCKED, ENDED, WORKER, OF_THE_NAMED, ORPHAN, ANOTHER_ID],
     monitor: || Box::<Indexes>::default(),
 };
 
@@ -83,6 +91,10 @@ impl Indexes {
             in_foreign_sets(deed, &seen, &mut before);
         }
         self.seen.blame(deed, &faults, &before, found);
+        // The end of the run does not know what the call named.
+        for fault in faults.iter().filter(|fault| fault.kind == OF_THE_NAMED) {
+            self.seen.note(deed.id, &foreign(&fault.what));
+        }
     }
 
     /// A set was told of an execution without a core.
@@ -264,9 +276,18 @@ fn in_foreign_sets(deed: &Deed<'_>, seen: &Seen<'_>, faults: &mut Vec<Fault>) {
     });
     for instance in entered.chain([&*held]).filter(|instance| !instance.is_empty()) {
         if !holds(seen, instance) && seen.execution.is_in_lease_set(instance) {
-            faults.push(foreign(instance));
+            let kind = if names_another_holder(deed, instance) { OF_THE_NAMED } else { WORKER };
+            faults.push(Fault { kind, ..foreign(instance) });
         }
     }
+}
+
+/// Whether KEYS have a lease set, and not that of this process.
+fn names_another_holder(deed: &Deed<'_>, instance: &str) -> bool {
+    let keys = deed.step.call.iter().flat_map(|call| call.keys);
+    let indexes = keys.filter_map(|key| IndexName::of_key(std::str::from_utf8(key).ok()?));
+    let mut named = indexes.filter_map(|index| worker_of(&index).map(str::to_owned)).peekable();
+    named.peek().is_some() && named.all(|other| other != instance)
 }
 
 /// The process whose lease set this is.
@@ -295,6 +316,15 @@ pub(in crate::property) mod tests {
         leased().step(30, "ff_renew_lease e1 0 a1 l1 1 0 0", "OK", commands)
     }
 
+    /// `w-1` holds the lease, and the call names the set of `w-2`.
+    fn cancelled(commands: &str) -> Story {
+        let ended = "HSET :core lifecycle_phase terminal ownership_state unowned eligibility_state not_applicable \
+                     current_worker_instance_id -; ZREM :lane:gold:active e1; ZREM :lease_expiry e1; \
+                     ZADD :lane:gold:terminal 0 e1";
+        let call = "ff_cancel_execution :worker:w-2:leases | e1 why operator_override - -";
+        leased().step(30, call, "OK", &format!("{ended}; {commands}"))
+    }
+
     cases! {
         a_set_that_loses_it: "indexes/ff_renew_lease/OK/missing",
             renewed("ZREM :lane:gold:active e1"),
@@ -314,6 +344,9 @@ pub(in crate::property) mod tests {
         another_workers_set: "indexes/ff_renew_lease/OK/worker-set",
             renewed("SADD :worker:w-9:leases e1"),
             near leased_again();
+        the_set_of_another_worker_than_the_holder: "indexes/ff_cancel_execution/OK/worker-set-of-the-named",
+            cancelled("DEL :lease"),
+            alone cancelled("SREM :worker:w-1:leases e1");
         a_member_that_does_not_exist: "indexes/ff_create_execution/OK/orphan",
             Story::new().step(0, "ff_create_execution e1 ns gold kind 0 me - - -", "OK", "ZADD :lane:gold:eligible 0 e1"),
             near published().creates(0, None);

@@ -106,7 +106,8 @@ fn of_none(seen: &Seen<'_>, faults: &mut Vec<Fault>) {
         let message = format!("is {}, {}, and lease:current is there", state.phase, state.ownership);
         faults.push(Fault { kind: OUTLIVES, what: "".into(), message });
     }
-    const OF_A_LEASE: [&str; 3] = ["current_lease_id", "lease_expires_at", "current_worker_instance_id"];
+    const OF_A_LEASE: [&str; 4] =
+        ["current_lease_id", "lease_expires_at", "current_worker_id", "current_worker_instance_id"];
     if is_active {
         return;
     }
@@ -155,6 +156,9 @@ pub(in crate::property) mod tests {
         a_core_that_still_names_a_lease: "lease-record/ff_set_execution_tags/OK/leftover",
             done("HSET :core current_lease_id l1"),
             near done("HSET :core current_lease_id -");
+        a_core_that_still_names_a_worker: "lease-record/ff_set_execution_tags/OK/leftover",
+            done("HSET :core current_worker_id w"),
+            near done("HSET :core current_worker_id -");
         a_lease_that_says_it_was_revoked: "lease-record/ff_renew_lease/OK/revoked-stamp",
             renewed("HSET :core lease_revoked_at @30"),
             near leased().revokes(30).grants(40, true).reclaims(50, 2);

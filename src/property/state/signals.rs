@@ -48,6 +48,8 @@ const COUNTED_TWICE: Kind = Kind {
 };
 const LOST: Kind =
     Kind { name: "lost", about: "a signal was accepted, by the answer, and it is not written down" };
+const NOT_AS_SENT: Kind =
+    Kind { name: "not-as-sent", about: "a signal was accepted, and its record or payload is another one" };
 const LEASE: Kind = Kind { name: "lease", about: "a signal changed a lease, or the attempt" };
 const PRIORITY: Kind = Kind { name: "priority", about: "a signal changed a priority" };
 const OUTCOME: Kind = Kind { name: "outcome", about: "a signal changed an outcome" };
@@ -58,7 +60,7 @@ const SATISFIED_WAIT: Kind = Kind {
 
 pub(in crate::property) static ENTRY: Entry = Entry {
     name: "signals",
-    numbers: &[57],
+    numbers: &[57, 63],
     claim: "A signal is accepted by its token, once, for an open waitpoint, and changes no lease, priority or outcome.",
     expect: Expect::Always,
     kinds: &[
@@ -71,6 +73,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
         OLD_WAITPOINT,
         COUNTED_TWICE,
         LOST,
+        NOT_AS_SENT,
         LEASE,
         PRIORITY,
         OUTCOME,
@@ -209,7 +212,28 @@ impl<'s> Signal<'s> {
         let is_there = record.is_some_and(|it| it.text("signal_name") == arg(self.call, 3));
         if !is_there || !self.step.after.contains(&index, signal) {
             self.tell(LOST, "a signal was accepted, and its record or its execution's index lacks it", found);
+        } else if record.is_some_and(|record| !self.is_as_sent(record)) {
+            self.tell(NOT_AS_SENT, "a signal was accepted, and another one is written down", found);
         }
+    }
+
+    fn is_as_sent(&self, record: Fields<'_>) -> bool {
+        const FIELDS: [(&str, usize); 9] = [
+            ("target_execution_id", 1),
+            ("target_waitpoint_id", 2),
+            ("signal_category", 4),
+            ("source_type", 5),
+            ("source_identity", 6),
+            ("payload_encoding", 8),
+            ("idempotency_key", 9),
+            ("correlation_id", 10),
+            ("target_scope", 11),
+        ];
+        let payload = self.call.keys.get(5).and_then(|key| std::str::from_utf8(key).ok());
+        let stored = payload.and_then(|key| self.step.after.string(key)).unwrap_or_default();
+        let sent = self.call.argv.get(7).map(|sent| String::from_utf8_lossy(sent)).unwrap_or_default();
+        FIELDS.iter().all(|(name, index)| record.text(name) == arg(self.call, *index))
+            && (sent.is_empty() || stored == sent)
     }
 
     /// Whether it is suspended no more, and waited elsewhere.
@@ -298,7 +322,9 @@ pub(in crate::property) mod tests {
     }
 
     const KEYS: &str = ":core :wp:w1:condition :wp:w1:signals :e1:signals ff:signal:{fp:7}:g :x idem :wp:w1";
-    const WRITE: &str = "HSET ff:signal:{fp:7}:g signal_id g signal_name go; XADD :wp:w1:signals * signal_id g signal_name go; \
+    const WRITE: &str = "HSET ff:signal:{fp:7}:g signal_id g target_execution_id e1 target_waitpoint_id w1 \
+                         target_scope waitpoint signal_name go signal_category c source_type s source_identity me \
+                         payload_encoding json; SET :x p; XADD :wp:w1:signals * signal_id g signal_name go; \
                          ZADD :e1:signals 1 g";
 
     fn signals(story: Story, function: &str, at: i64, token: &str, answer: &str, commands: &str) -> Story {
@@ -352,7 +378,15 @@ pub(in crate::property) mod tests {
             "ff_deliver_signal {KEYS} | g e1 w1 stop c s me p json idem - waitpoint - 1000 0 1000 100 k1:t"
         );
         suspended()
-            .step(30, &call, "OK g", &format!("{}; SET idem g PX 1000", WRITE.replace("go", "stop")))
+            .step(
+                30,
+                &call,
+                "OK g",
+                &format!(
+                    "{}; HSET ff:signal:{{fp:7}}:g idempotency_key idem; SET idem g PX 1000",
+                    WRITE.replace(" go", " stop")
+                ),
+            )
             .step(40, &call, "DUPLICATE g", commands)
     }
 
@@ -393,13 +427,19 @@ pub(in crate::property) mod tests {
             delivers(waits_again(), "k1:t", "OK g", &format!("{WRITE}; {}", RESUME.replace("w1", "w2"))),
             alone delivers(waits_again(), "k1:t", "OK g", WRITE);
         a_signal_that_counts_twice: "signals/ff_deliver_signal/DUPLICATE/counted-twice",
-            again(&WRITE.replace("go", "stop")),
+            again(&WRITE.replace(" go", " stop")),
             alone again("");
         a_signal_that_nobody_wrote_down: "signals/ff_deliver_signal/OK/lost",
             delivers(suspended(), "k1:t", "OK g", RESUME),
             alone delivers(suspended(), "k1:t", "OK g", &resumes());
         a_signal_without_a_record: "signals/ff_deliver_signal/OK/lost",
             delivers(suspended(), "k1:t", "OK g", &resumes().replace("ZADD :e1:signals 1 g", "ZREM :e1:signals g")),
+            alone delivers(suspended(), "k1:t", "OK g", &resumes());
+        a_signal_of_another_source: "signals/ff_deliver_signal/OK/not-as-sent",
+            delivers(suspended(), "k1:t", "OK g", &resumes().replace("source_type s", "source_type t")),
+            alone delivers(suspended(), "k1:t", "OK g", &resumes());
+        a_signal_that_says_something_else: "signals/ff_deliver_signal/OK/not-as-sent",
+            delivers(suspended(), "k1:t", "OK g", &resumes().replace("SET :x p", "SET :x q")),
             alone delivers(suspended(), "k1:t", "OK g", &resumes());
         a_signal_that_raises_the_epoch: "signals/ff_deliver_signal/OK/lease",
             delivers(suspended(), "k1:t", "OK g", &format!("{}; HSET :core current_lease_epoch 2", resumes())),

@@ -2,8 +2,8 @@
 //! to S4 of RFC-004).
 //!
 //! The record's ids are those of the core, its waitpoints are open while it is and closed with it, and the index of
-//! timeouts has its timeout and no other. Not here: what a signal does, which [`signals`](super::signals) asks, and the
-//! lane's set of suspended executions.
+//! timeouts has its timeout and no other. A waitpoint that is waited at has an open condition. Not here: what a signal
+//! does, which [`signals`](super::signals) asks, and the lane's set of suspended executions.
 
 use super::{Broken, Check, State};
 use crate::{
@@ -31,6 +31,10 @@ const NO_WAITPOINT: Kind = Kind {
     name: "no-waitpoint",
     about: "a suspension is open and its waitpoint is not active, or another execution's or suspension's",
 };
+const NO_CONDITION: Kind = Kind {
+    name: "no-condition",
+    about: "a suspension is open and the condition of its waitpoint is missing, or closed: no signal is accepted there",
+};
 const WAITPOINT_LEFT_OPEN: Kind =
     Kind { name: "waitpoint-left-open", about: "a suspension is over and one of its waitpoints is open" };
 
@@ -39,13 +43,14 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     numbers: &[24, 57],
     claim: "A suspended execution has an open record of what it waits for, and nothing else has.",
     expect: Expect::Always,
-    kinds: &[NO_RECORD, LEFT_OPEN, TIMEOUT_INDEX, NO_CAUSE, NO_WAITPOINT, WAITPOINT_LEFT_OPEN],
+    kinds: &[NO_RECORD, LEFT_OPEN, TIMEOUT_INDEX, NO_CAUSE, NO_WAITPOINT, NO_CONDITION, WAITPOINT_LEFT_OPEN],
     monitor: || {
         Box::new(State(&[
             has_a_record as Check,
             is_timed,
             has_a_cause,
             has_its_waitpoint,
+            has_its_condition,
             closes_its_waitpoints,
         ]))
     },
@@ -97,14 +102,28 @@ fn has_a_cause(entity: &Entity, view: &View, _: &Step<'_>) -> Option<Broken> {
 fn has_its_waitpoint(entity: &Entity, view: &View, _: &Step<'_>) -> Option<Broken> {
     let execution = execution(entity, view)?;
     let record = execution.suspension().filter(Suspension::is_open)?;
-    let waitpoint = view.waitpoint(tag_of(execution.id())?, record.waitpoint()).record();
-    let is_its_own = waitpoint.is_some_and(|it| {
+    (!is_its_own(&execution, &record, view))
+        .then(|| Broken::new(NO_WAITPOINT, "it waits at a waitpoint that is not open, or not its own"))
+        .flatten()
+}
+
+fn is_its_own(execution: &Execution<'_>, record: &Suspension<'_>, view: &View) -> bool {
+    let Some(tag) = tag_of(execution.id()) else { return false };
+    view.waitpoint(tag, record.waitpoint()).record().is_some_and(|it| {
         it.text("state") == "active"
             && it.text("execution_id") == execution.id().as_str()
             && it.text("suspension_id") == record.id()
-    });
-    (!is_its_own)
-        .then(|| Broken::new(NO_WAITPOINT, "it waits at a waitpoint that is not open, or not its own"))
+    })
+}
+
+/// Of a waitpoint that is not its own, [`has_its_waitpoint`] tells.
+fn has_its_condition(entity: &Entity, view: &View, _: &Step<'_>) -> Option<Broken> {
+    let execution = execution(entity, view)?;
+    let record = open_suspension(execution.id(), view)?;
+    let condition = view.waitpoint(tag_of(execution.id())?, record.waitpoint()).condition();
+    let is_open = condition.is_some_and(|it| it.text("closed") == "0");
+    (!is_open && is_its_own(&execution, &record, view))
+        .then(|| Broken::new(NO_CONDITION, "it waits at a waitpoint whose condition is missing, or closed"))
         .flatten()
 }
 
@@ -171,6 +190,9 @@ pub(in crate::property) mod tests {
             alone resumes(RESUME);
         a_suspension_at_another_executions_waitpoint: "suspension/ff_suspend_execution/OK/no-waitpoint",
             suspends(&SUSPEND.replace("execution_id e1", "execution_id e2")),
+            alone suspends(SUSPEND);
+        a_suspension_that_no_signal_can_end: "suspension/ff_suspend_execution/OK/no-condition",
+            suspends(&SUSPEND.replace("HSET :wp:w1:condition closed 0", "HSET :wp:w1:condition closed 1")),
             alone suspends(SUSPEND);
         a_waitpoint_that_outlives_its_suspension: "suspension/ff_resume_execution/OK/waitpoint-left-open",
             resumes(&RESUME.replace("HSET :wp:w1 state closed; HSET :wp:w1:condition closed 1;", "")),

@@ -85,6 +85,8 @@ pub struct Story {
     kept: Option<Server>,
     acts: Vec<Act>,
     request: Option<Seq>,
+    /// Which server executes.
+    node: Node,
     ended: Ended,
 }
 
@@ -114,6 +116,7 @@ impl Story {
             server,
             kept: None,
             acts: Vec::new(),
+            node: Node::Valkey,
             request: None,
             ended: ended_quietly(),
         }
@@ -263,6 +266,12 @@ impl Story {
         self.event(Node::Scanner, None, What::MessageSent { to: Node::Worker(1), message })
     }
 
+    /// From now on the former server executes.
+    pub fn at_the_former(mut self) -> Self {
+        self.node = Node::FormerValkey;
+        self
+    }
+
     /// What the server holds now is what a power loss will leave.
     pub fn kept(mut self) -> Self {
         self.kept = Some(self.server.clone());
@@ -312,7 +321,7 @@ impl Story {
         effects: Effects,
     ) -> Self {
         let executed = Executed { caller, now_ms: TimestampMs(EPOCH_MS + at), args, reply, effects };
-        let event = Event { head: self.head(Node::Valkey, self.request), what: What::Executed(executed) };
+        let event = Event { head: self.head(self.node, self.request), what: What::Executed(executed) };
         let view = self.view();
         self.acts.push(Act::Event(event, view));
         self

@@ -186,6 +186,7 @@ fn nodes(trace: &Trace) -> Vec<Node> {
         Node::SecondScanner => (2, 1),
         Node::Operator => (2, 2),
         Node::Valkey => (3, 0),
+        Node::FormerValkey => (3, 1),
         Node::Worker(n) => (4, *n),
     };
     nodes.sort_by_key(rank);

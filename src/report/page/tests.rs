@@ -97,7 +97,7 @@ fn the_page_opens_with_what_is_news_and_says_what_is_known() {
 #[test]
 fn renewals_are_routine_but_for_the_one_before_the_violation() {
     let library = Library::published().mutant(&Mutant::named("no-fence").expect("a mutant"));
-    let model = of(&Token::new("crash", 3).unwrap().plan(), library);
+    let model = of(&Token::new("crash", 0x130).unwrap().plan(), library);
     let broken = model.violations.iter().find(|broken| broken.property == "fence");
     let broken = broken.expect("a violation of the fence");
     let ours = |event: &&Happening| broken.execution.is_some_and(|x| event.x.contains(&x));

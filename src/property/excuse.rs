@@ -1,4 +1,7 @@
-//! Whose hand is in it: which calls a hostile caller changed, and which executions such a call has written.
+//! What excuses a violation: whose hand is in it, or what the server has forgotten.
+//!
+//! What a server acknowledged and then lost (a power loss, a failover, an eviction) no library can keep. So from such a fault
+//! on, the promises that remember are not asked, where the catalogue says so.
 //!
 //! What a caller sends who contradicts himself (another lane, another lease's fence, an argument that is no argument) no
 //! library can turn into a sound state; it can only refuse it. So the promises about what is stored are not asked of a call
@@ -6,7 +9,7 @@
 //! ([`Entry::holds_under`](super::Entry::holds_under)). What guards against such callers is asked all the same: that a grant
 //! is consumed once, that nothing is accepted from a former lease, that no function raises.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     trace::{Moment, What},
@@ -14,23 +17,27 @@ use crate::{
     view::Entity,
 };
 
-/// Remembers what hostile callers changed in a run.
+/// Remembers what hostile callers changed in a run, and what else excuses.
 #[derive(Default)]
-pub(super) struct Misuse {
+pub(super) struct Excuse {
     /// The sendings that were changed.
     changed: BTreeMap<Seq, FaultClass>,
     /// The class that changed the call which is looked at.
     now: Option<FaultClass>,
     /// What such calls have written.
     written: BTreeMap<ExecutionName, FaultClass>,
+    /// What has made the server forget so far.
+    forgetful: BTreeSet<FaultClass>,
 }
 
-impl Misuse {
+impl Excuse {
     /// Looks at the next moment.
     pub fn observe(&mut self, moment: &Moment<'_>) {
         self.now = None;
         match moment {
             Moment::Fault(event) => {
+                let class = event.what.fault_class();
+                self.forgetful.extend(class.filter(|class| FaultClass::FORGETFUL.contains(class)));
                 if let (What::CallFault { class, .. }, Some(sent)) = (&event.what, event.head.cause)
                     && FaultClass::HOSTILE.contains(class)
                 {
@@ -50,9 +57,10 @@ impl Misuse {
         }
     }
 
-    /// The class of hostile fault that has a hand in what is found now, about this execution if it is about one.
-    pub fn under(&self, execution: Option<&ExecutionName>) -> Option<FaultClass> {
-        self.now.or_else(|| self.written.get(execution?).copied())
+    /// The classes of faults that have a hand in what is found now, about this execution if it is about one.
+    pub fn under(&self, execution: Option<&ExecutionName>) -> impl Iterator<Item = FaultClass> + '_ {
+        let written = execution.and_then(|execution| self.written.get(execution));
+        self.now.into_iter().chain(written.copied()).chain(self.forgetful.iter().copied())
     }
 }
 

@@ -1,0 +1,399 @@
+//! The server of a run, and those that it took the place of: how it is lost, comes back and is replaced, and who sees what
+//! it does.
+
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
+
+use madsim::runtime::{Handle, NodeHandle};
+use valkey_sim::{
+    clock::Clock,
+    engine::{Effects, Engine, Reply, UnixMicros},
+    link::{self, HostId, Latency, NodeTime, Post},
+    server::{Executed, Observer, Server},
+};
+
+use super::{World, agenda::Agenda, host};
+use crate::{
+    actor::Message,
+    drive::{
+        Cues, Disk, Faults, Watch, Witness,
+        cues::{Cue, called},
+        faults::ServerAct,
+        shell::Envelope,
+        witness::Told,
+    },
+    protocol::{Command, load_library},
+    trace::{Names, What},
+    types::{FaultClass, Node, Seq, SimTime},
+};
+
+/// A server that was started.
+#[derive(Clone)]
+pub(super) struct Running {
+    pub(super) server: Server,
+    pub(super) number: u32,
+    /// As what it answers: the server, a former one; none where it is dead.
+    pub(super) role: Rc<Cell<Option<Node>>>,
+    /// Whether anybody looks after what expires in it.
+    pub(super) is_kept: Rc<OnceCell<()>>,
+}
+
+impl<W: Watch + 'static> World<W> {
+    /// A server of this engine that takes the place of those so far.
+    pub(super) fn started(&self, engine: Engine) -> Running {
+        let clock = self.deployment.server_clock(self.servers.borrow().len().saturating_sub(1));
+        self.started_by(clock, engine)
+    }
+
+    fn started_by(&self, clock: Clock, engine: Engine) -> Running {
+        let number = self.started.get();
+        self.started.set(number + 1);
+        let role = Rc::new(Cell::new(Some(Node::Valkey)));
+        let tap = Tap {
+            time: self.network.world().clone(),
+            number,
+            role: Rc::clone(&role),
+            disk: self.disk.clone(),
+            witness: Rc::clone(&self.witness),
+            cues: Rc::clone(&self.cues),
+            upon: self
+                .faults
+                .borrow()
+                .come_upon_calls()
+                .then(|| (Rc::clone(&self.faults), Rc::clone(&self.agenda))),
+            names: self.deployment.names.clone(),
+            post: self.post.clone(),
+            late_until: Rc::clone(&self.late_until),
+            // There and back, for each of the few calls that a deed takes.
+            calls_us: 16 * (self.latency.base_us + self.latency.jitter_us),
+        };
+        let time = NodeTime::new(clock, self.network.world().clone());
+        Running { server: Server::new(engine, time, tap), number, role, is_kept: Rc::default() }
+    }
+
+    /// How many failovers there have been.
+    pub(super) fn failovers(&self) -> usize {
+        self.servers.borrow().len() - 1
+    }
+
+    /// The one that the service's name leads to.
+    pub(super) fn server(&self) -> Running {
+        self.servers.borrow().last().expect("there is always one").clone()
+    }
+
+    pub(super) fn perform_on_server(&self, nodes: &BTreeMap<Node, NodeHandle>, act: ServerAct) {
+        let (runtime, id) = (Handle::current(), nodes[&Node::Valkey].id());
+        match act {
+            ServerAct::Dies(class) => {
+                self.break_server(class, "is gone".to_owned());
+                self.server().role.set(None);
+                self.network.kill(self.host(Node::Valkey));
+                runtime.kill(id);
+            }
+            ServerAct::Returns { kept, without_functions, is_loading } => {
+                let engine = self.come_back(kept);
+                let running = self.started(engine);
+                *self.servers.borrow_mut().last_mut().expect("there is always one") = running;
+                if without_functions {
+                    self.break_server(FaultClass::Library, "has lost its function library".to_owned());
+                    self.administer(&[b"FUNCTION", b"FLUSH"]);
+                }
+                self.server().server.with_engine(|engine| engine.set_loading(is_loading));
+                self.miss_library(without_functions);
+                runtime.restart(id);
+            }
+            ServerAct::Loaded => {
+                self.mend_server("has loaded its data");
+                self.server().server.with_engine(|engine| engine.set_loading(false));
+                self.load_owed_library();
+            }
+            ServerAct::Promotes { kept, former_lives, clock_ms } => {
+                self.promote(kept, former_lives, clock_ms);
+                self.miss_library(false);
+                if !former_lives {
+                    runtime.restart(id);
+                }
+            }
+            ServerAct::FormerDies => {
+                self.mend_server("is the only one: the former one is gone");
+                let former = self.host(Node::FormerValkey);
+                self.servers.borrow().iter().rev().skip(1).for_each(|former| former.role.set(None));
+                self.network.kill(former);
+            }
+            ServerAct::ForgetsLibrary => {
+                self.break_server(FaultClass::Library, "has lost its function library".to_owned());
+                self.administer(&[b"FUNCTION", b"FLUSH"]);
+            }
+            ServerAct::LoadsLibrary => {
+                self.load_library();
+            }
+            ServerAct::FillsMemory => {
+                self.break_server(FaultClass::OutOfMemory, "has no memory for writes".to_owned());
+                self.configure("maxmemory", "1");
+            }
+            ServerAct::FreesMemory => {
+                self.mend_server("has memory again");
+                self.configure("maxmemory", "0");
+                self.load_owed_library();
+            }
+            ServerAct::Evicts(count) => self.evict(count),
+            ServerAct::Slows(by_ms) => {
+                self.break_server(FaultClass::Slow, format!("is {by_ms} ms further away"));
+                self.slow(by_ms);
+            }
+            ServerAct::Quickens => {
+                self.mend_server("is as near as before");
+                self.slow(0);
+            }
+        }
+    }
+
+    fn load_library(&self) {
+        self.break_server(FaultClass::Library, "is given its function library anew".to_owned());
+        let request = load_library(self.subject.library.source()).request();
+        let args: Vec<&[u8]> = request.args.iter().map(Vec::as_slice).collect();
+        let reply = self.administer(&args);
+        self.owes_library.set(reply.error().is_some());
+    }
+
+    /// Loads the library into a server that came back without it, from a time at which it was missing, unless that is how it
+    /// is to be for a while.
+    fn miss_library(&self, is_meant: bool) {
+        let is_missing = self.server().server.with_engine(|engine| engine.functions().function_count() == 0);
+        let is_meant = is_meant || self.faults.borrow().is_broken(FaultClass::Library);
+        if is_missing && !is_meant {
+            self.load_library();
+        }
+    }
+
+    fn load_owed_library(&self) {
+        if self.owes_library.get() {
+            self.load_library();
+        }
+    }
+
+    fn break_server(&self, class: FaultClass, how: String) {
+        self.record(Node::Valkey, None, What::ServerBroke { class, how });
+    }
+
+    fn mend_server(&self, how: &str) {
+        self.record(Node::Valkey, None, What::ServerMended { how: how.to_owned() });
+    }
+
+    /// An engine with what the disk held at an instant; with nothing but the library where there is none.
+    fn come_back(&self, kept: Option<SimTime>) -> Engine {
+        let disk = self.disk.as_ref().expect("a plan that may ask for it keeps it");
+        let lost = disk.borrow_mut().lose_after(kept);
+        let engine = self.loaded(&disk.borrow());
+        if lost > 0 {
+            let last = disk.borrow().last();
+            let mut witness = self.witness.borrow_mut();
+            witness.at(self.now()).rewound(last, lost, false, engine.keyspace());
+        }
+        engine
+    }
+
+    /// A fresh engine to which was done what a disk tells.
+    fn loaded(&self, disk: &Disk) -> Engine {
+        let plan = &self.deployment.plan;
+        let seed = plan.random(&format!("valkey at {}", self.now().0)).next_u64();
+        let loaded = self.subject.load(plan.dialect, seed).expect("it was loaded before");
+        let mut engine = loaded.engine;
+        disk.load_into(&mut engine).expect("an engine of the same library has written it");
+        engine
+    }
+
+    /// Has a replica be the server from now on.
+    fn promote(&self, kept: SimTime, former_lives: bool, clock_ms: i64) {
+        let disk = self.disk.as_ref().expect("a plan that may ask for it keeps it");
+        let lost = disk.borrow_mut().lose_after(Some(kept));
+        let engine = self.loaded(&disk.borrow());
+        let class = if former_lives { FaultClass::SplitBrain } else { FaultClass::Failover };
+        let and = if former_lives { ", and the former one still answers" } else { "" };
+        self.break_server(class, format!("is another one from now on, a replica{and}"));
+        if lost > 0 || former_lives {
+            let last = disk.borrow().last();
+            self.witness.borrow_mut().at(self.now()).rewound(last, lost, former_lives, engine.keyspace());
+        }
+        if clock_ms != 0 {
+            self.record(Node::Valkey, None, What::ClockSet { by_ms: clock_ms });
+        }
+        let former = self.server();
+        former.role.set(former_lives.then_some(Node::FormerValkey));
+        let running = self.started_by(self.deployment.server_clock(self.failovers() + 1), engine);
+        self.servers.borrow_mut().push(running);
+        if let Some(acceptor) = self.promoted.take().filter(|_| former_lives) {
+            acceptor.wake();
+        }
+    }
+
+    /// Runs a command of an administrator's on the server. It is told as what broke or was mended by it, not as a step.
+    fn administer(&self, args: &[&[u8]]) -> Reply {
+        let now = self.deployment.server_clock(self.failovers()).now(self.now());
+        let mut effects = Effects::default();
+        let reply = self.server().server.with_engine(|engine| {
+            let mut session = engine.connect();
+            let reply = engine.execute(&mut session, args, now, &mut effects);
+            engine.disconnect(&session);
+            reply
+        });
+        if let Some(disk) = &self.disk {
+            let last = self.witness.borrow().events().saturating_sub(1);
+            disk.borrow_mut().write(self.now(), last, &effects);
+        }
+        reply
+    }
+
+    fn configure(&self, name: &str, value: &str) {
+        let set = self.server().server.with_engine(|engine| engine.configure(name, value));
+        set.expect("a setting that every server has");
+    }
+
+    /// Has the server evict some of its keys, whichever its dice say.
+    fn evict(&self, count: u32) {
+        let mut dice = self.deployment.plan.random(&format!("eviction at {}", self.now().0));
+        let mut keys: Vec<bytes::Bytes> = self
+            .server()
+            .server
+            .with_engine(|engine| engine.keyspace().iter().map(|(key, _)| key.clone()).collect());
+        let mut evicted = vec![bytes::Bytes::from_static(b"DEL")];
+        for _ in 0..count {
+            if !keys.is_empty() {
+                evicted.push(keys.swap_remove((dice.next_u64() % keys.len() as u64) as usize));
+            }
+        }
+        self.break_server(FaultClass::Eviction, format!("evicts {} keys", evicted.len() - 1));
+        if evicted.len() > 1 {
+            let args: Vec<&[u8]> = evicted.iter().map(|arg| &arg[..]).collect();
+            let now = self.deployment.server_clock(self.failovers()).now(self.now());
+            let mut effects = Effects::default();
+            let keyspace = self.server().server.with_engine(|engine| {
+                let mut session = engine.connect();
+                engine.execute(&mut session, &args, now, &mut effects);
+                engine.disconnect(&session);
+                engine.keyspace().clone()
+            });
+            let event =
+                self.witness.borrow_mut().at(self.now()).reaped(Node::Valkey, now, &effects, &keyspace);
+            if let Some(disk) = &self.disk {
+                disk.borrow_mut().write(self.now(), event, &effects);
+            }
+        }
+    }
+
+    /// Sets how long what goes to the server and comes from it takes, beyond what it always does.
+    fn slow(&self, by_ms: u64) {
+        let base_us = self.latency.base_us.saturating_add(by_ms.saturating_mul(1_000));
+        let (latency, server) = (Latency { base_us, ..self.latency }, self.host(Node::Valkey));
+        for node in self.deployment.plan.nodes().filter(|node| *node != Node::Valkey) {
+            self.network.set_latency(host(node), server, latency);
+            self.network.set_latency(server, host(node), latency);
+        }
+        self.expect_until(self.now().after(by_ms.saturating_mul(4_000)));
+    }
+}
+
+/// Looks after what expires in a server, if nobody does yet.
+pub(super) fn keep(running: &Running) {
+    if running.is_kept.set(()).is_ok() {
+        let server = running.server.clone();
+        madsim::task::spawn_local(async move { server.housekeeping().await });
+    }
+}
+
+/// The host of the server after so many failovers.
+pub(super) fn server_host(failovers: usize) -> HostId {
+    match failovers {
+        0 => host(Node::Valkey),
+        _ => HostId(0x2000 | failovers as u16),
+    }
+}
+
+/// Tells the witness what the server does, and the operator which of his deeds are due for it.
+struct Tap<W> {
+    time: link::SimClock,
+    /// Which server, and as what it answers.
+    number: u32,
+    role: Rc<Cell<Option<Node>>>,
+    /// Where what it writes is kept, while it is the server.
+    disk: Option<Rc<RefCell<Disk>>>,
+    witness: Rc<RefCell<Witness<W>>>,
+    cues: Rc<RefCell<Cues>>,
+    /// The faults that come upon calls, where there are any, and where they are put down.
+    upon: Option<(Rc<RefCell<Faults>>, Rc<Agenda>)>,
+    names: Names,
+    post: Post<Envelope>,
+    late_until: Rc<Cell<SimTime>>,
+    /// How long the calls of a deed take, about, microseconds.
+    calls_us: u64,
+}
+
+impl<W> Tap<W> {
+    /// Puts down what is to break because this call was executed.
+    fn break_upon(&self, caller: Option<Node>, args: &[&[u8]]) {
+        let Some((faults, agenda)) = &self.upon else { return };
+        let Some(caller) = caller else { return };
+        let Some((function, execution)) = called(args, &self.names) else { return };
+        let now = self.time.now();
+        let due = faults.borrow_mut().upon(caller, &function, execution.as_ref(), now);
+        if let Some(last) = due.iter().map(|timed| timed.at).max() {
+            self.late_until.set(self.late_until.get().max(last));
+            agenda.add(due);
+        }
+    }
+
+    /// Keeps what the server wrote. What a former one writes nobody will ever ask for.
+    fn write(&self, server: Node, event: Option<Seq>, effects: &Effects) {
+        if let (Node::Valkey, Some(event), Some(disk)) = (server, event, &self.disk) {
+            disk.borrow_mut().write(self.time.now(), event, effects);
+        }
+    }
+
+    /// Sends the operator word of what is due.
+    fn cue(&mut self, caller: Option<Node>, sent: Option<Seq>, args: &[&[u8]]) {
+        let Some(caller) = caller else { return };
+        let due = self.cues.borrow_mut().told(caller, args, &self.names);
+        for Cue { deed, takes_ms } in due {
+            let over = self.time.now().after(takes_ms.saturating_mul(1_000).saturating_add(self.calls_us));
+            self.late_until.set(self.late_until.get().max(over));
+            let envelope = Envelope { from: Node::Valkey, sent, message: Message::Cue(deed) };
+            self.post.send(host(Node::Valkey), host(Node::Operator), envelope, link::Fate::Deliver);
+        }
+    }
+}
+
+impl<W: Watch> Observer for Tap<W> {
+    fn executed(&mut self, executed: &Executed<'_>) {
+        let Some(server) = self.role.get() else { return };
+        let mut witness = self.witness.borrow_mut();
+        let session = (self.number, executed.session);
+        let seq = witness.at(self.time.now()).executed(&Told {
+            server,
+            session,
+            nth: executed.nth,
+            args: executed.args,
+            now: executed.now,
+            reply: executed.reply,
+            effects: executed.effects,
+            keyspace: executed.engine.keyspace(),
+        });
+        self.write(server, seq, executed.effects);
+        if self.cues.borrow().is_empty() && self.upon.is_none() {
+            return;
+        }
+        let caller = witness.caller(session);
+        drop(witness);
+        self.break_upon(caller, executed.args);
+        self.cue(caller, seq, executed.args);
+    }
+
+    fn reaped(&mut self, now: UnixMicros, effects: &Effects, engine: &Engine) {
+        let Some(server) = self.role.get() else { return };
+        let mut witness = self.witness.borrow_mut();
+        let seq = witness.at(self.time.now()).reaped(server, now, effects, engine.keyspace());
+        self.write(server, Some(seq), effects);
+    }
+}

@@ -1,0 +1,163 @@
+//! What can break about the server, as data.
+
+use serde::{Deserialize, Serialize};
+use valkey_sim::durability::Fsync;
+
+use crate::types::FaultClass;
+
+/// How long a sync of the append-only file takes, microseconds.
+pub const SYNC_TAKES_US: u64 = 20_000;
+
+/// One thing that goes wrong with the server. All times are milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ServerFault {
+    /// It is gone, and its connections are reset. It comes back with all that it had, or with less.
+    Lost {
+        /// How long it is away.
+        down_ms: u64,
+        /// What it comes back with.
+        keeps: Keeps,
+        /// For how long it answers `LOADING` when it is back.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        loading_ms: u64,
+        /// For how long it lacks its function library when it is back, until somebody loads it again.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        without_functions_ms: u64,
+    },
+    /// A replica takes its place, which had been cut off for a while: what was acknowledged meanwhile is lost.
+    Failover {
+        /// From the fault until the replica is promoted, and the service's name leads to it.
+        down_ms: u64,
+        /// How far behind the replica is: what the primary wrote in so much time before the fault, it does not have.
+        lag_ms: u64,
+        /// By how much its clock differs from the primary's.
+        #[serde(default, skip_serializing_if = "is_zero_either_way")]
+        clock_ms: i64,
+        /// For how long the former primary goes on answering those who are connected to it, from the promotion on: a split
+        /// brain. 0: it is dead at once.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        former_ms: u64,
+    },
+    /// Its function library is not there, as after a restart without data or a `FUNCTION FLUSH`, until it is loaded again.
+    LibraryGone {
+        /// How long.
+        for_ms: u64,
+    },
+    /// Its library is loaded once more, with `FUNCTION LOAD REPLACE`, as FlowFabric's workers do when they start.
+    LibraryReloaded,
+    /// It has no memory for writes: `maxmemory` is reached, and `noeviction` says to refuse.
+    OutOfMemory {
+        /// How long.
+        for_ms: u64,
+    },
+    /// It evicts so many keys, as a `maxmemory-policy` of `allkeys-random` does.
+    Evicts {
+        /// How many.
+        keys: u32,
+    },
+    /// What goes to it and comes from it takes longer.
+    Slow {
+        /// How long.
+        for_ms: u64,
+        /// By how much, each way.
+        by_ms: u64,
+    },
+}
+
+/// What a server that was lost comes back with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keeps {
+    /// All: its process was killed, and what it had written the kernel has.
+    All,
+    /// What was synced: the machine lost its power.
+    Synced(Fsync),
+    /// What a snapshot had that was so old, milliseconds.
+    Snapshot(u64),
+    /// Nothing.
+    Nothing,
+}
+
+impl ServerFault {
+    /// The class that the contract and the summary count it by.
+    pub fn class(&self) -> FaultClass {
+        match self {
+            ServerFault::Lost { keeps: Keeps::All | Keeps::Synced(Fsync::Always), .. } => FaultClass::Restart,
+            ServerFault::Lost { .. } => FaultClass::LostWrites,
+            ServerFault::Failover { former_ms: 0, .. } => FaultClass::Failover,
+            ServerFault::Failover { .. } => FaultClass::SplitBrain,
+            ServerFault::LibraryGone { .. } | ServerFault::LibraryReloaded => FaultClass::Library,
+            ServerFault::OutOfMemory { .. } => FaultClass::OutOfMemory,
+            ServerFault::Evicts { .. } => FaultClass::Eviction,
+            ServerFault::Slow { .. } => FaultClass::Slow,
+        }
+    }
+
+    /// How long it goes on.
+    pub fn lasts_ms(&self) -> u64 {
+        match *self {
+            ServerFault::Lost { down_ms, loading_ms, without_functions_ms, .. } => {
+                down_ms.saturating_add(loading_ms.max(without_functions_ms))
+            }
+            ServerFault::Failover { down_ms, former_ms, .. } => down_ms.saturating_add(former_ms),
+            ServerFault::LibraryGone { for_ms }
+            | ServerFault::OutOfMemory { for_ms }
+            | ServerFault::Slow { for_ms, .. } => for_ms,
+            ServerFault::LibraryReloaded | ServerFault::Evicts { .. } => 0,
+        }
+    }
+
+    /// The time that is worth shortening first: how long it lasts.
+    pub fn lasting_mut(&mut self) -> Option<&mut u64> {
+        match self {
+            ServerFault::Lost { down_ms: ms, .. }
+            | ServerFault::Failover { down_ms: ms, .. }
+            | ServerFault::LibraryGone { for_ms: ms }
+            | ServerFault::OutOfMemory { for_ms: ms }
+            | ServerFault::Slow { for_ms: ms, .. } => Some(ms),
+            ServerFault::LibraryReloaded | ServerFault::Evicts { .. } => None,
+        }
+    }
+
+    /// Whether the server itself is away, or is being replaced: one such thing at a time.
+    pub fn replaces_it(&self) -> bool {
+        matches!(self, ServerFault::Lost { .. } | ServerFault::Failover { .. })
+    }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+fn is_zero_either_way(number: &i64) -> bool {
+    *number == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_loses_acknowledged_writes_is_told_from_what_does_not() {
+        let lost =
+            |keeps| ServerFault::Lost { down_ms: 1, keeps, loading_ms: 0, without_functions_ms: 0 }.class();
+        assert_eq!(
+            [Keeps::All, Keeps::Synced(Fsync::Always)].map(lost),
+            [FaultClass::Restart, FaultClass::Restart]
+        );
+        for keeps in
+            [Keeps::Synced(Fsync::EverySecond), Keeps::Synced(Fsync::No), Keeps::Snapshot(0), Keeps::Nothing]
+        {
+            assert_eq!(lost(keeps), FaultClass::LostWrites);
+        }
+    }
+
+    #[test]
+    fn it_lasts_until_the_last_of_it_is_over() {
+        let lost = |loading_ms, without_functions_ms| {
+            ServerFault::Lost { down_ms: 10, keeps: Keeps::All, loading_ms, without_functions_ms }.lasts_ms()
+        };
+        assert_eq!([lost(0, 0), lost(5, 3), lost(5, 7)], [10, 15, 17]);
+    }
+}

@@ -1,0 +1,170 @@
+//! What a server that breaks really loses, keeps and refuses, read from the events of runs: a fault of the server that did
+//! nothing would be seen here.
+
+mod common;
+
+use common::{PUBLISHED, plan_files, run};
+use grantsim::{
+    plan::{Fault, Keeps, Plan, ServerFault},
+    trace::{Trace, What},
+    types::{Function, Node},
+};
+
+/// The plan of `fixtures/plans/fault-<name>.json`.
+fn plan(name: &str) -> Plan {
+    let files = plan_files("fixtures/plans");
+    files.into_iter().find(|(of, _)| *of == format!("fault-{name}")).expect("there is such a plan").1.plan
+}
+
+/// The server's events of a function, and the answer of each.
+fn answers(trace: &Trace, server: Node, function: &Function) -> Vec<String> {
+    let of = |event: &grantsim::trace::Event| match &event.what {
+        What::Executed(executed) if event.head.node == server => {
+            let args: Vec<&[u8]> = executed.args.iter().map(Vec::as_slice).collect();
+            let called = grantsim::trace::Command::function(&args)?;
+            (called == *function).then(|| grantsim::protocol::reply::answer(&executed.reply).to_string())
+        }
+        _ => None,
+    };
+    trace.events.iter().filter_map(of).collect()
+}
+
+/// How many events were lost by each rewind.
+fn lost(trace: &Trace) -> Vec<usize> {
+    let of = |event: &grantsim::trace::Event| match event.what {
+        What::Rewound { lost, .. } => Some(lost),
+        _ => None,
+    };
+    trace.events.iter().filter_map(of).collect()
+}
+
+fn keeping(name: &str, keeps: Keeps) -> Plan {
+    let mut plan = plan(name);
+    for fault in &mut plan.faults {
+        if let Fault::Server { breaks: ServerFault::Lost { keeps: kept, .. }, .. } = fault {
+            *kept = keeps;
+        }
+    }
+    plan
+}
+
+#[test]
+fn a_killed_process_loses_nothing_and_a_machine_without_power_what_was_not_synced() {
+    let all = run(&plan("restart"), &PUBLISHED);
+    assert_eq!(lost(&all), Vec::<usize>::new());
+    assert_eq!(answers(&all, Node::Valkey, &Function::CompleteExecution), ["OK"]);
+    assert_eq!(lost(&run(&plan("lost-writes-always"), &PUBLISHED)), Vec::<usize>::new());
+    let second = run(&plan("lost-writes-everysec"), &PUBLISHED);
+    assert_eq!(lost(&second).len(), 1);
+    // Of e2 nothing is left, and e1 had been completed before the last sync.
+    assert_eq!(answers(&second, Node::Valkey, &Function::CreateExecution), ["OK", "OK"]);
+    let more = run(&keeping("lost-writes-everysec", Keeps::Nothing), &PUBLISHED);
+    assert!(lost(&more)[0] > lost(&second)[0], "{:?} and {:?}", lost(&more), lost(&second));
+}
+
+#[test]
+fn what_comes_back_is_what_was_there_before_to_the_last_key() {
+    // A run whose server was lost and kept all ends as one whose server was not: the same keys, fields and scores.
+    let mut calm = plan("restart");
+    let Some(Fault::Server { breaks: ServerFault::Lost { down_ms, loading_ms, .. }, .. }) =
+        calm.faults.first_mut()
+    else {
+        panic!("the plan loses the server")
+    };
+    // Back at once: nobody notices but by the connection.
+    (*down_ms, *loading_ms) = (1, 0);
+    let restarted = run(&calm, &PUBLISHED);
+    calm.faults.clear();
+    let quiet = run(&calm, &PUBLISHED);
+    let views = [restarted, quiet].map(|trace| {
+        let mut last = None;
+        trace.replay(|moment| {
+            if let grantsim::trace::Moment::Step(step) = moment {
+                last = Some(step.after.keys("").map(str::to_owned).collect::<Vec<_>>());
+            }
+        });
+        last.expect("there were steps")
+    });
+    assert_eq!(views[0], views[1]);
+}
+
+#[test]
+fn a_replica_lacks_what_it_had_not_received_and_a_grant_is_consumed_twice() {
+    let trace = run(&plan("failover-grant-consumed-twice"), &PUBLISHED);
+    assert_eq!(lost(&trace), [1], "the claim, and nothing else");
+    assert_eq!(answers(&trace, Node::Valkey, &Function::ClaimExecution), ["OK", "OK"]);
+    assert_eq!(answers(&trace, Node::Valkey, &Function::IssueClaimGrant), ["OK"], "of one grant");
+    let mut late = plan("failover-grant-consumed-twice");
+    for fault in &mut late.faults {
+        if let Fault::Server { breaks: ServerFault::Failover { lag_ms, .. }, .. } = fault {
+            *lag_ms = 0;
+        }
+    }
+    let trace = run(&late, &PUBLISHED);
+    assert_eq!(lost(&trace), Vec::<usize>::new());
+    let claims = answers(&trace, Node::Valkey, &Function::ClaimExecution);
+    assert_eq!(
+        claims.iter().filter(|answer| *answer == "OK").count(),
+        1,
+        "a replica that has all knows of it"
+    );
+}
+
+#[test]
+fn a_former_server_answers_those_who_are_connected_to_it_and_then_nobody() {
+    let trace = run(&plan("split-brain"), &PUBLISHED);
+    assert_eq!(answers(&trace, Node::FormerValkey, &Function::CompleteExecution), ["OK"]);
+    // The one that was promoted never heard of it, and has the work done again.
+    assert_eq!(answers(&trace, Node::Valkey, &Function::ReclaimExecution), ["OK"]);
+    let last =
+        |node| trace.events.iter().rposition(|event| event.head.node == node).expect("it did something");
+    assert!(last(Node::FormerValkey) < last(Node::Valkey));
+}
+
+#[test]
+fn a_promoted_clock_and_a_missing_library_and_full_memory_are_felt() {
+    let ahead = run(&plan("failover-clock-ahead"), &PUBLISHED);
+    assert_eq!(answers(&ahead, Node::Valkey, &Function::RenewLease)[0], "lease_expired");
+    let gone = run(&plan("library-gone"), &PUBLISHED);
+    assert_eq!(answers(&gone, Node::Valkey, &Function::ClaimExecution), ["ERR", "OK"]);
+    let full = run(&plan("out-of-memory"), &PUBLISHED);
+    assert_eq!(answers(&full, Node::Valkey, &Function::ClaimExecution), ["OOM", "OK"]);
+    let loading = run(&plan("restart"), &PUBLISHED);
+    let broken = |event: &&grantsim::trace::Event| matches!(event.what, What::ServerMended { .. });
+    assert_eq!(loading.events.iter().filter(broken).count(), 1);
+}
+
+#[test]
+fn evicted_keys_are_gone_and_a_slow_server_is_later() {
+    let trace = run(&plan("eviction"), &PUBLISHED);
+    let mut counts = Vec::new();
+    trace.replay(|moment| {
+        if let grantsim::trace::Moment::Step(step) = moment
+            && step.call.is_none()
+            && step.command.caller.is_none()
+        {
+            counts.push((step.before.keys("").count(), step.after.keys("").count()));
+        }
+    });
+    assert!(counts.iter().any(|(before, after)| *before == after + 3), "{counts:?}");
+    let began = |name: &str| {
+        let trace = run(&plan(name), &PUBLISHED);
+        let begun = trace.events.iter().find(|event| matches!(event.what, What::WorkBegan { .. }));
+        begun.expect("work began").head.at
+    };
+    assert!(began("slow").0 > began("library-reloaded").0 + 300_000);
+}
+
+/// A trace in a file knows of rewinds and former servers, too.
+#[test]
+fn a_recorded_run_is_judged_as_it_was_live() {
+    use grantsim::property::{catalogue, judge};
+    for name in ["failover-grant-consumed-twice", "split-brain", "lost-writes-everysec", "eviction"] {
+        let trace = run(&plan(name), &PUBLISHED);
+        trace.check().expect("it can have happened");
+        let judge_live = grantsim::property::Judge::new(catalogue::promises());
+        let (_, live) = grantsim::drive::watch(&plan(name), &PUBLISHED, judge_live).expect("it runs");
+        let (recorded, live) = (judge(&trace, catalogue::promises()), live.finish());
+        assert_eq!((recorded.violations, recorded.excused), (live.violations, live.excused), "{name}");
+    }
+}
