@@ -24,7 +24,8 @@
 //! file.truncate(kept);
 //! let mut engine = Engine::new(Dialect::Valkey8, Interpreter::default());
 //! let loaded = file.load_into(&mut engine)?;
-//! assert_eq!((loaded.units, engine.keyspace().len()), (1, 1));
+//! // SELECT, and the first SET.
+//! assert_eq!((loaded.units, engine.keyspace().len()), (2, 1));
 //! # Ok::<(), valkey_sim::durability::LoadError>(())
 //! ```
 

@@ -227,10 +227,11 @@ fn clock(dir: &Path) -> File {
 }
 
 fn spawn(program: &str, dir: &Path, fsync: Option<&str>) -> Option<Child> {
-    let (file, fsync) = fsync.map_or(("no", "everysec"), |fsync| ("yes", fsync));
+    let kept = fsync.map(|fsync| ["--appendfsync", fsync, "--auto-aof-rewrite-percentage", "0"]);
     Command::new(program)
         .args(["--port", "0", "--unixsocket", "socket", "--save", ""])
-        .args(["--appendonly", file, "--appendfsync", fsync, "--auto-aof-rewrite-percentage", "0"])
+        .args(["--appendonly", if kept.is_some() { "yes" } else { "no" }])
+        .args(kept.into_iter().flatten())
         .args(["--enable-debug-command", "yes"])
         .env("LD_PRELOAD", dir.join("clock.so"))
         .env("VALKEY_SIM_CLOCK", dir.join("clock"))
