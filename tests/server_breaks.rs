@@ -6,7 +6,7 @@ mod common;
 use common::{PUBLISHED, plan_files, run};
 use grantsim::{
     plan::{Fault, Keeps, Plan, ServerFault},
-    trace::{Trace, What},
+    trace::{Event, Moment, Trace, What},
     types::{Function, Node},
 };
 
@@ -18,7 +18,7 @@ fn plan(name: &str) -> Plan {
 
 /// The server's events of a function, and the answer of each.
 fn answers(trace: &Trace, server: Node, function: &Function) -> Vec<String> {
-    let of = |event: &grantsim::trace::Event| match &event.what {
+    let of = |event: &Event| match &event.what {
         What::Executed(executed) if event.head.node == server => {
             let args: Vec<&[u8]> = executed.args.iter().map(Vec::as_slice).collect();
             let called = grantsim::trace::Command::function(&args)?;
@@ -31,7 +31,7 @@ fn answers(trace: &Trace, server: Node, function: &Function) -> Vec<String> {
 
 /// How many events were lost by each rewind.
 fn lost(trace: &Trace) -> Vec<usize> {
-    let of = |event: &grantsim::trace::Event| match event.what {
+    let of = |event: &Event| match event.what {
         What::Rewound { lost, .. } => Some(lost),
         _ => None,
     };
@@ -79,7 +79,7 @@ fn what_comes_back_is_what_was_there_before_to_the_last_key() {
     let views = [restarted, quiet].map(|trace| {
         let mut last = None;
         trace.replay(|moment| {
-            if let grantsim::trace::Moment::Step(step) = moment {
+            if let Moment::Step(step) = moment {
                 last = Some(step.after.keys("").map(str::to_owned).collect::<Vec<_>>());
             }
         });
@@ -130,7 +130,7 @@ fn a_promoted_clock_and_a_missing_library_and_full_memory_are_felt() {
     let full = run(&plan("out-of-memory"), &PUBLISHED);
     assert_eq!(answers(&full, Node::Valkey, &Function::ClaimExecution), ["OOM", "OK"]);
     let loading = run(&plan("restart"), &PUBLISHED);
-    let broken = |event: &&grantsim::trace::Event| matches!(event.what, What::ServerMended { .. });
+    let broken = |event: &&Event| matches!(event.what, What::ServerMended { .. });
     assert_eq!(loading.events.iter().filter(broken).count(), 1);
 }
 
@@ -139,7 +139,7 @@ fn evicted_keys_are_gone_and_a_slow_server_is_later() {
     let trace = run(&plan("eviction"), &PUBLISHED);
     let mut counts = Vec::new();
     trace.replay(|moment| {
-        if let grantsim::trace::Moment::Step(step) = moment
+        if let Moment::Step(step) = moment
             && step.call.is_none()
             && step.command.caller.is_none()
         {

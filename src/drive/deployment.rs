@@ -32,6 +32,8 @@ pub struct Deployment {
     /// What the plan calls the executions.
     pub names: Names,
     clocks: BTreeMap<Node, Clock>,
+    /// The clock of the service over all failovers.
+    service_clock: Clock,
     ids: BTreeMap<ExecutionName, ExecutionId>,
 }
 
@@ -44,6 +46,7 @@ impl Deployment {
             .map(|execution| (execution.name.clone(), plan.execution_id(&execution.name)))
             .collect();
         Self {
+            service_clock: server_clock(plan, usize::MAX),
             names: ids.iter().map(|(name, id)| (id.clone(), name.clone())).collect(),
             clocks: plan.nodes().map(|node| (node, clock(plan, node))).collect(),
             ids,
@@ -63,16 +66,14 @@ impl Deployment {
 
     /// The clock of the server that serves after so many failovers: it knows nothing of later ones.
     pub fn server_clock(&self, failovers_so_far: usize) -> Clock {
-        let mut clock = self.clock(Node::Valkey).clone();
-        clock.steps.extend(failovers(&self.plan).into_iter().take(failovers_so_far));
-        clock
+        server_clock(&self.plan, failovers_so_far)
     }
 
     /// The clock of a node as others see it: of the server, that of whichever serves.
-    pub fn clock_over_time(&self, node: Node) -> Clock {
+    pub fn clock_over_time(&self, node: Node) -> &Clock {
         match node {
-            Node::Valkey => self.server_clock(usize::MAX),
-            _ => self.clock(node).clone(),
+            Node::Valkey => &self.service_clock,
+            _ => self.clock(node),
         }
     }
 
@@ -208,6 +209,12 @@ fn clock(plan: &Plan, node: Node) -> Clock {
         let step = |step: &plan::ClockStep| Step { at: SimTime::from_millis(step.at_ms), by_ms: step.by_ms };
         clock.steps = wrong.steps.iter().map(step).collect();
     }
+    clock
+}
+
+fn server_clock(plan: &Plan, failovers_so_far: usize) -> Clock {
+    let mut clock = clock(plan, Node::Valkey);
+    clock.steps.extend(failovers(plan).into_iter().take(failovers_so_far));
     clock
 }
 

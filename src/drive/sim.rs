@@ -44,7 +44,7 @@ use super::{
     shell::Envelope,
 };
 use crate::{
-    plan::{Cut, Fault, Plan},
+    plan::{Cut, Plan},
     protocol::Request,
     trace::{End, What},
     types::{Function, Millis, Node, Seq, SimTime, Waiting},
@@ -142,11 +142,7 @@ impl<W: Watch + 'static> World<W> {
         let network = Network::new(plan.random("network").next_u64(), latency);
         let post = network.post();
         let mailboxes = plan.nodes().map(|node| (node, post.mailbox(host(node)))).collect();
-        let is_forgetful = |fault: &Fault| match fault {
-            Fault::Server { breaks, .. } => breaks.replaces_it(),
-            _ => false,
-        };
-        let disk = plan.faults.iter().any(is_forgetful).then(Rc::default);
+        let disk = plan.faults.iter().any(|fault| fault.replaces_server().is_some()).then(Rc::default);
         let cues = Rc::new(RefCell::new(Cues::new(plan, deployment.claim_function.into())));
         let world = Self {
             post,
@@ -171,7 +167,7 @@ impl<W: Watch + 'static> World<W> {
             witness,
             deployment,
         };
-        let running = world.started(engine);
+        let running = world.started(engine, 0);
         world.servers.borrow_mut().push(running);
         Rc::new(world)
     }

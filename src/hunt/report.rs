@@ -110,7 +110,7 @@ pub struct Report {
     pub passed: u64,
     /// Known findings that were met again, by slug: in how many seeds.
     pub known: BTreeMap<String, u64>,
-    /// What need not hold where a hostile caller has a hand in it, and did not.
+    /// What may break under a class of faults by the contract, and did: in how many seeds.
     pub excused: Excused,
     /// Kinds of known findings that this library does not show any more, by slug; of libraries that descend from a
     /// published one.

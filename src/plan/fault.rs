@@ -1,5 +1,7 @@
 //! What breaks, as data. Each fault names who it hits and when, so that a plan without it is the same plan.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use super::{CallRef, ServerFault};
@@ -205,6 +207,17 @@ impl Fault {
             Fault::BadArgument { .. } => FaultClass::BadArgument,
             Fault::Server { breaks, .. } => breaks.class(),
         }
+    }
+
+    /// From when until when it has the server lost or replaced, milliseconds of the run; at any time, where it comes upon a
+    /// call. None for other faults.
+    pub fn replaces_server(&self) -> Option<RangeInclusive<u64>> {
+        let Fault::Server { at_ms, upon, breaks } = self else { return None };
+        let is_away = match upon {
+            Some(_) => 0..=u64::MAX,
+            None => *at_ms..=at_ms.saturating_add(breaks.lasts_ms()),
+        };
+        breaks.replaces_it().then_some(is_away)
     }
 
     /// The nodes it names.

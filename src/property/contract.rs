@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fingerprint, PropertyName, catalogue};
+use super::{Entry, Fingerprint, PropertyName, catalogue};
 use crate::types::FaultClass;
 
 /// The contract of a library.
@@ -70,7 +70,7 @@ static TABLE: LazyLock<Contract> = LazyLock::new(|| {
         .expect("the contract of this build is well formed")
 });
 
-static MAY: LazyLock<BTreeSet<(PropertyName, FaultClass)>> =
+static MAY: LazyLock<BTreeSet<(&str, FaultClass)>> =
     LazyLock::new(|| TABLE.may.iter().flat_map(May::cells).collect());
 
 impl May {
@@ -80,8 +80,9 @@ impl May {
     }
 
     /// The cells that it is about: its own, and those that break by the same cause.
-    fn cells(&self) -> impl Iterator<Item = (PropertyName, FaultClass)> + '_ {
-        [self.property()].into_iter().chain(self.also.iter().copied()).map(|name| (name, self.fault))
+    fn cells(&self) -> impl Iterator<Item = (&'static str, FaultClass)> + '_ {
+        let names = [self.property()].into_iter().chain(self.also.iter().copied());
+        names.map(|name| (name.as_str(), self.fault))
     }
 }
 
@@ -96,20 +97,24 @@ impl Contract {
 
     /// Every cell, promise by promise.
     pub fn cells(&self) -> impl Iterator<Item = Cell> + '_ {
-        catalogue::promises()
-            .flat_map(|entry| FaultClass::ALL.iter().map(|fault| self.cell(entry.name, *fault)))
+        catalogue::promises().flat_map(|entry| self.row(entry))
+    }
+
+    /// The cells of a promise, in the order of [`FaultClass::ALL`].
+    pub fn row(&self, entry: &'static Entry) -> impl Iterator<Item = Cell> + '_ {
+        FaultClass::ALL.iter().map(|fault| self.cell(entry.name, *fault))
     }
 
     fn cell(&self, property: &'static str, fault: FaultClass) -> Cell {
-        let of = |may: &&May| may.cells().any(|(name, class)| name.as_str() == property && class == fault);
-        let shown = self.may.iter().find(|may| may.property().as_str() == property && may.fault == fault);
-        let (promise, evidence) = match shown.or_else(|| self.may.iter().find(of)) {
-            Some(may) if shown.is_some() => (Promise::May, format!("fixtures/contract/{}", may.plan)),
-            Some(may) => (Promise::May, format!("by the same cause as in fixtures/contract/{}", may.plan)),
-            None => match self.met.get(&fault) {
-                Some(times) => (Promise::Must, format!("held in {times} faults")),
-                None => (Promise::Must, String::new()),
-            },
+        let of_it = || self.may.iter().filter(|may| may.cells().any(|cell| cell == (property, fault)));
+        let shown = of_it().find(|may| may.property().as_str() == property);
+        let (promise, evidence) = match (shown, of_it().next(), self.met.get(&fault)) {
+            (Some(may), ..) => (Promise::May, format!("fixtures/contract/{}", may.plan)),
+            (None, Some(may), _) => {
+                (Promise::May, format!("by the same cause as in fixtures/contract/{}", may.plan))
+            }
+            (None, None, Some(times)) => (Promise::Must, format!("held in {times} faults")),
+            (None, None, None) => (Promise::Must, String::new()),
         };
         Cell { property, fault, promise, evidence }
     }
@@ -117,5 +122,5 @@ impl Contract {
 
 /// Whether a promise may break under a class of faults.
 pub(super) fn may_break(property: &'static str, fault: FaultClass) -> bool {
-    MAY.iter().any(|(name, class)| *class == fault && name.as_str() == property)
+    MAY.contains(&(property, fault))
 }

@@ -41,7 +41,7 @@ impl Violation {
 pub struct Verdict {
     /// One a fingerprint, in the order in which they first showed.
     pub violations: Vec<Violation>,
-    /// What a hostile caller had a hand in and the property need not withstand, with the class of the fault.
+    /// What may break under a class of faults by the [contract](super::Contract), and did, with the class.
     pub excused: Vec<(FaultClass, Violation)>,
     /// How often it reached what the [reach](super::reach) entries describe; what it never reached is absent.
     pub reached: BTreeMap<&'static str, u64>,

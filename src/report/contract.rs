@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::{
-    property::{Contract, Promise, catalogue},
+    property::{Cell, Contract, Promise, catalogue},
     types::FaultClass,
 };
 
@@ -14,7 +14,7 @@ pub fn contract(contract: &Contract) -> String {
     out.push('\n');
     for entry in catalogue::promises() {
         let _ = write!(out, "{:<20}", entry.name);
-        for cell in contract.cells().filter(|cell| cell.property == entry.name) {
+        for cell in contract.row(entry) {
             out += if cell.promise == Promise::May { "  x" } else { "  ." };
         }
         out.push('\n');
@@ -42,9 +42,8 @@ pub fn contract_in_markdown(contract: &Contract) -> String {
     let _ = writeln!(out, "| | {} |", heads.join(" | "));
     let _ = writeln!(out, "|---|{}", "---|".repeat(heads.len()));
     for entry in catalogue::promises() {
-        let cells = contract.cells().filter(|cell| cell.property == entry.name);
-        let marks: Vec<&str> =
-            cells.map(|cell| if cell.promise == Promise::May { "**x**" } else { "." }).collect();
+        let mark = |cell: Cell| if cell.promise == Promise::May { "**x**" } else { "." };
+        let marks: Vec<&str> = contract.row(entry).map(mark).collect();
         let _ = writeln!(out, "| {} | {} |", entry.name, marks.join(" | "));
     }
     out += "\n## How often the hunts behind this table met each class\n\n";

@@ -74,6 +74,23 @@ pub struct Call<'a> {
     pub answer: Answer,
 }
 
+impl<'a> Call<'a> {
+    /// One of KEYS, counted from 0; none where there is none, or where it is no text.
+    pub fn key(&self, index: usize) -> Option<&'a str> {
+        std::str::from_utf8(self.keys.get(index)?).ok()
+    }
+
+    /// One of ARGV as text, counted from 0; empty where there is none, or where it is no text.
+    pub fn arg(&self, index: usize) -> &'a str {
+        self.argv.get(index).and_then(|arg| std::str::from_utf8(arg).ok()).unwrap_or_default()
+    }
+
+    /// Whether this word is the first after the status, or the code, of the reply.
+    pub fn says(&self, word: &str) -> bool {
+        matches!(self.reply, Reply::Array(items) if items.get(2) == Some(&Reply::bulk(word)))
+    }
+}
+
 impl Step<'_> {
     /// What the step changed, execution by execution: read from before and after when it is first asked for.
     pub fn changes(&self) -> &[Change] {

@@ -2,14 +2,13 @@
 //! it does.
 
 use std::{
-    cell::{Cell, OnceCell, RefCell},
+    cell::{Cell, RefCell},
     collections::BTreeMap,
     rc::Rc,
 };
 
 use madsim::runtime::{Handle, NodeHandle};
 use valkey_sim::{
-    clock::Clock,
     engine::{Effects, Engine, Reply, UnixMicros},
     link::{self, HostId, Latency, NodeTime, Post},
     server::{Executed, Observer, Server},
@@ -38,17 +37,12 @@ pub(super) struct Running {
     /// As what it answers: the server, a former one; none where it is dead.
     pub(super) role: Rc<Cell<Option<Node>>>,
     /// Whether anybody looks after what expires in it.
-    pub(super) is_kept: Rc<OnceCell<()>>,
+    pub(super) is_kept: Rc<Cell<bool>>,
 }
 
 impl<W: Watch + 'static> World<W> {
-    /// A server of this engine that takes the place of those so far.
-    pub(super) fn started(&self, engine: Engine) -> Running {
-        let clock = self.deployment.server_clock(self.servers.borrow().len().saturating_sub(1));
-        self.started_by(clock, engine)
-    }
-
-    fn started_by(&self, clock: Clock, engine: Engine) -> Running {
+    /// A server of this engine, with the clock of the one that serves after so many failovers.
+    pub(super) fn started(&self, engine: Engine, failovers: usize) -> Running {
         let number = self.started.get();
         self.started.set(number + 1);
         let role = Rc::new(Cell::new(Some(Node::Valkey)));
@@ -70,7 +64,7 @@ impl<W: Watch + 'static> World<W> {
             // There and back, for each of the few calls that a deed takes.
             calls_us: 16 * (self.latency.base_us + self.latency.jitter_us),
         };
-        let time = NodeTime::new(clock, self.network.world().clone());
+        let time = NodeTime::new(self.deployment.server_clock(failovers), self.network.world().clone());
         Running { server: Server::new(engine, time, tap), number, role, is_kept: Rc::default() }
     }
 
@@ -94,12 +88,11 @@ impl<W: Watch + 'static> World<W> {
                 runtime.kill(id);
             }
             ServerAct::Returns { kept, without_functions, is_loading } => {
-                let engine = self.come_back(kept);
-                let running = self.started(engine);
+                let engine = self.restored(kept, false);
+                let running = self.started(engine, self.failovers());
                 *self.servers.borrow_mut().last_mut().expect("there is always one") = running;
                 if without_functions {
-                    self.break_server(FaultClass::Library, "has lost its function library".to_owned());
-                    self.administer(&[b"FUNCTION", b"FLUSH"]);
+                    self.forget_library();
                 }
                 self.server().server.with_engine(|engine| engine.set_loading(is_loading));
                 self.miss_library(without_functions);
@@ -123,13 +116,8 @@ impl<W: Watch + 'static> World<W> {
                 self.servers.borrow().iter().rev().skip(1).for_each(|former| former.role.set(None));
                 self.network.kill(former);
             }
-            ServerAct::ForgetsLibrary => {
-                self.break_server(FaultClass::Library, "has lost its function library".to_owned());
-                self.administer(&[b"FUNCTION", b"FLUSH"]);
-            }
-            ServerAct::LoadsLibrary => {
-                self.load_library();
-            }
+            ServerAct::ForgetsLibrary => self.forget_library(),
+            ServerAct::LoadsLibrary => self.load_library(),
             ServerAct::FillsMemory => {
                 self.break_server(FaultClass::OutOfMemory, "has no memory for writes".to_owned());
                 self.configure("maxmemory", "1");
@@ -149,6 +137,11 @@ impl<W: Watch + 'static> World<W> {
                 self.slow(0);
             }
         }
+    }
+
+    fn forget_library(&self) {
+        self.break_server(FaultClass::Library, "has lost its function library".to_owned());
+        self.administer(&[b"FUNCTION", b"FLUSH"]);
     }
 
     fn load_library(&self) {
@@ -183,55 +176,42 @@ impl<W: Watch + 'static> World<W> {
         self.record(Node::Valkey, None, What::ServerMended { how: how.to_owned() });
     }
 
-    /// An engine with what the disk held at an instant; with nothing but the library where there is none.
-    fn come_back(&self, kept: Option<SimTime>) -> Engine {
-        let disk = self.disk.as_ref().expect("a plan that may ask for it keeps it");
-        let lost = disk.borrow_mut().lose_after(kept);
-        let engine = self.loaded(&disk.borrow());
-        if lost > 0 {
-            let last = disk.borrow().last();
-            let mut witness = self.witness.borrow_mut();
-            witness.at(self.now()).rewound(last, lost, false, engine.keyspace());
-        }
-        engine
-    }
-
-    /// A fresh engine to which was done what a disk tells.
-    fn loaded(&self, disk: &Disk) -> Engine {
+    /// A fresh engine with what the disk held at an instant; with nothing but the library where there is none. What is lost
+    /// by that, and what a former server goes on from, is told.
+    fn restored(&self, kept: Option<SimTime>, former_lives: bool) -> Engine {
         let plan = &self.deployment.plan;
+        let mut disk = self.disk.as_ref().expect("a plan that may ask for it keeps it").borrow_mut();
+        let lost = disk.lose_after(kept);
         let seed = plan.random(&format!("valkey at {}", self.now().0)).next_u64();
-        let loaded = self.subject.load(plan.dialect, seed).expect("it was loaded before");
-        let mut engine = loaded.engine;
+        let mut engine = self.subject.load(plan.dialect, seed).expect("it was loaded before").engine;
         disk.load_into(&mut engine).expect("an engine of the same library has written it");
+        if lost > 0 || former_lives {
+            let mut witness = self.witness.borrow_mut();
+            witness.at(self.now()).rewound(disk.last(), lost, former_lives, engine.keyspace());
+        }
         engine
     }
 
     /// Has a replica be the server from now on.
     fn promote(&self, kept: SimTime, former_lives: bool, clock_ms: i64) {
-        let disk = self.disk.as_ref().expect("a plan that may ask for it keeps it");
-        let lost = disk.borrow_mut().lose_after(Some(kept));
-        let engine = self.loaded(&disk.borrow());
         let class = if former_lives { FaultClass::SplitBrain } else { FaultClass::Failover };
         let and = if former_lives { ", and the former one still answers" } else { "" };
         self.break_server(class, format!("is another one from now on, a replica{and}"));
-        if lost > 0 || former_lives {
-            let last = disk.borrow().last();
-            self.witness.borrow_mut().at(self.now()).rewound(last, lost, former_lives, engine.keyspace());
-        }
+        let engine = self.restored(Some(kept), former_lives);
         if clock_ms != 0 {
             self.record(Node::Valkey, None, What::ClockSet { by_ms: clock_ms });
         }
         let former = self.server();
         former.role.set(former_lives.then_some(Node::FormerValkey));
-        let running = self.started_by(self.deployment.server_clock(self.failovers() + 1), engine);
+        let running = self.started(engine, self.failovers() + 1);
         self.servers.borrow_mut().push(running);
         if let Some(acceptor) = self.promoted.take().filter(|_| former_lives) {
             acceptor.wake();
         }
     }
 
-    /// Runs a command of an administrator's on the server. It is told as what broke or was mended by it, not as a step.
-    fn administer(&self, args: &[&[u8]]) -> Reply {
+    /// Runs a command on the server by itself, which no client sent. Nobody is told.
+    fn command(&self, args: &[&[u8]]) -> (Reply, UnixMicros, Effects) {
         let now = self.deployment.server_clock(self.failovers()).now(self.now());
         let mut effects = Effects::default();
         let reply = self.server().server.with_engine(|engine| {
@@ -240,10 +220,21 @@ impl<W: Watch + 'static> World<W> {
             engine.disconnect(&session);
             reply
         });
+        (reply, now, effects)
+    }
+
+    /// Keeps what an event wrote, where a plan may ask for it.
+    fn write(&self, event: Seq, effects: &Effects) {
         if let Some(disk) = &self.disk {
-            let last = self.witness.borrow().events().saturating_sub(1);
-            disk.borrow_mut().write(self.now(), last, &effects);
+            disk.borrow_mut().write(self.now(), event, effects);
         }
+    }
+
+    /// Runs a command of an administrator's on the server. It is told as what broke or was mended by it, not as a step.
+    fn administer(&self, args: &[&[u8]]) -> Reply {
+        let (reply, _, effects) = self.command(args);
+        let told = self.witness.borrow().events().saturating_sub(1);
+        self.write(told, &effects);
         reply
     }
 
@@ -268,19 +259,11 @@ impl<W: Watch + 'static> World<W> {
         self.break_server(FaultClass::Eviction, format!("evicts {} keys", evicted.len() - 1));
         if evicted.len() > 1 {
             let args: Vec<&[u8]> = evicted.iter().map(|arg| &arg[..]).collect();
-            let now = self.deployment.server_clock(self.failovers()).now(self.now());
-            let mut effects = Effects::default();
-            let keyspace = self.server().server.with_engine(|engine| {
-                let mut session = engine.connect();
-                engine.execute(&mut session, &args, now, &mut effects);
-                engine.disconnect(&session);
-                engine.keyspace().clone()
-            });
+            let (_, now, effects) = self.command(&args);
+            let keyspace = self.server().server.with_engine(|engine| engine.keyspace().clone());
             let event =
                 self.witness.borrow_mut().at(self.now()).reaped(Node::Valkey, now, &effects, &keyspace);
-            if let Some(disk) = &self.disk {
-                disk.borrow_mut().write(self.now(), event, &effects);
-            }
+            self.write(event, &effects);
         }
     }
 
@@ -298,7 +281,7 @@ impl<W: Watch + 'static> World<W> {
 
 /// Looks after what expires in a server, if nobody does yet.
 pub(super) fn keep(running: &Running) {
-    if running.is_kept.set(()).is_ok() {
+    if !running.is_kept.replace(true) {
         let server = running.server.clone();
         madsim::task::spawn_local(async move { server.housekeeping().await });
     }

@@ -37,22 +37,22 @@ const MOST_FAILOVERS: usize = 8;
 
 /// The server is lost, or replaced, once at a time: what a replica takes over must be there.
 fn one_at_a_time(plan: &Plan) -> Result<(), InvalidPlan> {
-    let replacing = plan.faults.iter().enumerate().filter_map(|(place, fault)| match fault {
-        Fault::Server { at_ms, breaks, upon } if breaks.replaces_it() => {
-            Some((*at_ms, at_ms.saturating_add(breaks.lasts_ms()), place, (breaks, upon)))
-        }
-        _ => None,
-    });
-    let mut replacing: Vec<_> = replacing.collect();
-    replacing.sort_by_key(|(at_ms, ..)| *at_ms);
-    let failovers = replacing.iter().filter(|it| matches!(it.3.0, ServerFault::Failover { .. })).count();
+    let is_failover =
+        |fault: &&Fault| matches!(fault, Fault::Server { breaks: ServerFault::Failover { .. }, .. });
+    let failovers = plan.faults.iter().filter(is_failover).count();
     demand(failovers <= MOST_FAILOVERS, || format!("{failovers} failovers: {MOST_FAILOVERS} at most"))?;
-    let comes_upon_a_call = replacing.iter().any(|it| it.3.1.is_some());
+    let places = plan.faults.iter().enumerate();
+    let mut replacing: Vec<_> =
+        places.filter_map(|(place, fault)| Some((fault.replaces_server()?, place, fault))).collect();
+    replacing.sort_by_key(|(away, ..)| *away.start());
+    let comes_upon_a_call =
+        replacing.iter().any(|(.., fault)| matches!(fault, Fault::Server { upon: Some(_), .. }));
     demand(!comes_upon_a_call || replacing.len() == 1, || {
         "the server is lost or replaced upon a call, and at another time, too: which comes first nobody can say".to_owned()
     })?;
     replacing.windows(2).try_for_each(|pair| {
-        let ((_, over_ms, first, _), (at_ms, _, second, _)) = (pair[0], pair[1]);
+        let [(before, first, _), (after, second, _)] = pair else { return Ok(()) };
+        let (over_ms, at_ms) = (before.end(), after.start());
         demand(at_ms > over_ms, || {
             format!(
                 "faults[{second}] loses or replaces the server at {at_ms} ms, and faults[{first}] is over at {over_ms} \

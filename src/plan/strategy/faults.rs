@@ -1,5 +1,7 @@
 //! Faults of a plan: what hits whom, and when.
 
+use std::ops::RangeInclusive;
+
 use proptest::{collection::vec, option, prelude::*, sample::select, strategy::Union};
 use valkey_sim::durability::Fsync;
 
@@ -237,20 +239,12 @@ fn of_the_server(class: FaultClass, cast: &Cast) -> impl Strategy<Value = Fault>
 
 /// The faults without those that would lose or replace the server while it is away, or being replaced.
 fn one_at_a_time(mut faults: Vec<Fault>) -> Vec<Fault> {
-    let mut taken: Vec<(u64, u64)> = Vec::new();
-    faults.retain(|fault| match fault {
-        Fault::Server { at_ms, breaks, upon } if breaks.replaces_it() => {
-            let (from, to) = match upon {
-                Some(_) => (0, u64::MAX),
-                None => (*at_ms, at_ms.saturating_add(breaks.lasts_ms())),
-            };
-            let is_free = taken.iter().all(|(begun, over)| from > *over || to < *begun);
-            if is_free {
-                taken.push((from, to));
-            }
-            is_free
-        }
-        _ => true,
+    let mut taken: Vec<RangeInclusive<u64>> = Vec::new();
+    faults.retain(|fault| {
+        let Some(away) = fault.replaces_server() else { return true };
+        let is_free = taken.iter().all(|other| away.start() > other.end() || away.end() < other.start());
+        taken.extend(is_free.then_some(away));
+        is_free
     });
     faults
 }

@@ -6,7 +6,6 @@
 //! ([`reply_state`](super::reply_state)), admissions and budgets, and libraries that keep less than FlowFabric's core.
 
 use serde_json::Value;
-use valkey_sim::engine::Reply;
 
 use super::{Calls, Look, Wrong, retries};
 use crate::{
@@ -46,7 +45,7 @@ fn has_a_reason(step: &Step<'_>, call: &Call<'_>) -> Option<Wrong> {
 /// What says that it is not due yet, and by whose clock.
 fn is_not_due(step: &Step<'_>, call: &Call<'_>) -> Option<Wrong> {
     let asked = Asked { step, call };
-    let said = |status, word: &str| call.answer == Answer::Consent(status) && asked.says(word);
+    let said = |status, word: &str| call.answer == Answer::Consent(status) && call.says(word);
     let core = asked.core()?;
     let (due, now) = match call.function {
         Function::MarkLeaseExpiredIfDue if said(Status::AlreadySatisfied, "not_yet_expired") => {
@@ -73,11 +72,11 @@ struct Asked<'s> {
 
 impl<'s> Asked<'s> {
     fn key(&self, index: usize) -> &'s str {
-        self.call.keys.get(index).and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default()
+        self.call.key(index).unwrap_or_default()
     }
 
     fn arg(&self, index: usize) -> &'s str {
-        self.call.argv.get(index).and_then(|arg| std::str::from_utf8(arg).ok()).unwrap_or_default()
+        self.call.arg(index)
     }
 
     fn number(&self, index: usize) -> Option<f64> {
@@ -86,10 +85,6 @@ impl<'s> Asked<'s> {
 
     fn now(&self) -> f64 {
         self.step.now.0 as f64
-    }
-
-    fn says(&self, word: &str) -> bool {
-        matches!(self.call.reply, Reply::Array(items) if items.get(2) == Some(&Reply::bulk(word)))
     }
 
     /// Whether arguments and hashes are texts: what is none, nobody compares here.

@@ -58,18 +58,13 @@ fn appended(step: &Step<'_>, call: &Call<'_>) -> Option<Wrong> {
     if !is_frame || step.after.is_mirrored() {
         return None;
     }
-    let key = |index: usize| std::str::from_utf8(call.keys.get(index)?).ok();
-    let (stream, meta) = (key(1)?, key(2)?);
+    let (stream, meta) = (call.key(1)?, call.key(2)?);
     let Some(after) = step.after.fields(meta) else { return wrong(MISCOUNTED, "the stream has no record") };
     let frame = Frame { call, stream, before: step.before.fields(meta), meta: after };
     frame.entry(step).or_else(|| frame.counted()).or_else(|| frame.expires(step))
 }
 
 impl<'s> Frame<'s> {
-    fn arg(&self, index: usize) -> &'s str {
-        self.call.argv.get(index).and_then(|arg| std::str::from_utf8(arg).ok()).unwrap_or_default()
-    }
-
     fn entry(&self, step: &Step<'_>) -> Option<Wrong> {
         if self.before.is_some_and(|before| !before.text("closed_at").is_empty()) {
             return wrong(AFTER_CLOSE, "a frame was accepted, and the stream was closed");
@@ -111,8 +106,8 @@ impl<'s> Frame<'s> {
             let message = || format!("a stream with a durable frame expires in {until:?} ms");
             return until.and_then(|_| wrong(EXPIRY, message()));
         }
-        let is_best_effort = self.arg(13) == "best_effort";
-        let ttl: i64 = self.arg(15).parse().ok().filter(|ttl| is_best_effort && *ttl > 0)?;
+        let is_best_effort = self.call.arg(13) == "best_effort";
+        let ttl: i64 = self.call.arg(15).parse().ok().filter(|ttl| is_best_effort && *ttl > 0)?;
         let message = || format!("a stream expires in {until:?} ms, and its frame is for {ttl} ms");
         (until != Some(2 * ttl)).then(|| wrong(EXPIRY, message())).flatten()
     }

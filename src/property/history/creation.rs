@@ -65,7 +65,7 @@ impl Property for Creation {
 
 /// The idempotency key of a creation, where it has one. It is the sixth of its KEYS.
 fn idempotency_key<'c>(call: &Call<'c>) -> Option<&'c str> {
-    let key = std::str::from_utf8(call.keys.get(5)?).ok()?;
+    let key = call.key(5)?;
     key.starts_with("ff:idem:").then_some(key)
 }
 

@@ -154,8 +154,7 @@ fn not_as_sent(step: &Step<'_>, call: &Call<'_>, id: &ExecutionId) -> Option<&'s
     let execution = step.after.execution(id);
     execution.core().filter(|core| is_issue && core.is_whole())?;
     let record = execution.grant_record()?;
-    let sent = |index: usize| call.argv.get(index).and_then(|arg| std::str::from_utf8(arg).ok());
-    let other = FIELDS.iter().find(|(name, index)| record.text(name) != sent(*index).unwrap_or_default())?;
+    let other = FIELDS.iter().find(|(name, index)| record.text(name) != call.arg(*index))?;
     Some(other.0)
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     property::{Found, Property},
     trace::{Happened, Moment, What},
-    types::{ExecutionName, FaultClass, LifecyclePhase, Node},
+    types::{ExecutionId, ExecutionName, FaultClass, LifecyclePhase, Node},
     view::View,
 };
 
@@ -23,7 +23,7 @@ impl Property for OfClass {
 
 /// A server's truth became an earlier one: what of an execution was lost by that.
 pub(super) struct Forgotten {
-    is_it: fn(before: &View, after: &View, id: &crate::types::ExecutionId) -> bool,
+    is_it: fn(before: &View, after: &View, id: &ExecutionId) -> bool,
     last: View,
 }
 
@@ -54,7 +54,7 @@ impl Forgotten {
         })
     }
 
-    fn of(is_it: fn(&View, &View, &crate::types::ExecutionId) -> bool) -> Self {
+    fn of(is_it: fn(&View, &View, &ExecutionId) -> bool) -> Self {
         Self { is_it, last: View::default() }
     }
 }
@@ -158,7 +158,7 @@ impl Property for LibraryUnderAGrant {
 
 /// The clock of a server that took another one's place is behind, or ahead.
 pub(super) struct OtherClock {
-    pub is_behind: bool,
+    is_behind: bool,
     promoted: bool,
 }
 

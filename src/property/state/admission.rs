@@ -5,7 +5,7 @@
 //! it. Not here: the counter of those that are admitted at a time, which [`quota`](super::quota) asks about, and what a
 //! scheduler makes of a refusal.
 
-use super::{arg, entity_of_key};
+use super::entity_of_key;
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
     trace::{Call, Moment, Step},
@@ -86,13 +86,13 @@ struct Asked<'c> {
 impl<'c> Asked<'c> {
     fn of(call: &'c Call<'_>) -> Option<Self> {
         let Entity::Quota(tag, id) = entity_of_key(call, 2)? else { return None };
-        let number = |index| arg(call, index).parse::<i64>().ok();
+        let number = |index| call.arg(index).parse::<i64>().ok();
         let window_ms = number(1)?.checked_mul(1_000)?;
         Some(Self {
             window: std::str::from_utf8(call.keys.first()?).ok()?,
             tag,
             id,
-            execution: arg(call, 4),
+            execution: call.arg(4),
             now_ms: number(0)?,
             window_ms,
             rate: usize::try_from(number(2)?).unwrap_or(0),
@@ -163,14 +163,14 @@ fn created(step: &Step<'_>, call: &Call<'_>, found: &mut Found<'_>) {
     let definition = step.after.quota(&tag, &id).definition();
     let fields = ["requests_per_window_seconds", "max_requests_per_window", "active_concurrency_cap"];
     let stored = |field: &str| definition.map(|it| it.text(field)).unwrap_or_default();
-    if let Some((field, index)) = fields.iter().zip(1..).find(|(it, index)| stored(it) != arg(call, *index)) {
-        let message = format!("{field} {} was sent, and {:?} is stored", arg(call, index), stored(field));
+    if let Some((field, index)) = fields.iter().zip(1..).find(|(it, index)| stored(it) != call.arg(*index)) {
+        let message = format!("{field} {} was sent, and {:?} is stored", call.arg(index), stored(field));
         found.violation(NOT_AS_SENT, None, message);
     }
 }
 
 fn released(step: &Step<'_>, call: &Call<'_>, found: &mut Found<'_>) {
-    let (Some(Entity::Quota(tag, id)), execution) = (entity_of_key(call, 1), arg(call, 0)) else { return };
+    let (Some(Entity::Quota(tag, id)), execution) = (entity_of_key(call, 1), call.arg(0)) else { return };
     let quota = step.after.quota(&tag, &id);
     if quota.is_admitted(execution) || quota.is_remembered(execution, step.now) {
         found.violation(NOT_RELEASED, None, format!("{execution} was released and still counts as admitted"));

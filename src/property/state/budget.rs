@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Broken, arg, entity_of_key, rules::differ};
+use super::{Broken, entity_of_key, rules::differ};
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
     trace::{Call, Moment, Step},
@@ -134,16 +134,16 @@ struct Report<'c> {
 impl<'c> Report<'c> {
     /// Reads the arguments; none where a number is no whole one.
     fn of(call: &'c Call<'_>) -> Option<Self> {
-        let count: usize = arg(call, 0).parse().ok().filter(|count| *count < call.argv.len())?;
+        let count: usize = call.arg(0).parse().ok().filter(|count| *count < call.argv.len())?;
         let is_paired = call.function == Function::RecordSpend;
         let mut deltas = BTreeMap::new();
         for i in 0..count {
             let (dimension, delta) = if is_paired { (1 + 2 * i, 2 + 2 * i) } else { (1 + i, 1 + count + i) };
-            let entry: &mut (i64, u32) = deltas.entry(arg(call, dimension)).or_default();
-            *entry = (entry.0.checked_add(arg(call, delta).parse().ok()?)?, entry.1 + 1);
+            let entry: &mut (i64, u32) = deltas.entry(call.arg(dimension)).or_default();
+            *entry = (entry.0.checked_add(call.arg(delta).parse().ok()?)?, entry.1 + 1);
         }
-        let execution = if is_paired { arg(call, 3 + 2 * count) } else { "" };
-        Some(Self { deltas, dedup: arg(call, 2 + 2 * count), execution })
+        let execution = if is_paired { call.arg(3 + 2 * count) } else { "" };
+        Some(Self { deltas, dedup: call.arg(2 + 2 * count), execution })
     }
 }
 
@@ -238,7 +238,7 @@ impl Sides<'_> {
     }
 
     fn released(&self, found: &mut Found<'_>) {
-        let execution = arg(self.call, 1);
+        let execution = self.call.arg(1);
         let spent = |dimension: &str| self.before.spent_by(execution, dimension).max(0);
         for (dimension, old) in self.before.usage() {
             let (new, wanted) = (self.after.used(dimension), (old - spent(dimension)).max(0));
@@ -261,7 +261,7 @@ impl Sides<'_> {
         if self.after.usage().values().any(|used| *used != 0) {
             found.violation(MISCOUNTED, None, "a budget was reset and its usage is not 0");
         }
-        let now: Option<i64> = arg(self.call, 1).parse().ok();
+        let now: Option<i64> = self.call.arg(1).parse().ok();
         let early_ms = self.before.next_reset_at().zip(now).map(|(due, now)| due.0 - now);
         if matches!(self.call.caller, Node::Scanner | Node::SecondScanner)
             && early_ms.is_some_and(|early_ms| early_ms > 0)
@@ -274,7 +274,7 @@ impl Sides<'_> {
 
     fn created(&self, found: &mut Found<'_>) {
         let is_defined = self.after.definition().is_some_and(|it| !it.text("budget_id").is_empty());
-        let wants_limits = arg(self.call, 8).parse::<u32>().is_ok_and(|count| count > 0);
+        let wants_limits = self.call.arg(8).parse::<u32>().is_ok_and(|count| count > 0);
         if !is_defined || (self.call.answer.is_ok() && wants_limits && !self.after.has_limits()) {
             found.violation(NO_LIMITS, None, "a budget was created, and it has no definition or no limits");
         }
@@ -295,14 +295,14 @@ impl Sides<'_> {
         ];
         let definition = self.after.definition()?;
         let other =
-            FIELDS.iter().zip(1..).find(|(field, index)| definition.text(field) != arg(self.call, *index));
+            FIELDS.iter().zip(1..).find(|(field, index)| definition.text(field) != self.call.arg(*index));
         if let Some((field, index)) = other {
-            let (sent, stored) = (arg(self.call, index), definition.text(field));
+            let (sent, stored) = (self.call.arg(index), definition.text(field));
             return Broken::new(NOT_AS_SENT, format!("{field} {sent:?} was sent, and {stored:?} is stored"));
         }
-        let count: usize = arg(self.call, 8).parse().ok().filter(|count| *count < self.call.argv.len())?;
-        let limit = |at: usize| arg(self.call, at).parse::<i64>().ok().filter(|limit| *limit > 0);
-        let dimensions: BTreeMap<&str, usize> = (0..count).map(|i| (arg(self.call, 9 + i), i)).collect();
+        let count: usize = self.call.arg(8).parse().ok().filter(|count| *count < self.call.argv.len())?;
+        let limit = |at: usize| self.call.arg(at).parse::<i64>().ok().filter(|limit| *limit > 0);
+        let dimensions: BTreeMap<&str, usize> = (0..count).map(|i| (self.call.arg(9 + i), i)).collect();
         let is_other = |(dimension, i): (&&str, &usize)| {
             self.after.hard_limit(dimension) != limit(9 + count + i)
                 || self.after.soft_limit(dimension) != limit(9 + 2 * count + i)
@@ -317,8 +317,8 @@ impl Sides<'_> {
     /// Whether this call left the next reset at another time than a period after its now.
     fn reset_time(&self) -> Option<Broken> {
         let now: f64 = match self.call.function {
-            Function::CreateBudget if self.call.answer.is_ok() => arg(self.call, 7).parse().ok()?,
-            Function::ResetBudget => arg(self.call, 1).parse().ok()?,
+            Function::CreateBudget if self.call.answer.is_ok() => self.call.arg(7).parse().ok()?,
+            Function::ResetBudget => self.call.arg(1).parse().ok()?,
             _ => return None,
         };
         let interval: f64 = self.after.definition()?.text("reset_interval_ms").parse().ok()?;

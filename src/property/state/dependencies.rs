@@ -7,9 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use valkey_sim::engine::Reply;
-
-use super::{Broken, arg, entity_of_key, name_of};
+use super::{Broken, entity_of_key, name_of};
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
     trace::{Call, Moment, Step},
@@ -108,15 +106,13 @@ impl Property for Waiting {
 /// An edge that was applied: to whom, and as what.
 fn applied(step: &Step<'_>, call: &Call<'_>, found: &mut Found<'_>) {
     let Some(entity @ Entity::Execution(id)) = &entity_of_key(call, 0) else { return };
-    let is_applied_before =
-        matches!(call.reply, Reply::Array(items) if items.get(2) == Some(&Reply::bulk("already_applied")));
-    if !call.answer.is_ok() || is_applied_before || call.argv.len() < 7 {
+    if !call.answer.is_ok() || call.says("already_applied") || call.argv.len() < 7 {
         return;
     }
     let name = name_of(entity, step);
     let flow = step.before.execution(id).core().map(|core| core.text("flow_id"));
-    if flow.is_none_or(|flow| !flow.is_empty() && flow != arg(call, 0)) {
-        let message = format!("an edge of flow {} was applied to one of {flow:?}", arg(call, 0));
+    if flow.is_none_or(|flow| !flow.is_empty() && flow != call.arg(0)) {
+        let message = format!("an edge of flow {} was applied to one of {flow:?}", call.arg(0));
         return found.violation(OF_ANOTHER, name.as_ref(), message);
     }
     const FIELDS: [(&str, usize); 5] = [
@@ -126,10 +122,9 @@ fn applied(step: &Step<'_>, call: &Call<'_>, found: &mut Found<'_>) {
         ("dependency_kind", 4),
         ("data_passing_ref", 5),
     ];
-    let key = call.keys.get(3).and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default();
-    let record = step.after.fields(key);
+    let record = call.key(3).and_then(|key| step.after.fields(key));
     let text = |name: &str| record.map(|record| record.text(name)).unwrap_or_default();
-    let other = FIELDS.iter().find(|(name, index)| text(name) != arg(call, *index)).map(|(name, _)| *name);
+    let other = FIELDS.iter().find(|(name, index)| text(name) != call.arg(*index)).map(|(name, _)| *name);
     let other = other.or((text("state") != "unsatisfied").then_some("state"));
     if let Some(field) = other {
         found.violation(

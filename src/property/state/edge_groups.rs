@@ -3,9 +3,7 @@
 //!
 //! Not here: what becomes of the member, which [`dependencies`](super::dependencies) asks, and who cancels the siblings.
 
-use valkey_sim::engine::Reply;
-
-use super::{Broken, arg, name_of};
+use super::{Broken, name_of};
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
     trace::{Call, Moment, Step},
@@ -84,17 +82,15 @@ impl Property for Groups {
 
 /// What a call said that sets a group's policy, and the group's record does not.
 fn not_as_sent(step: &Step<'_>, call: &Call<'_>) -> Option<Broken> {
-    let is_set = call.function == Function::SetEdgeGroupPolicy
-        && call.answer.is_ok()
-        && matches!(call.reply, Reply::Array(items) if items.get(2) == Some(&Reply::bulk("set")));
+    let is_set = call.function == Function::SetEdgeGroupPolicy && call.answer.is_ok() && call.says("set");
     if !is_set || step.after.is_mirrored() {
         return None;
     }
-    let group = step.after.fields(std::str::from_utf8(call.keys.get(1)?).ok()?);
+    let group = step.after.fields(call.key(1)?);
     let text = |name: &str| group.map(|group| group.text(name)).unwrap_or_default();
-    let needed: i64 = arg(call, 2).parse().ok()?;
+    let needed: i64 = call.arg(2).parse().ok()?;
     let stored = (text("policy_variant"), text("on_satisfied"), text("k").parse().unwrap_or(0));
-    let sent = (arg(call, 0), arg(call, 1), needed);
+    let sent = (call.arg(0), call.arg(1), needed);
     (stored != sent)
         .then(|| Broken::new(NOT_AS_SENT, format!("the policy {sent:?} was set, and {stored:?} is stored")))
         .flatten()

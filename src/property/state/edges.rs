@@ -4,7 +4,7 @@
 //! Not here: what the one who waits makes of an edge, which [`dependencies`](super::dependencies) asks, and groups of
 //! edges.
 
-use super::{Broken, Check, Move, StateAndMoves, arg};
+use super::{Broken, Check, Move, StateAndMoves};
 use crate::{
     property::{Entry, Expect, Kind},
     trace::Step,
@@ -104,13 +104,13 @@ fn as_asked(record: &Fields<'_>, before: Flow<'_>, step: &Step<'_>) -> Option<Br
     if call.argv.len() < 8 {
         return None;
     }
-    let seen = arg(call, 6);
+    let seen = call.arg(6);
     if seen != before.graph_revision().to_string() {
         let message = format!("staged at revision {seen}, and the graph was at {}", before.graph_revision());
         return Broken::new(STALE, message);
     }
     let fields = ["upstream_execution_id", "downstream_execution_id", "dependency_kind", "data_passing_ref"];
-    let other = fields.into_iter().zip(2..).find(|(field, index)| record.text(field) != arg(call, *index))?;
+    let other = fields.into_iter().zip(2..).find(|(field, index)| record.text(field) != call.arg(*index))?;
     Broken::new(NOT_AS_STAGED, format!("{} is not as it was staged", other.0))
 }
 

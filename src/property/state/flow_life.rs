@@ -5,7 +5,7 @@
 //! Not here: whether both sides of a membership agree, which [`membership`](super::membership) asks, edges, and that no
 //! flow stays open forever.
 
-use super::{Broken, Check, Move, StateAndMoves, arg};
+use super::{Broken, Check, Move, StateAndMoves};
 use crate::{
     property::{Entry, Expect, Kind},
     trace::Step,
@@ -97,7 +97,7 @@ fn cancelled_again(entity: &Entity, step: &Step<'_>) -> Option<Broken> {
     let Entity::Flow(_, id) = entity else { return None };
     let call = step.call.as_ref().filter(|call| call.function == Function::CancelFlow)?;
     let (before, _) = sides(entity, step)?;
-    (call.answer.is_ok() && arg(call, 0) == id && before.is_over())
+    (call.answer.is_ok() && call.arg(0) == id && before.is_over())
         .then(|| {
             Broken::new(CANCELLED_AGAIN, format!("a flow that is {} was cancelled", before.public_state()))
         })

@@ -4,7 +4,7 @@
 //! Not here: what becomes of a flow in the course of time, which [`flow_life`](super::flow_life) asks about, and members
 //! whose execution is gone, which retention removes.
 
-use super::{Broken, Check, State, arg, entity_of_key};
+use super::{Broken, Check, State, entity_of_key};
 use crate::{
     property::{Entry, Expect, Kind},
     trace::Step,
@@ -80,7 +80,7 @@ fn is_contradictory(step: &Step<'_>) -> bool {
         .filter(|call| call.function == Function::AddExecutionToFlow && !call.keys.is_empty());
     joins.is_some_and(|call| {
         let keys = entity_of_key(call, 3);
-        !matches!(keys, Some(Entity::Execution(id)) if id.as_str() == arg(call, 1))
+        !matches!(keys, Some(Entity::Execution(id)) if id.as_str() == call.arg(1))
     })
 }
 

@@ -91,12 +91,7 @@ fn name_of(entity: &Entity, step: &Step<'_>) -> Option<ExecutionName> {
     }
 }
 
-/// An argument of a call, as text; empty where there is none, or where it is no text.
-fn arg<'a>(call: &'a Call<'_>, index: usize) -> &'a str {
-    call.argv.get(index).and_then(|arg| std::str::from_utf8(arg).ok()).unwrap_or_default()
-}
-
 /// Whom one of a call's KEYS belongs to.
 fn entity_of_key(call: &Call<'_>, index: usize) -> Option<Entity> {
-    Entity::of_key(std::str::from_utf8(call.keys.get(index)?).ok()?)
+    Entity::of_key(call.key(index)?)
 }

@@ -4,7 +4,7 @@
 //! admitted again is one execution: both show as a wrong counter, and have kinds of their own. Not here: windows and
 //! rates, which [`admission`](super::admission) asks about.
 
-use super::{Broken, Check, State, arg};
+use super::{Broken, Check, State};
 use crate::{
     property::{Entry, Expect, Kind},
     trace::Step,
@@ -54,15 +54,15 @@ fn is_asked_with_another_cap(step: &Step<'_>, cap: i64) -> bool {
     step.call.as_ref().is_some_and(|call| {
         call.function == Function::CheckAdmissionAndRecord
             && call.argv.len() > 4
-            && arg(call, 3).parse() != Ok(cap)
+            && call.arg(3).parse() != Ok(cap)
     })
 }
 
 fn kind_of_count(entity: &Entity, step: &Step<'_>) -> Kind {
     let (Some(call), Some((before, _))) = (&step.call, capped(entity, step.before)) else { return COUNTER };
     match call.function {
-        Function::CheckAdmissionAndRecord if before.is_admitted(arg(call, 4)) => COUNTED_AGAIN,
-        Function::ReleaseAdmission if !call.argv.is_empty() && !before.is_admitted(arg(call, 0)) => {
+        Function::CheckAdmissionAndRecord if before.is_admitted(call.arg(4)) => COUNTED_AGAIN,
+        Function::ReleaseAdmission if !call.argv.is_empty() && !before.is_admitted(call.arg(0)) => {
             RELEASED_TWICE
         }
         _ => COUNTER,

@@ -4,7 +4,7 @@
 //! Judged of what the two functions do. Not here: how a worker is marked dead, which the client does by plain commands, and
 //! what a scheduler makes of it.
 
-use super::{arg, entity_of_key};
+use super::entity_of_key;
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
     trace::{Call, Moment, Step},
@@ -90,7 +90,7 @@ impl Sides<'_> {
 
     fn registered(&self, word: &str, found: &mut Found<'_>) {
         let described = self.before.capabilities().map(|it| it.text("worker_id")).unwrap_or_default();
-        let said = arg(self.call, 1);
+        let said = self.call.arg(1);
         if self.is_whole(&self.before) && !described.is_empty() && described != said {
             let message = format!("a process of {described} was registered as one of {said}");
             found.violation(OTHER_WORKER, None, message);
@@ -104,12 +104,12 @@ impl Sides<'_> {
         let is_written = self.after.capabilities().is_some_and(|it| {
             [("worker_id", 1), ("lanes_csv", 2), ("caps_csv", 3)]
                 .into_iter()
-                .all(|(field, index)| it.text(field) == arg(self.call, index))
+                .all(|(field, index)| it.text(field) == self.call.arg(index))
         });
         if !is_written {
             found.violation(DESCRIPTION, None, "what the process said of itself is not what is written");
         }
-        self.lasts(arg(self.call, 4), found);
+        self.lasts(self.call.arg(4), found);
     }
 
     fn beat(&self, word: &str, found: &mut Found<'_>) {

@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::arg;
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
     trace::{Call, Moment, Step},
@@ -71,16 +70,16 @@ impl Property for Conditions {
 
 impl Conditions {
     fn buffered(&mut self, step: &Step<'_>, call: &Call<'_>) {
-        let Ok(id) = ExecutionId::parse(arg(call, 1)) else { return };
+        let Ok(id) = ExecutionId::parse(call.arg(1)) else { return };
         let Some(tag) = tag_of(&id) else { return };
-        if step.before.waitpoint(tag, arg(call, 2)).state() != "pending" {
-            self.clouded.insert(arg(call, 2).to_owned());
+        if step.before.waitpoint(tag, call.arg(2)).state() != "pending" {
+            self.clouded.insert(call.arg(2).to_owned());
         }
     }
 
     fn delivered(&mut self, step: &Step<'_>, call: &Call<'_>, found: &mut Found<'_>) {
-        let Ok(id) = ExecutionId::parse(arg(call, 1)) else { return };
-        let waitpoint = arg(call, 2);
+        let Ok(id) = ExecutionId::parse(call.arg(1)) else { return };
+        let waitpoint = call.arg(2);
         // A server whose clock was set back dates a signal before the waitpoint that it comes to.
         let created_at = tag_of(&id).and_then(|tag| step.after.waitpoint(tag, waitpoint).created_at());
         let is_dated = created_at.is_none_or(|created| created <= step.now);
@@ -96,10 +95,10 @@ impl Conditions {
     }
 
     fn suspended(&self, step: &Step<'_>, call: &Call<'_>, found: &mut Found<'_>) {
-        let (Ok(id), waitpoint) = (ExecutionId::parse(arg(call, 0)), arg(call, 6)) else { return };
+        let (Ok(id), waitpoint) = (ExecutionId::parse(call.arg(0)), call.arg(6)) else { return };
         let Some(tag) = tag_of(&id) else { return };
         let was_pending = step.before.waitpoint(tag, waitpoint).state() == "pending";
-        if !was_pending || arg(call, 14) != "1" || self.clouded.contains(waitpoint) {
+        if !was_pending || call.arg(14) != "1" || self.clouded.contains(waitpoint) {
             return;
         }
         let is_over = match call.answer {
@@ -107,8 +106,8 @@ impl Conditions {
             Answer::Consent(Status::AlreadySatisfied) => true,
             _ => return,
         };
-        let Ok(condition) = serde_json::from_str(arg(call, 11)) else { return };
-        let waitpoints = vec![(waitpoint.to_owned(), arg(call, 7).to_owned())];
+        let Ok(condition) = serde_json::from_str(call.arg(11)) else { return };
+        let waitpoints = vec![(waitpoint.to_owned(), call.arg(7).to_owned())];
         Wait { id, view: step.after, condition, waitpoints }.judge(is_over, step, found);
     }
 }

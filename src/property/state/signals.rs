@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 
-use super::arg;
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
     trace::{Call, Moment, Step},
@@ -115,7 +114,7 @@ impl Signals {
     fn rotated(&mut self, step: &Step<'_>, call: &Call<'_>) {
         let Some(Entity::Secrets(tag)) = super::entity_of_key(call, 0) else { return };
         let old = step.before.secrets(&tag).current().to_owned();
-        let (new, grace) = (arg(call, 0), arg(call, 2).parse::<i64>());
+        let (new, grace) = (call.arg(0), call.arg(2).parse::<i64>());
         if old == new {
             return;
         }
@@ -138,9 +137,9 @@ struct Signal<'s> {
 
 impl<'s> Signal<'s> {
     fn of(step: &'s Step<'s>, call: &'s Call<'s>) -> Option<Self> {
-        let id = ExecutionId::parse(arg(call, 1)).ok()?;
+        let id = ExecutionId::parse(call.arg(1)).ok()?;
         let tag = tag_of(&id)?.to_owned();
-        Some(Self { step, call, execution: step.names.of(&id), id, tag, waitpoint: arg(call, 2) })
+        Some(Self { step, call, execution: step.names.of(&id), id, tag, waitpoint: call.arg(2) })
     }
 
     fn at<'v>(&'v self, view: &'v View) -> Waitpoint<'v> {
@@ -172,7 +171,7 @@ impl<'s> Signal<'s> {
     }
 
     fn accepted(&self, promised: &BTreeMap<(String, String), TimestampMs>, found: &mut Found<'_>) {
-        let token = arg(self.call, 17);
+        let token = self.call.arg(17);
         let record = self.record();
         let text = |name: &str| record.map(|it| it.text(name)).unwrap_or_default();
         if token.is_empty() || token != text("waitpoint_token") {
@@ -196,9 +195,9 @@ impl<'s> Signal<'s> {
         } else if self.has_ended_another_wait() {
             self.tell(OLD_WAITPOINT, "it went on because of a signal at an earlier waitpoint", found);
         }
-        let idempotency_key = self.call.keys.get(6).and_then(|key| std::str::from_utf8(key).ok());
+        let idempotency_key = self.call.key(6);
         let is_known = idempotency_key.is_some_and(|key| self.step.before.is_visible(key, self.step.now));
-        let is_deduplicated = !arg(self.call, 9).is_empty() && arg(self.call, 13).parse().unwrap_or(0) > 0;
+        let is_deduplicated = !self.call.arg(9).is_empty() && self.call.arg(13).parse().unwrap_or(0) > 0;
         if is_known && is_deduplicated {
             self.tell(COUNTED_TWICE, "a signal was accepted a second time", found);
         }
@@ -206,10 +205,10 @@ impl<'s> Signal<'s> {
     }
 
     fn is_written_down(&self, found: &mut Found<'_>) {
-        let signal = arg(self.call, 0);
+        let signal = self.call.arg(0);
         let record = self.step.after.fields(&format!("ff:signal:{}:{signal}", self.tag));
         let index = format!("ff:exec:{}:{}:signals", self.tag, self.id);
-        let is_there = record.is_some_and(|it| it.text("signal_name") == arg(self.call, 3));
+        let is_there = record.is_some_and(|it| it.text("signal_name") == self.call.arg(3));
         if !is_there || !self.step.after.contains(&index, signal) {
             self.tell(LOST, "a signal was accepted, and its record or its execution's index lacks it", found);
         } else if record.is_some_and(|record| !self.is_as_sent(record)) {
@@ -229,10 +228,10 @@ impl<'s> Signal<'s> {
             ("correlation_id", 10),
             ("target_scope", 11),
         ];
-        let payload = self.call.keys.get(5).and_then(|key| std::str::from_utf8(key).ok());
+        let payload = self.call.key(5);
         let stored = payload.and_then(|key| self.step.after.string(key)).unwrap_or_default();
         let sent = self.call.argv.get(7).map(|sent| String::from_utf8_lossy(sent)).unwrap_or_default();
-        FIELDS.iter().all(|(name, index)| record.text(name) == arg(self.call, *index))
+        FIELDS.iter().all(|(name, index)| record.text(name) == self.call.arg(*index))
             && (sent.is_empty() || stored == sent)
     }
 
@@ -245,7 +244,7 @@ impl<'s> Signal<'s> {
     }
 
     fn refused(&self, promised: &BTreeMap<(String, String), TimestampMs>, found: &mut Found<'_>) {
-        let token = arg(self.call, 17);
+        let token = self.call.arg(17);
         let is_of_token = matches!(&self.call.answer, Answer::Refusal(code)
             if matches!(code, Code::InvalidToken | Code::TokenExpired | Code::InvalidSecret));
         let is_given_out = self.record().is_some_and(|it| it.text("waitpoint_token") == token);
@@ -286,7 +285,7 @@ fn satisfied(step: &Step<'_>, call: &Call<'_>, found: &mut Found<'_>) {
     if call.answer != Answer::Consent(Status::AlreadySatisfied) {
         return;
     }
-    let Ok(id) = ExecutionId::parse(arg(call, 0)) else { return };
+    let Ok(id) = ExecutionId::parse(call.arg(0)) else { return };
     let (before, after) = (step.before.execution(&id), step.after.execution(&id));
     let is_active = before.state().is_some_and(|state| state.phase == LifecyclePhase::Active);
     if is_active && (before.state() != after.state() || before.lease() != after.lease()) {
