@@ -232,8 +232,9 @@ impl Faults {
     /// The faults of a plan; `claim_function` is what `claim` means in it.
     pub fn new(plan: &Plan, claim_function: Function) -> Self {
         let rule = |fault: &Fault| {
+            // Those that come upon a call get their course with it.
             let acts = match fault {
-                Fault::Server { breaks, .. } => course(SimTime::START, breaks),
+                Fault::Server { at_ms, upon: None, breaks } => course(SimTime::from_millis(*at_ms), breaks),
                 _ => Vec::new(),
             };
             let pending = acts.into_iter().map(|(_, act)| act).collect();
@@ -455,8 +456,13 @@ impl Faults {
             }
             rule.matched += 1;
             if rule.matched == call.nth {
-                let acts = course(now.after(at_ms.saturating_mul(1_000)), breaks).into_iter();
-                due.extend(acts.map(|(at, act)| Timed { at, act: Act::Server(act), rule: Some(place) }));
+                let acts = course(now.after(at_ms.saturating_mul(1_000)), breaks);
+                rule.pending = acts.iter().map(|(_, act)| *act).collect();
+                due.extend(acts.into_iter().map(|(at, act)| Timed {
+                    at,
+                    act: Act::Server(act),
+                    rule: Some(place),
+                }));
             }
         }
         due
@@ -526,7 +532,6 @@ impl Faults {
                 self.away = Some(place);
             }
             ServerAct::Returns { .. } | ServerAct::Promotes { .. } => self.away = None,
-            // A restart has freed the memory; the library is gone, or there, as it was.
             _ => {}
         }
         true
@@ -1133,6 +1138,24 @@ mod tests {
             Faults::timed(&plan).iter().all(|timed| faults.admit(timed).is_none()),
             "nothing comes after"
         );
+    }
+
+    #[test]
+    fn a_server_that_is_brought_back_before_its_time_has_what_it_keeps() {
+        let breaks =
+            ServerFault::Lost { down_ms: 50, keeps: Keeps::All, loading_ms: 0, without_functions_ms: 0 };
+        let returns = |at| {
+            Act::Server(ServerAct::Returns { kept: Some(at), without_functions: false, is_loading: false })
+        };
+        let timed = plan([server(700, breaks)]);
+        let mut faults = Faults::new(&timed, CLAIM);
+        faults.admit(&Faults::timed(&timed)[0]);
+        assert_eq!(faults.heal_all(), [returns(ms(700))]);
+        let mut faults =
+            Faults::new(&plan([Fault::Server { at_ms: 5, upon: Some(claim(1)), breaks }]), CLAIM);
+        let due = faults.upon(WORKER, &CLAIM, Some(&e1()), ms(300));
+        faults.admit(&due[0]);
+        assert_eq!(faults.heal_all(), [returns(ms(305))]);
     }
 
     #[test]
