@@ -454,7 +454,7 @@ mod tests {
     use crate::{
         drive::Recorder,
         library::Library,
-        plan::{self, Fate, token::Token},
+        plan::{self, Fate, Fault, token::Token},
         trace::{Event, Summary},
         types::{ExecutionName, Reason, Why},
     };
