@@ -33,8 +33,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::SimTime,
-    engine::{Effects, Engine, UnixMicros},
-    resp::{RequestDecoder, encode_request},
+    engine::{
+        Effects, Engine, UnixMicros,
+        unit::{self, is_message},
+    },
+    resp::RequestDecoder,
 };
 
 /// How often a server syncs its file in the background, microseconds.
@@ -121,30 +124,13 @@ impl AppendOnlyFile {
 
     /// Adds what one command wrote. A published message is for replicas only.
     pub fn append(&mut self, at: SimTime, effects: &Effects) {
-        if effects.iter().all(|effect| is_message(effect.name())) {
+        if effects.iter().all(|effect| is_message(&effect)) {
             return;
         }
         // The first command says which database it is about; later ones bring a SELECT along where that changes.
-        let first = self.bytes.is_empty() && effects.iter().next().is_none_or(|it| it.name() != b"SELECT");
-        let commands = effects.iter().filter(|effect| effect.name() != b"SELECT").count();
-        if commands > 1 {
-            self.write(&[b"MULTI"]);
-        }
-        if first {
-            self.write(&[b"SELECT", b"0"]);
-        }
-        for effect in effects.iter().filter(|effect| !is_message(effect.name())) {
-            let args: Vec<&[u8]> = effect.args().collect();
-            self.write(&args);
-        }
-        if commands > 1 {
-            self.write(&[b"EXEC"]);
-        }
+        let database = self.bytes.is_empty().then_some(0);
+        unit::encode(effects, database, |effect| !is_message(effect), &mut self.bytes);
         self.units.push((at, self.bytes.len()));
-    }
-
-    fn write(&mut self, args: &[&[u8]]) {
-        encode_request(args.iter().copied(), &mut self.bytes);
     }
 
     /// The file as it is on the disk.
@@ -203,10 +189,6 @@ impl AppendOnlyFile {
         engine.disconnect(&stream);
         Ok(loaded)
     }
-}
-
-fn is_message(name: &[u8]) -> bool {
-    matches!(name, b"PUBLISH" | b"SPUBLISH")
 }
 
 #[cfg(test)]

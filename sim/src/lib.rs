@@ -18,11 +18,12 @@
 //! | `engine` | keyspace, sessions, effects; it is handed the table of commands |
 //! | `engine::commands` | the commands, one file a family, and their table |
 //! | `durability` | the append-only file, and what a power loss leaves of it |
+//! | `replica` | a server that follows another one |
 //! | `server` | connections: the engine behind any byte stream |
 //! | `link` | the simulated network |
 //! | `tcp` | the same server on real sockets |
 //!
-//! `resp` and `lua` stand side by side, and so do `link` and `tcp`.
+//! `resp` and `lua` stand side by side, and so do `durability` and `replica`, `link` and `tcp`.
 //!
 //! The features `link` and `tcp` (both on unless turned off) bring in the modules of their names. `link` needs
 //! `--cfg madsim`; without it the crate builds with any cargo: `cargo build -p valkey-sim --no-default-features`.
@@ -41,6 +42,7 @@ pub mod engine;
 pub mod link;
 pub mod lua;
 pub mod random;
+pub mod replica;
 pub mod resp;
 pub mod server;
 #[cfg(feature = "tcp")]

@@ -19,11 +19,12 @@ const HOUSE: House = House {
         "engine",
         "engine::commands",
         "durability",
+        "replica",
         "server",
         "link",
         "tcp",
     ],
-    apart: &[("link", "tcp"), ("resp", "lua")],
+    apart: &[("link", "tcp"), ("resp", "lua"), ("durability", "replica")],
 };
 
 #[test]

@@ -16,7 +16,7 @@ impl Engine {
         let command = self.commands.find(args.first().copied().unwrap_or_default())?;
         let first = effects.len();
         let reply = self.run(command, session, &args, now, effects);
-        self.log_effects(effects, first);
+        self.log_effects(effects, first, now);
         // It is no news to who waits for a sorted set that something else is there now.
         let still_waits = session.blocked.take().is_some()
             || (reply.error() == Some(&WRONG_TYPE) && command.name != "XREADGROUP");

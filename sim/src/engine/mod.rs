@@ -36,6 +36,7 @@ mod memory;
 mod monitor;
 mod pause;
 mod pubsub;
+pub mod replication;
 mod resolve;
 mod script_cache;
 mod script_header;
@@ -45,6 +46,7 @@ pub mod table;
 mod transactions;
 pub mod turn;
 mod typed;
+pub mod unit;
 pub mod value;
 mod watches;
 
@@ -67,6 +69,7 @@ use databases::Databases;
 use effect_log::EffectLog;
 use functions::Functions;
 use pubsub::PubSub;
+use replication::Replication;
 use stats::Stats;
 use table::{Command, CommandTable, Flags, Keys};
 use value::Value;
@@ -91,6 +94,7 @@ pub struct Engine {
     /// Kept for `SIM EFFECTS` where the host asked for it.
     effect_log: Option<EffectLog>,
     watches: Watches,
+    replication: Replication,
     /// It reads its data back; see [`set_loading`](Self::set_loading).
     is_loading: bool,
     /// How many elements the commands of a script have looked at that it has not paid for yet.
@@ -119,6 +123,7 @@ impl Engine {
             stats: Stats::default(),
             effect_log: None,
             watches: Watches::default(),
+            replication: Replication::default(),
             is_loading: false,
             looked_at: 0,
         }
@@ -153,7 +158,9 @@ impl Engine {
         self.effect_log.get_or_insert_default();
     }
 
-    fn log_effects(&mut self, effects: &Effects, first: usize) {
+    /// Hands on what was just written, from the `first` effect on, to whoever keeps it.
+    fn log_effects(&mut self, effects: &Effects, first: usize, now: UnixMicros) {
+        self.extend_stream(effects, first, now);
         if let Some(log) = &mut self.effect_log {
             log.note(effects, first);
         }
@@ -205,7 +212,7 @@ impl Engine {
         self.show(command, session, args, now, false);
         let first = effects.len();
         let reply = self.run(command, session, args, now, effects);
-        self.log_effects(effects, first);
+        self.log_effects(effects, first, now);
         session.commands += 1;
         // Where the host's clock is asked, the host answers.
         if let Reply::Error(error) = &reply
@@ -304,7 +311,7 @@ impl Engine {
             reaped += 1;
         }
         self.leave(effects);
-        self.log_effects(effects, first);
+        self.log_effects(effects, first, now);
         reaped
     }
 

@@ -1,0 +1,253 @@
+//! Replication as one server knows it: whom it follows, who follows it, and its stream of units.
+//!
+//! The stream is kept as far back as `repl-backlog-size` allows, from when the first replica was attached. Offsets count its
+//! bytes as a real server writes them; without the `PING` and `REPLCONF GETACK` of real links, which change nothing. Until
+//! there is a replica, every command that is propagated counts as one. Not here: links, and what of the stream is on its way.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use imbl::Vector;
+
+use super::{
+    Dialect, Effects, Engine, ErrorReply, Session, UnixMicros,
+    unit::{self, Offset, Unit},
+};
+
+/// A replica as its primary knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplicaId(pub u64);
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// A name or an IP address.
+    pub host: String,
+    /// A port.
+    pub port: u16,
+}
+
+/// What a server is to others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// It takes writes.
+    #[default]
+    Primary,
+    /// It follows another server.
+    Replica {
+        /// That server.
+        primary: Address,
+        /// Whether the link to it is up.
+        is_linked: bool,
+    },
+}
+
+/// A replica that is attached to this server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// Where it listens.
+    pub address: Address,
+    /// How far it said that it has executed the stream; `None`: it has said nothing yet.
+    pub acknowledged: Option<Offset>,
+    /// How far it said that its append-only file is synced; `None`: it has said nothing of one.
+    pub synced: Option<Offset>,
+    /// When it last said anything, by the clock of this server.
+    pub acknowledged_at: UnixMicros,
+}
+
+/// What an engine knows of replication.
+#[derive(Clone, Debug, Default)]
+pub struct Replication {
+    role: Role,
+    offset: Offset,
+    replicas: BTreeMap<ReplicaId, Attached>,
+    backlog: Option<Backlog>,
+}
+
+/// The end of the stream.
+#[derive(Clone, Debug)]
+struct Backlog {
+    /// Oldest first.
+    units: Vector<Arc<Unit>>,
+    /// Where the oldest begins.
+    from: Offset,
+    /// The database that the next effect is for, unless it says otherwise.
+    database: u8,
+    /// Whether the next unit names its database: a replica was attached since the last one.
+    names_database: bool,
+}
+
+impl Backlog {
+    fn new(from: Offset, database: u8) -> Self {
+        Self { units: Vector::new(), from, database, names_database: true }
+    }
+
+    fn push(&mut self, unit: Arc<Unit>, room: u64) {
+        for effect in unit.effects.iter().filter(|effect| effect.name() == b"SELECT") {
+            self.database = super::databases::parse(effect.arg(1)).unwrap_or(self.database);
+        }
+        let end = unit.end;
+        self.units.push_back(unit);
+        // The newest unit is kept whatever it weighs.
+        while self.units.len() > 1 && end.0 - self.from.0 > room {
+            self.units.pop_front();
+            self.from = self.units.front().map_or(end, |unit| unit.start);
+        }
+    }
+}
+
+impl Replication {
+    /// What the server is to others.
+    pub fn role(&self) -> &Role {
+        &self.role
+    }
+
+    /// The attached replicas.
+    pub fn replicas(&self) -> impl ExactSizeIterator<Item = (ReplicaId, &Attached)> {
+        self.replicas.iter().map(|(id, replica)| (*id, replica))
+    }
+
+    /// The end of its stream: what it has executed.
+    pub fn offset(&self) -> Offset {
+        self.offset
+    }
+
+    /// Where what is kept of the stream begins; `None`: nothing is kept, because there never was a replica.
+    pub fn kept_from(&self) -> Option<Offset> {
+        self.backlog.as_ref().map(|backlog| backlog.from)
+    }
+
+    /// The units of the stream after an offset, oldest first; `None` when not all of them are kept, or when the stream does
+    /// not reach so far.
+    pub fn units_after(&self, offset: Offset) -> Option<impl Iterator<Item = &Arc<Unit>>> {
+        let backlog = self.backlog.as_ref()?;
+        let is_kept = (backlog.from..=self.offset).contains(&offset);
+        let first = backlog.units.iter().position(|unit| unit.start >= offset).unwrap_or(backlog.units.len());
+        is_kept.then(|| backlog.units.iter().skip(first))
+    }
+}
+
+impl Engine {
+    /// What it knows of replication.
+    pub fn replication(&self) -> &Replication {
+        &self.replication
+    }
+
+    /// Whether it follows another server.
+    pub(super) fn is_replica(&self) -> bool {
+        self.replication.role != Role::Primary
+    }
+
+    /// Adds what was just written, from the `first` effect on, to the stream. The stream of a replica is its primary's.
+    pub(super) fn extend_stream(&mut self, effects: &Effects, first: usize, now: UnixMicros) {
+        if effects.len() == first || self.is_replica() {
+            return;
+        }
+        let Some(backlog) = &mut self.replication.backlog else {
+            let written = (effects.len() - first) as u64;
+            let around = if written > 1 { 2 } else { 0 };
+            self.replication.offset.0 += written + around;
+            return;
+        };
+        let mut own = Effects::default();
+        effects.iter().skip(first).for_each(|effect| own.extend(effect.args()));
+        let names_database = std::mem::take(&mut backlog.names_database);
+        let mut bytes = Vec::new();
+        unit::encode(&own, names_database.then_some(backlog.database), |_| true, &mut bytes);
+        let start = self.replication.offset;
+        let end = Offset(start.0 + bytes.len() as u64);
+        let room = self.config.number("repl-backlog-size") as u64;
+        backlog.push(Arc::new(Unit { effects: own, now, start, end }), room);
+        self.replication.offset = end;
+    }
+
+    /// A replica has synchronised with this server and follows its stream from here on. Answers from where.
+    pub fn attach_replica(&mut self, id: ReplicaId, address: Address, now: UnixMicros) -> Offset {
+        let (offset, database) = (self.replication.offset, self.databases.propagated());
+        let backlog = self.replication.backlog.get_or_insert_with(|| Backlog::new(offset, database));
+        backlog.names_database = true;
+        let attached = Attached { address, acknowledged: None, synced: None, acknowledged_at: now };
+        self.replication.replicas.insert(id, attached);
+        offset
+    }
+
+    /// A replica is gone: its link broke, or the server gave it up.
+    pub fn detach_replica(&mut self, id: ReplicaId) {
+        self.replication.replicas.remove(&id);
+    }
+
+    /// Has the server follow another one from now on. It keeps its data until it is synchronised.
+    pub fn follow(&mut self, primary: Address) {
+        self.replication.role = Role::Replica { primary, is_linked: false };
+    }
+
+    /// The link to the server that it follows is up, or down. A primary has none.
+    pub fn set_linked(&mut self, up: bool) {
+        if let Role::Replica { is_linked, .. } = &mut self.replication.role {
+            *is_linked = up;
+        }
+    }
+
+    /// Has the server take writes from now on (`REPLICAOF NO ONE`). Its stream goes on where it is.
+    pub fn lead(&mut self) {
+        self.replication.role = Role::Primary;
+        // Its own effects follow those of another server.
+        let database = self.databases.propagated();
+        if let Some(backlog) = &mut self.replication.backlog {
+            (backlog.database, backlog.names_database) = (database, true);
+        }
+    }
+
+    /// Puts all data of a primary, its functions included, in the place of its own: a full synchronisation. What it had
+    /// is gone, its stream too. The libraries are loaded anew: what they carry from call to call is not copied. `stream` is
+    /// the connection over which the primary's units will be applied.
+    ///
+    /// # Errors
+    /// A library that does not load here, because this engine's interpreter has other limits.
+    ///
+    /// # Panics
+    /// The two are of different dialects.
+    pub fn synchronise(&mut self, stream: &mut Session, primary: &Engine) -> Result<(), ErrorReply> {
+        assert_eq!(self.dialect, primary.dialect, "a replica is of its primary's dialect");
+        for number in 0..super::databases::COUNT {
+            self.touch_database(number, None);
+        }
+        self.clear_databases();
+        for (number, keyspace) in primary.databases() {
+            *self.database_mut(number) = keyspace.clone();
+        }
+        self.functions.clear();
+        let (dialect, interpreter): (Dialect, _) = (self.dialect, self.interpreter.clone());
+        for library in primary.functions.libraries() {
+            self.functions.load(&library.code, true, dialect, &interpreter)?;
+        }
+        stream.db = primary.databases.propagated();
+        self.replication.offset = primary.replication.offset;
+        self.replication.backlog = Some(Backlog::new(self.replication.offset, stream.db));
+        self.replication.replicas.clear();
+        Ok(())
+    }
+
+    /// Executes a unit of the primary's stream by [`apply`](Self::apply), at the primary's time, and makes it part of its own
+    /// stream. `stream` is the connection that was given to [`synchronise`](Self::synchronise).
+    ///
+    /// # Errors
+    /// Those of [`apply`](Self::apply).
+    ///
+    /// # Panics
+    /// The unit does not follow on what was executed.
+    pub fn apply_unit(
+        &mut self,
+        stream: &mut Session,
+        unit: &Arc<Unit>,
+        own: &mut Effects,
+    ) -> Result<(), ErrorReply> {
+        assert_eq!(unit.start, self.replication.offset, "units are executed in order and without a gap");
+        self.apply(stream, &unit.effects, unit.now, own)?;
+        let room = self.config.number("repl-backlog-size") as u64;
+        if let Some(backlog) = &mut self.replication.backlog {
+            backlog.push(Arc::clone(unit), room);
+        }
+        self.replication.offset = unit.end;
+        Ok(())
+    }
+}
