@@ -37,7 +37,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use crate::engine::{
     Effects, Engine, ErrorReply, Session, UnixMicros,
-    replication::{Address, ReplicaId},
+    replication::{Address, LinkState, ReplicaId},
     unit::{Offset, Unit},
 };
 
@@ -98,7 +98,7 @@ impl Link {
         let mut stream = engine.connect();
         engine.follow(primary_address);
         engine.synchronise(&mut stream, primary).map_err(ReplicaError::refused)?;
-        engine.set_linked(true);
+        engine.set_link(LinkState::Up);
         let at = primary.attach_replica(id, own, now);
         Ok(Self { id, stream, units: VecDeque::new(), sent: at, received: at, applied: at })
     }
@@ -124,13 +124,13 @@ impl Link {
     }
 
     /// The link breaks: what did not arrive, or only in part, is lost. Answers how many units. What did arrive can still be
-    /// executed.
-    pub fn break_off(&mut self, engine: &mut Engine) -> usize {
+    /// executed. `now` is the replica's clock.
+    pub fn break_off(&mut self, engine: &mut Engine, now: UnixMicros) -> usize {
         let on_the_way = self.units.len();
         self.units.retain(|unit| unit.end <= self.received);
         let whole = self.units.back().map_or(self.applied, |unit| unit.end);
         (self.sent, self.received) = (whole, whole);
-        engine.set_linked(false);
+        engine.set_link(LinkState::Down(Some(now)));
         on_the_way - self.units.len()
     }
 
@@ -228,9 +228,9 @@ impl Replica {
         }
     }
 
-    /// The link breaks: what did not arrive whole is lost. Answers how many units.
-    pub fn break_off(&mut self) -> usize {
-        self.link.as_mut().map_or(0, |link| link.break_off(&mut self.engine))
+    /// The link breaks: what did not arrive whole is lost. Answers how many units. `now` is the replica's clock.
+    pub fn break_off(&mut self, now: UnixMicros) -> usize {
+        self.link.as_mut().map_or(0, |link| link.break_off(&mut self.engine, now))
     }
 
     /// Executes the next unit that has arrived whole; answers it, or `None` when there is none.
@@ -374,7 +374,7 @@ mod tests {
         for cut in before..=sent {
             let mut replica = replica.clone();
             replica.receive(cut);
-            let lost = replica.break_off();
+            let lost = replica.break_off(NOW);
             replica.apply_all(&mut Effects::default()).unwrap();
             let keys = if cut == sent { 20 } else { 0 };
             assert_eq!(lost, usize::from(cut < sent), "cut at {cut}");

@@ -1,8 +1,10 @@
 //! `INFO`: what a server tells about itself.
 //!
 //! The fields are those of a real server of the dialect, in its order, and the files beside this one hold them with
-//! the values that a simulated server cannot know better: it takes no processor time, forks nothing and has no
-//! replicas. The values that it does know are filled in here.
+//! the values that a simulated server cannot know better: it takes no processor time and forks
+//! nothing. The values that it does know are filled in here.
+
+mod replication;
 
 use super::{Dialect, Engine, Keyspace, UnixMicros, pubsub::Kind};
 
@@ -61,6 +63,7 @@ fn fields(engine: &Engine, section: &str, now: UnixMicros) -> Fields {
         // How long commands took is not the simulated server's to say.
         "Latencystats" => Vec::new(),
         "Keyspace" => keyspace(engine),
+        "Replication" => replication::fields(engine, recorded(engine.dialect(), section), now),
         _ => {
             let fill_in = |(name, value): (&'static str, &'static str)| {
                 let known = known(engine, name, now);
@@ -97,7 +100,7 @@ fn known(engine: &Engine, field: &str, now: UnixMicros) -> Option<String> {
         "hz" | "configured_hz" => setting("hz"),
         // Seconds in 24 bits.
         "lru_clock" => now_seconds & 0x00ff_ffff,
-        "run_id" | "master_replid" => return Some(format!("{:040x}", engine.seed)),
+        "run_id" => return Some(format!("{:040x}", engine.seed)),
         "connected_clients" => clients.count() as u64,
         "maxclients" => setting("maxclients"),
         "blocked_clients" => clients.blocked.len() as u64,
@@ -127,7 +130,6 @@ fn known(engine: &Engine, field: &str, now: UnixMicros) -> Option<String> {
         "pubsub_patterns" => listeners(Kind::Pattern),
         "pubsubshard_channels" => listeners(Kind::Shard),
         "total_error_replies" => engine.stats.errors().map(|(_, count)| count).sum(),
-        "repl_backlog_size" => setting("repl-backlog-size"),
         _ => return None,
     };
     Some(value.to_string())

@@ -5,7 +5,6 @@
 
 use super::{
     Engine, Entry, ErrorReply, Session,
-    script_header::ScriptHeader,
     table::{Command, Flags},
     value::Value,
 };
@@ -29,9 +28,12 @@ impl Engine {
         EMPTY_SERVER + entries.map(|(key, entry)| of_entry(key, entry)).sum::<usize>()
     }
 
-    /// Whether more memory is used than `maxmemory` allows.
+    /// Whether more memory is used than `maxmemory` allows. A replica leaves that to its primary, unless told otherwise.
     pub(super) fn is_short_of_memory(&self) -> bool {
-        self.config.max_memory > 0 && self.used_memory() as u64 > self.config.max_memory
+        let is_left_to_primary = || self.is_replica() && self.config.get("replica-ignore-maxmemory") == "yes";
+        self.config.max_memory > 0
+            && !is_left_to_primary()
+            && self.used_memory() as u64 > self.config.max_memory
     }
 
     /// Whether a command is refused when memory is short.
@@ -55,18 +57,10 @@ impl Engine {
 /// Whether a call of a script or function is refused up front when memory is short: unless it declared that it writes
 /// nothing or that it does not mind. A script that declares nothing is let in.
 fn script_needs_memory(engine: &Engine, command: &Command, args: &[&[u8]]) -> bool {
-    let Some(&subject) = args.get(1) else { return false };
-    let of_text = |code: &[u8]| ScriptHeader::parse(code).ok().and_then(|header| header.flags);
-    let flags = match command.name {
-        "FCALL" | "FCALL_RO" => engine.functions.find(subject).map(|function| function.flags),
-        "EVAL" | "EVAL_RO" => of_text(subject),
-        "EVALSHA" | "EVALSHA_RO" => {
-            let hash = <[u8; 40]>::try_from(subject.to_ascii_lowercase());
-            hash.ok().and_then(|hash| of_text(engine.functions.scripts.get(&hash)?))
-        }
-        "FUNCTION" => return subject.eq_ignore_ascii_case(b"LOAD"),
-        _ => None,
-    };
+    if command.name == "FUNCTION" {
+        return args.get(1).is_some_and(|name| name.eq_ignore_ascii_case(b"LOAD"));
+    }
+    let flags = engine.declared_flags(command, args);
     flags.is_some_and(|flags| !flags.has(FunctionFlags::NO_WRITES) && !flags.has(FunctionFlags::ALLOW_OOM))
 }
 

@@ -29,6 +29,7 @@ mod effect;
 mod effect_log;
 pub mod functions;
 pub mod glob;
+mod hidden;
 mod info;
 mod keyspace;
 mod loading;
@@ -49,6 +50,7 @@ mod typed;
 pub mod unit;
 pub mod value;
 mod watches;
+mod writes;
 
 pub use effect::{Effect, Effects};
 pub use keyspace::{Entry, Keyspace};
@@ -68,6 +70,7 @@ use config::Config;
 use databases::Databases;
 use effect_log::EffectLog;
 use functions::Functions;
+use hidden::Hidden;
 use pubsub::PubSub;
 use replication::Replication;
 use stats::Stats;
@@ -95,6 +98,8 @@ pub struct Engine {
     effect_log: Option<EffectLog>,
     watches: Watches,
     replication: Replication,
+    /// Expired keys that the command of a replica that runs does not see.
+    hidden: Hidden,
     /// It reads its data back; see [`set_loading`](Self::set_loading).
     is_loading: bool,
     /// How many elements the commands of a script have looked at that it has not paid for yet.
@@ -124,6 +129,7 @@ impl Engine {
             effect_log: None,
             watches: Watches::default(),
             replication: Replication::default(),
+            hidden: Hidden::new(),
             is_loading: false,
             looked_at: 0,
         }
@@ -254,10 +260,16 @@ impl Engine {
             return Err(error);
         }
         if self.config.max_memory > 0
+            && !session.from_primary
             && self.needs_memory(command, session, args)
             && self.is_short_of_memory()
         {
             return Err(memory::OUT_OF_MEMORY);
+        }
+        if let Some(refusal) = self.refusal_of_writes(session)
+            && self.writes(command, session, args)
+        {
+            return Err(refusal.clone());
         }
         if session.transaction.is_some()
             && command.flags.has(Flags::NO_MULTI)
@@ -289,6 +301,9 @@ impl Engine {
         let (before, database) = (effects.len(), self.databases.propagated());
         let mut context = Context { engine: self, session, args, now, effects, script: None };
         let reply = (command.run)(&mut context).into();
+        if !self.hidden.is_empty() {
+            self.show_hidden();
+        }
         self.leave(effects);
         if !self.watches.is_empty() {
             self.touch_watched(effects.iter().skip(before), database);
@@ -296,11 +311,13 @@ impl Engine {
         reply
     }
 
-    /// Removes keys that have expired, `limit` at most, as Valkey's background cycle does. Returns how many.
+    /// Removes keys that have expired, `limit` at most, as Valkey's background cycle does. Returns how many. A replica leaves
+    /// that to its primary.
     pub fn reap(&mut self, now: UnixMicros, limit: usize, effects: &mut Effects) -> usize {
         let (mut reaped, first) = (0, effects.len());
         self.enter(0, effects);
         while reaped < limit
+            && !self.is_replica()
             && let Some((at, number)) = self.next_expiry_of_all()
             && now.millis() > at
         {
@@ -315,9 +332,9 @@ impl Engine {
         reaped
     }
 
-    /// When the next key expires, for a server that wants to [`reap`](Self::reap) in time.
+    /// When the next key expires, for a server that wants to [`reap`](Self::reap) in time; never, on a replica.
     pub fn next_expiry(&self) -> Option<UnixMillis> {
-        self.next_expiry_of_all().map(|(at, _)| at)
+        if self.is_replica() { None } else { self.next_expiry_of_all().map(|(at, _)| at) }
     }
 
     /// The loaded libraries, to look at.
@@ -380,6 +397,8 @@ pub struct ScriptRules {
     pub read_only: bool,
     /// Memory was short when it began, and it has not written yet: commands that need memory are refused.
     pub short_of_memory: bool,
+    /// What its writes are refused with, if the server takes none.
+    pub refusal_of_writes: Option<&'static ErrorReply>,
 }
 
 impl<'a> Context<'a> {
@@ -431,7 +450,11 @@ impl<'a> Context<'a> {
         let now = self.now_ms();
         if self.engine.db.next_expiry().is_some_and(|(at, _)| now > at) && self.engine.db.is_expired(key, now)
         {
-            self.engine.expire(key, self.effects);
+            match self.engine.is_replica() {
+                false => self.engine.expire(key, self.effects),
+                true if self.session.from_primary => {}
+                true => self.engine.hide(key),
+            }
         }
     }
 
@@ -460,6 +483,11 @@ impl<'a> Context<'a> {
         let writes = command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE);
         if rules.read_only && writes {
             return Err(ErrorReply::new("ERR Write commands are not allowed from read-only scripts."));
+        }
+        if let Some(refusal) = rules.refusal_of_writes
+            && command.flags.has(Flags::WRITE)
+        {
+            return Err(refusal.clone());
         }
         if rules.short_of_memory && command.flags.has(Flags::DENYOOM) {
             return Err(memory::OUT_OF_MEMORY);

@@ -37,8 +37,17 @@ pub enum Role {
         /// That server.
         primary: Address,
         /// Whether the link to it is up.
-        is_linked: bool,
+        link: LinkState,
     },
+}
+
+/// The link of a replica to its primary, as the replica sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// Units come over it.
+    Up,
+    /// It broke at this time of the replica's clock; `None`: it was never up.
+    Down(Option<UnixMicros>),
 }
 
 /// A replica that is attached to this server.
@@ -58,6 +67,10 @@ pub struct Attached {
 #[derive(Clone, Debug, Default)]
 pub struct Replication {
     role: Role,
+    /// The name of the stream; `None`: the one that the server gives to its own.
+    history: Option<u64>,
+    /// The name of the stream that it went on with when it was promoted, and the first offset that is its own.
+    previous: Option<(u64, Offset)>,
     offset: Offset,
     replicas: BTreeMap<ReplicaId, Attached>,
     backlog: Option<Backlog>,
@@ -106,6 +119,11 @@ impl Replication {
         self.replicas.iter().map(|(id, replica)| (*id, replica))
     }
 
+    /// The name of the stream that it went on with when it was promoted, and the first offset that is its own.
+    pub fn previous(&self) -> Option<(u64, Offset)> {
+        self.previous
+    }
+
     /// The end of its stream: what it has executed.
     pub fn offset(&self) -> Offset {
         self.offset
@@ -130,6 +148,11 @@ impl Engine {
     /// What it knows of replication.
     pub fn replication(&self) -> &Replication {
         &self.replication
+    }
+
+    /// The name of its stream, which is its primary's on a replica (`master_replid`). A server names its own by its seed.
+    pub fn history(&self) -> u64 {
+        self.replication.history.unwrap_or(self.seed)
     }
 
     /// Whether it follows another server.
@@ -177,19 +200,26 @@ impl Engine {
 
     /// Has the server follow another one from now on. It keeps its data until it is synchronised.
     pub fn follow(&mut self, primary: Address) {
-        self.replication.role = Role::Replica { primary, is_linked: false };
+        self.replication.role = Role::Replica { primary, link: LinkState::Down(None) };
     }
 
     /// The link to the server that it follows is up, or down. A primary has none.
-    pub fn set_linked(&mut self, up: bool) {
-        if let Role::Replica { is_linked, .. } = &mut self.replication.role {
-            *is_linked = up;
+    pub fn set_link(&mut self, state: LinkState) {
+        if let Role::Replica { link, .. } = &mut self.replication.role {
+            *link = state;
         }
     }
 
     /// Has the server take writes from now on (`REPLICAOF NO ONE`). Its stream goes on where it is.
     pub fn lead(&mut self) {
+        if !self.is_replica() {
+            return;
+        }
+        let followed = self.history();
         self.replication.role = Role::Primary;
+        self.replication.previous = Some((followed, Offset(self.replication.offset.0 + 1)));
+        let own = if self.seed == followed { followed.wrapping_add(1) } else { self.seed };
+        self.replication.history = Some(own);
         // Its own effects follow those of another server.
         let database = self.databases.propagated();
         if let Some(backlog) = &mut self.replication.backlog {
@@ -221,6 +251,8 @@ impl Engine {
             self.functions.load(&library.code, true, dialect, &interpreter)?;
         }
         stream.db = primary.databases.propagated();
+        self.replication.history = Some(primary.history());
+        self.replication.previous = None;
         self.replication.offset = primary.replication.offset;
         self.replication.backlog = Some(Backlog::new(self.replication.offset, stream.db));
         self.replication.replicas.clear();

@@ -2,7 +2,7 @@
 
 use super::{Command, Flags, Keys, reference, resolve, scripts};
 use crate::{
-    engine::{CommandResult, Context, ErrorReply, Reply, functions::Library},
+    engine::{CommandResult, Context, ErrorReply, Reply, ScriptRules, functions::Library},
     lua::{FunctionFlags, Input},
 };
 
@@ -31,8 +31,9 @@ fn call(cx: &mut Context<'_>, read_only: bool) -> CommandResult {
     }
     let mut persistent = cx.engine.functions.persistent;
     let input = Input { name: &function.name, keys, args };
-    let reply =
-        scripts::with_host(cx, no_writes, false, |host| function.callback.call(input, &mut persistent, host));
+    let refusal_of_writes = cx.engine.refusal_of_writes(cx.session);
+    let rules = ScriptRules { read_only: no_writes, short_of_memory: false, refusal_of_writes };
+    let reply = scripts::with_host(cx, rules, |host| function.callback.call(input, &mut persistent, host));
     cx.engine.functions.persistent = persistent;
     Ok(reply)
 }

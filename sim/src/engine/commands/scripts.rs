@@ -79,12 +79,11 @@ impl Host for ScriptHost<'_, '_> {
 /// Has `run` call a script whose commands are executed in this context.
 pub fn with_host(
     cx: &mut Context<'_>,
-    read_only: bool,
-    short_of_memory: bool,
+    rules: ScriptRules,
     run: impl FnOnce(&mut dyn Host) -> Reply,
 ) -> Reply {
     let database = cx.selected();
-    let reply = run(&mut ScriptHost { cx, rules: ScriptRules { read_only, short_of_memory } });
+    let reply = run(&mut ScriptHost { cx, rules });
     cx.engine.select(database, cx.effects);
     reply
 }
@@ -135,7 +134,9 @@ fn run(cx: &mut Context<'_>, hash: &[u8; 40], code: &Bytes, read_only: bool) -> 
     let input = Input { name: &name, keys, args };
     // A script that declares nothing is let in, and stopped where it needs memory.
     let short_of_memory = header.flags.is_none() && cx.engine.is_short_of_memory();
-    let reply = with_host(cx, no_writes, short_of_memory, |host| script.call(input, &mut persistent, host));
+    let refusal_of_writes = cx.engine.refusal_of_writes(cx.session);
+    let rules = ScriptRules { read_only: no_writes, short_of_memory, refusal_of_writes };
+    let reply = with_host(cx, rules, |host| script.call(input, &mut persistent, host));
     cx.engine.functions.persistent = persistent;
     Ok(reply)
 }

@@ -38,7 +38,7 @@ fn time(cx: &mut Context<'_>) -> CommandResult {
 }
 
 fn dbsize(cx: &mut Context<'_>) -> CommandResult {
-    Ok(Reply::Int(cx.engine.db.len() as i64))
+    Ok(Reply::Int(cx.engine.key_count() as i64))
 }
 
 /// Checks the one option of FLUSHALL and FLUSHDB.
