@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     let Some(mut server) = Real::start(dialect, "nothing is recorded") else { return ExitCode::FAILURE };
     server.send(&["HELLO", "3"]);
     let commands: Vec<&Command> =
-        FAMILIES.iter().copied().flatten().filter(|command| command.name != "SIM").collect();
+        FAMILIES.iter().copied().flatten().filter(|it| it.name != "SIM" && it.is_in(dialect)).collect();
     let (mut info, mut docs, mut help) = (Vec::new(), Vec::new(), Vec::new());
     for command in commands {
         let name = || Reply::bulk(command.lower_name());

@@ -15,6 +15,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Poll, Waker},
 };
 
@@ -27,7 +28,9 @@ use crate::{
         Effects, Engine, ErrorReply, Protocol, Reply, ReplyMode, Session, UnixMicros, UnixMillis,
         clients::{Order, asks_for_others},
         turn::{NOT_ADJUSTABLE, Shown, Turn},
+        unit::Unit,
     },
+    replica::{Link, ReplicaError},
     resp::{self, ProtocolError},
 };
 
@@ -158,12 +161,30 @@ impl Server {
 
     /// Gives the engine to a caller that is no connection: to look at, or to set something up.
     ///
+    /// Connections that wait for what it does there go on: for a replica's acknowledgement, say. Those that wait for a key
+    /// do not; [`apply_next`](Self::apply_next) is for what comes from a primary.
+    ///
     /// Not for an [`Observer`]: it is handed the engine, which is in use while it looks.
     pub fn with_engine<T>(&self, f: impl FnOnce(&mut Engine) -> T) -> T {
         let mut shared = self.shared.borrow_mut();
         let result = f(&mut shared.engine);
         shared.wake_housekeeper();
+        shared.hand_on(self.environment.now());
         result
+    }
+
+    /// Executes the next unit that has arrived over the link to the server's primary, and lets the connections go on that
+    /// wait for it. Answers it, or `None` when there is none.
+    ///
+    /// # Errors
+    /// Those of [`Link::apply_next`].
+    pub fn apply_next(&self, link: &mut Link) -> Result<Option<Arc<Unit>>, ReplicaError> {
+        let mut shared = self.shared.borrow_mut();
+        let Shared { engine, effects, .. } = &mut *shared;
+        effects.clear();
+        let applied = link.apply_next(engine, effects);
+        shared.after_command(self.environment.now());
+        applied
     }
 
     /// Serves one stream: a future that ends when its client goes, quits or talks nonsense, or with what the
@@ -320,6 +341,11 @@ impl Shared {
                 self.resume_waiting(now);
             }
         }
+        self.hand_on(now);
+    }
+
+    /// Delivers messages, and does to other connections what the engine wants done.
+    fn hand_on(&mut self, now: UnixMicros) {
         for (id, message) in self.engine.take_deliveries() {
             self.deliver(id, &message, now);
         }
@@ -328,6 +354,8 @@ impl Shared {
                 Order::Close(id) => self.close(id),
                 Order::Continue => self.peers.values_mut().for_each(Peer::wake),
                 Order::Unblock(id, reply) => self.end_waiting(id, now, &reply),
+                Order::LookAgain(id) => self.resume(id, now),
+                Order::TimeOut(id) => self.time_out(id, now),
             }
         }
     }
@@ -368,6 +396,15 @@ impl Shared {
         let Some(blocked) = peer.session.blocked.take() else { return };
         self.effects.clear();
         self.finish(id, now, &blocked.args, reply);
+    }
+
+    /// Ends what a connection waits in as if its time were up.
+    fn time_out(&mut self, id: u64, now: UnixMicros) {
+        let blocked = self.peers.get_mut(&id).and_then(|peer| peer.session.blocked.as_mut());
+        if let Some(blocked) = blocked {
+            blocked.until = Some(now.millis());
+            self.resume(id, now);
+        }
     }
 
     /// Hands on the reply of a command that waited.

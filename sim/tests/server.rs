@@ -16,8 +16,12 @@ use std::{
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use valkey_sim::{
-    engine::{Dialect, Effects, Engine, Protocol, Reply, UnixMicros},
+    engine::{
+        Dialect, Effects, Engine, Protocol, Reply, UnixMicros,
+        replication::{Address, ReplicaId},
+    },
     lua::Interpreter,
+    replica::Link,
     resp::{self, ReplyDecoder},
     server::{Environment, Executed, LocalFuture, Observer, Server},
 };
@@ -629,6 +633,61 @@ fn client_unblock_ends_a_wait() {
     let error = String::from("UNBLOCKED client unblocked via CLIENT UNBLOCK");
     assert_eq!(reader.replies(), [Reply::Error(error.into())]);
     assert_eq!(world.exchange(&mut reader, b"PING\r\n"), [status("PONG")]);
+}
+
+fn address(port: u16) -> Address {
+    Address { host: "10.0.0.1".to_owned(), port }
+}
+
+#[test]
+fn wait_ends_when_a_replica_acknowledges_at_its_deadline_and_by_client_unblock() {
+    let mut world = World::new();
+    let (mut writer, mut other) = (world.connect(), world.connect());
+    let now = world.clock.now();
+    world.server.with_engine(|engine| engine.attach_replica(ReplicaId(1), address(1), now));
+    let write_and_wait = b"SET k v\r\nWAIT 1 50\r\nPING\r\n";
+    assert_eq!(world.exchange(&mut writer, write_and_wait), [Reply::OK]);
+    world.server.with_engine(|engine| {
+        let end = engine.replication().offset();
+        engine.acknowledge(ReplicaId(1), end, None, now);
+    });
+    world.settle();
+    assert_eq!(writer.replies(), [Reply::Int(1), status("PONG")]);
+    assert_eq!(world.exchange(&mut writer, write_and_wait), [Reply::OK]);
+    world.advance_ms(49);
+    assert_eq!(writer.replies(), []);
+    world.advance_ms(1);
+    assert_eq!(writer.replies(), [Reply::Int(0), status("PONG")]);
+    assert_eq!(world.exchange(&mut writer, write_and_wait), [Reply::OK]);
+    assert_eq!(world.exchange(&mut other, b"CLIENT UNBLOCK 1\r\n"), [Reply::Int(1)]);
+    assert_eq!(writer.replies(), [Reply::Int(0), status("PONG")]);
+    assert!(!world.server.with_engine(|engine| engine.wants_acknowledgements()));
+    assert_eq!(world.exchange(&mut writer, b"WAIT 2 0\r\n"), []);
+    world.server.with_engine(|engine| engine.follow(address(2)));
+    world.settle();
+    assert!(format!("{:?}", writer.replies()).contains("UNBLOCKED force unblock"));
+}
+
+#[test]
+fn what_comes_from_the_primary_wakes_who_reads_from_its_replica() {
+    let mut world = World::new();
+    let now = world.clock.now();
+    let mut primary = Engine::new(Dialect::Valkey8, Interpreter::default());
+    let link = world
+        .server
+        .with_engine(|engine| Link::open(ReplicaId(1), address(2), engine, &mut primary, address(1), now));
+    let mut link = link.unwrap();
+    let mut reader = world.connect();
+    assert_eq!(world.exchange(&mut reader, b"XREAD BLOCK 0 STREAMS s $\r\n"), []);
+    let mut client = primary.connect();
+    let add: [&[u8]; 5] = [b"XADD", b"s", b"1-1", b"a", b"1"];
+    primary.execute(&mut client, &add, now, &mut Effects::default());
+    link.send(&primary).unwrap();
+    assert_eq!(world.server.apply_next(&mut link), Ok(None), "it has not arrived");
+    link.receive(u64::MAX);
+    assert!(world.server.apply_next(&mut link).unwrap().is_some());
+    world.settle();
+    assert!(format!("{:?}", reader.replies()).contains("1-1"));
 }
 
 #[test]

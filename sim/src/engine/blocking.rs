@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     Blocked, Context, Dialect, Effects, Engine, ErrorReply, Reply, Session, UnixMicros, UnixMillis, Value,
-    WRONG_TYPE,
+    WRONG_TYPE, unit::Offset,
 };
 
 impl Engine {
@@ -14,17 +14,23 @@ impl Engine {
         let blocked = session.blocked.take()?;
         let args: Vec<&[u8]> = blocked.args.iter().map(|arg| &arg[..]).collect();
         let command = self.commands.find(args.first().copied().unwrap_or_default())?;
+        let is_over = blocked.until.is_some_and(|until| now.millis() >= until);
         let first = effects.len();
+        session.awaited = blocked.awaits;
+        // At its last look nothing waits any longer, and answers what there is.
+        session.deny_blocking = is_over;
         let reply = self.run(command, session, &args, now, effects);
+        session.deny_blocking = false;
+        session.awaited = None;
         self.log_effects(effects, first, now);
         // It is no news to who waits for a sorted set that something else is there now.
         let still_waits = session.blocked.take().is_some()
             || (reply.error() == Some(&WRONG_TYPE) && command.name != "XREADGROUP");
-        if still_waits && blocked.until.is_none_or(|until| now.millis() < until) {
+        if still_waits && !is_over {
             session.blocked = Some(blocked);
             return None;
         }
-        self.clients.blocked.remove(&session.id);
+        self.clients.forget_wait(session.id);
         Some(if still_waits { Reply::NullArray } else { self.as_news(session, &blocked, reply) })
     }
 
@@ -61,11 +67,32 @@ impl Context<'_> {
         if !self.may_block() {
             return Reply::NullArray;
         }
+        let keys = keys.iter().map(|key| Bytes::copy_from_slice(key)).collect();
+        self.begin_to_wait(args, timeout_ms, keys, None);
+        Reply::Nothing
+    }
+
+    /// Blocks the connection until replicas have acknowledged an offset, or for `timeout_ms`; 0: without end. To be called
+    /// only where it [may](Self::may_block).
+    pub fn block_for_replicas(&mut self, offset: Offset, timeout_ms: u64) -> Reply {
+        let args = self.args.iter().map(|arg| Bytes::copy_from_slice(arg)).collect();
+        self.engine.clients.awaiting.insert(self.session.id);
+        self.begin_to_wait(args, timeout_ms, Vec::new(), Some(offset));
+        Reply::Nothing
+    }
+
+    fn begin_to_wait(&mut self, args: Vec<Bytes>, timeout_ms: u64, keys: Vec<Bytes>, awaits: Option<Offset>) {
         let now = self.now_ms().0;
         let until = (timeout_ms > 0).then(|| UnixMillis(now.saturating_add_unsigned(timeout_ms)));
-        let keys = keys.iter().map(|key| Bytes::copy_from_slice(key)).collect();
         self.engine.clients.blocked.insert(self.session.id);
-        self.session.blocked = Some(Blocked { args, until, keys });
-        Reply::Nothing
+        self.session.blocked = Some(Blocked { args, until, keys, awaits });
+    }
+
+    /// Redis 7.0 lets no script call some commands that would not wait there.
+    pub fn refuse_script(&self) -> Result<(), ErrorReply> {
+        if self.script.is_some() && self.engine.dialect == Dialect::Redis7 {
+            return Err(ErrorReply::new("ERR This Redis command is not allowed from script"));
+        }
+        Ok(())
     }
 }

@@ -21,6 +21,8 @@ pub struct Clients {
     table: BTreeMap<u64, Session>,
     /// Those who wait in a command.
     pub blocked: BTreeSet<u64>,
+    /// Those of them who wait for replicas.
+    pub awaiting: BTreeSet<u64>,
     /// Those who see what the others do.
     pub monitors: BTreeSet<u64>,
     /// What was asked for with `CLIENT PAUSE`.
@@ -37,6 +39,10 @@ pub enum Order {
     Continue,
     /// End the command that it waits in with this reply.
     Unblock(u64, Reply),
+    /// Have another look at the command that it waits in: [`Engine::resume`].
+    LookAgain(u64),
+    /// End the command that it waits in as if its time were up.
+    TimeOut(u64),
 }
 
 /// The kinds of clients that `CLIENT LIST TYPE` tells apart.
@@ -87,8 +93,14 @@ impl Clients {
     /// A client is gone.
     pub fn forget(&mut self, id: u64) {
         self.table.remove(&id);
-        self.blocked.remove(&id);
+        self.forget_wait(id);
         self.monitors.remove(&id);
+    }
+
+    /// A client waits no longer. Says whether it did.
+    pub fn forget_wait(&mut self, id: u64) -> bool {
+        self.awaiting.remove(&id);
+        self.blocked.remove(&id)
     }
 
     /// All clients, as they were when they were last shown.

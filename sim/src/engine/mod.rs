@@ -219,6 +219,7 @@ impl Engine {
         let first = effects.len();
         let reply = self.run(command, session, args, now, effects);
         self.log_effects(effects, first, now);
+        session.written_to = self.replication.offset();
         session.commands += 1;
         // Where the host's clock is asked, the host answers.
         if let Reply::Error(error) = &reply

@@ -9,9 +9,15 @@ use std::{collections::BTreeMap, sync::Arc};
 use imbl::Vector;
 
 use super::{
-    Dialect, Effects, Engine, ErrorReply, Session, UnixMicros,
+    Context, Dialect, Effects, Engine, ErrorReply, Reply, Session, UnixMicros,
+    clients::Order,
     unit::{self, Offset, Unit},
 };
+
+/// What ends a command that waits when its server becomes a replica.
+const DEMOTED: ErrorReply = ErrorReply::new(
+    "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+);
 
 /// A replica as its primary knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +78,8 @@ pub struct Replication {
     /// The name of the stream that it went on with when it was promoted, and the first offset that is its own.
     previous: Option<(u64, Offset)>,
     offset: Offset,
+    /// How far its own append-only file is synced; `None`: nobody said.
+    synced: Option<Offset>,
     replicas: BTreeMap<ReplicaId, Attached>,
     backlog: Option<Backlog>,
 }
@@ -127,6 +135,21 @@ impl Replication {
     /// The end of its stream: what it has executed.
     pub fn offset(&self) -> Offset {
         self.offset
+    }
+
+    /// How many replicas have acknowledged that they executed the stream to an offset.
+    pub fn acknowledged(&self, offset: Offset) -> usize {
+        self.replicas.values().filter(|replica| replica.acknowledged >= Some(offset)).count()
+    }
+
+    /// How far its own append-only file is synced, if it was ever said.
+    pub fn synced(&self) -> Option<Offset> {
+        self.synced
+    }
+
+    /// How many replicas have acknowledged that their files are synced to an offset.
+    pub fn synced_by_replicas(&self, offset: Offset) -> usize {
+        self.replicas.values().filter(|replica| replica.synced >= Some(offset)).count()
     }
 
     /// Where what is kept of the stream begins; `None`: nothing is kept, because there never was a replica.
@@ -198,9 +221,43 @@ impl Engine {
         self.replication.replicas.remove(&id);
     }
 
-    /// Has the server follow another one from now on. It keeps its data until it is synchronised.
+    /// A replica says how far it has executed the stream and, where it has an append-only file, how far that is synced. `now`
+    /// is this server's clock. Whoever waits for replicas is to have another look: [`Order::LookAgain`]. A replica says so
+    /// once a second, and at once while somebody [waits](Self::wants_acknowledgements). Nothing is noted of one that is not
+    /// attached.
+    pub fn acknowledge(&mut self, id: ReplicaId, applied: Offset, synced: Option<Offset>, now: UnixMicros) {
+        let Some(replica) = self.replication.replicas.get_mut(&id) else { return };
+        replica.acknowledged = replica.acknowledged.max(Some(applied));
+        replica.synced = replica.synced.max(synced);
+        replica.acknowledged_at = now;
+        self.have_waiting_look_again();
+    }
+
+    /// The server's own append-only file is synced to an offset of its stream.
+    pub fn note_synced(&mut self, offset: Offset) {
+        self.replication.synced = self.replication.synced.max(Some(offset));
+        self.have_waiting_look_again();
+    }
+
+    /// Whether a client waits for replicas: a real server asks them all at once then (`REPLCONF GETACK`).
+    pub fn wants_acknowledgements(&self) -> bool {
+        !self.clients.awaiting.is_empty()
+    }
+
+    fn have_waiting_look_again(&mut self) {
+        for id in self.clients.awaiting.clone() {
+            self.clients.order(Order::LookAgain(id));
+        }
+    }
+
+    /// Has the server follow another one from now on. It keeps its data until it is synchronised. Who waits in a command is
+    /// told that it ends: [`Order::Unblock`].
     pub fn follow(&mut self, primary: Address) {
         self.replication.role = Role::Replica { primary, link: LinkState::Down(None) };
+        for id in self.clients.blocked.clone() {
+            self.clients.forget_wait(id);
+            self.clients.order(Order::Unblock(id, Reply::Error(DEMOTED)));
+        }
     }
 
     /// The link to the server that it follows is up, or down. A primary has none.
@@ -255,6 +312,7 @@ impl Engine {
         self.replication.previous = None;
         self.replication.offset = primary.replication.offset;
         self.replication.backlog = Some(Backlog::new(self.replication.offset, stream.db));
+        self.replication.synced = None;
         self.replication.replicas.clear();
         Ok(())
     }
@@ -281,5 +339,15 @@ impl Engine {
         }
         self.replication.offset = unit.end;
         Ok(())
+    }
+}
+
+impl Context<'_> {
+    /// What `WAIT` waits for: the end of the stream after the last command of its client. A script's client has sent none.
+    pub fn written_to(&self) -> Offset {
+        match self.script {
+            Some(_) => Offset::default(),
+            None => self.session.awaited.unwrap_or(self.session.written_to),
+        }
     }
 }

@@ -31,7 +31,8 @@ impl CommandTable {
     /// Finds the command or subcommand that `args` names, however many there are.
     #[inline]
     pub fn lookup(&self, dialect: Dialect, args: &[&[u8]]) -> Result<&'static Command, Unresolved> {
-        let command = self.find(args.first().copied().unwrap_or_default()).ok_or(Unresolved::Command)?;
+        let command = self.find(args.first().copied().unwrap_or_default());
+        let command = command.filter(|command| command.is_in(dialect)).ok_or(Unresolved::Command)?;
         match args.get(1) {
             Some(name) if command.flags.has(Flags::CONTAINER) => {
                 subcommand(dialect, command, name).ok_or(Unresolved::Subcommand(command))

@@ -7,7 +7,10 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Protocol, Reply, UnixMicros, UnixMillis, table::Command, transactions::Transaction, turn::Turn};
+use super::{
+    Protocol, Reply, UnixMicros, UnixMillis, table::Command, transactions::Transaction, turn::Turn,
+    unit::Offset,
+};
 
 /// Which replies a client wants: `CLIENT REPLY`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +26,7 @@ pub enum ReplyMode {
     Skip,
 }
 
-/// A command that waits for data.
+/// A command that waits for data, or for replicas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocked {
     /// The command, to be run again; `$` is already the id that it stood for.
@@ -32,6 +35,8 @@ pub struct Blocked {
     pub until: Option<UnixMillis>,
     /// The keys of which one has to change before it is worth another look.
     pub keys: Vec<Bytes>,
+    /// `WAIT`: the offset that replicas have to acknowledge.
+    pub awaits: Option<Offset>,
 }
 
 /// One connection's state. The engine keeps only what others ask it about a connection, so the same engine serves any
@@ -87,6 +92,10 @@ pub struct Session {
     pub db: u8,
     /// What was queued since `MULTI`.
     pub transaction: Option<Box<Transaction>>,
+    /// The end of the server's stream after its last command: what `WAIT` waits for.
+    pub written_to: Offset,
+    /// Set while `WAIT` has another look: what it began to wait for.
+    pub awaited: Option<Offset>,
     /// Set while a transaction runs: nothing blocks in it.
     pub deny_blocking: bool,
     /// Whether its commands are the effects of another engine, see [`Engine::apply`](super::Engine::apply).

@@ -102,10 +102,15 @@ impl Command {
         self.name.rsplit('|').next().unwrap_or(self.name)
     }
 
+    /// Whether a server of the dialect has it.
+    #[inline]
+    pub fn is_in(&self, dialect: Dialect) -> bool {
+        dialect == Dialect::Valkey8 || !self.flags.has(Flags::VALKEY_ONLY)
+    }
+
     /// The commands within it that a server of the dialect has.
     pub fn subcommands(&self, dialect: Dialect) -> impl Iterator<Item = &'static Command> {
-        let redis = dialect == Dialect::Redis7;
-        self.within.iter().filter(move |command| !(redis && command.flags.has(Flags::VALKEY_ONLY)))
+        self.within.iter().filter(move |command| command.is_in(dialect))
     }
 }
 

@@ -204,9 +204,11 @@ fn unblock(cx: &mut Context<'_>) -> CommandResult {
         _ => return Err(SYNTAX),
     };
     let id = parse_i64(cx.arg(2)).map_err(|_| NOT_AN_INTEGER)? as u64;
-    let was_blocked = cx.engine.clients.blocked.remove(&id);
+    let clients = &mut cx.engine.clients;
+    let counts_replicas = clients.awaiting.contains(&id) && reply == Reply::NullArray;
+    let was_blocked = clients.forget_wait(id);
     if was_blocked {
-        cx.engine.clients.order(Order::Unblock(id, reply));
+        clients.order(if counts_replicas { Order::TimeOut(id) } else { Order::Unblock(id, reply) });
     }
     Ok(Reply::Int(i64::from(was_blocked)))
 }

@@ -20,17 +20,18 @@ pub const COMMAND: &[Command] = &[
 ];
 
 /// The commands that are not within another.
-fn all() -> impl Iterator<Item = &'static Command> {
-    TABLE.iter()
+fn all(dialect: Dialect) -> impl Iterator<Item = &'static Command> {
+    TABLE.iter().filter(move |command| command.is_in(dialect))
 }
 
-fn count(_: &mut Context<'_>) -> CommandResult {
-    Ok(Reply::Int(all().count() as i64))
+fn count(cx: &mut Context<'_>) -> CommandResult {
+    Ok(Reply::Int(all(cx.engine.dialect()).count() as i64))
 }
 
 fn every_info(cx: &mut Context<'_>) -> CommandResult {
     let info = &reference::of(cx.engine.dialect()).info;
-    let told = all().filter_map(|command| info.get(command.lower_name().as_bytes()).cloned());
+    let told =
+        all(cx.engine.dialect()).filter_map(|command| info.get(command.lower_name().as_bytes()).cloned());
     Ok(Reply::Array(told.collect()))
 }
 
@@ -46,7 +47,7 @@ fn info(cx: &mut Context<'_>) -> CommandResult {
 fn docs(cx: &mut Context<'_>) -> CommandResult {
     let docs = &reference::of(cx.engine.dialect()).docs;
     let names: Vec<Vec<u8>> = match &cx.args[2..] {
-        [] => all().map(|command| command.lower_name().into()).collect(),
+        [] => all(cx.engine.dialect()).map(|command| command.lower_name().into()).collect(),
         names => names.iter().map(|name| name.to_ascii_lowercase()).collect(),
     };
     let told = names.iter().filter_map(|name| docs.get_key_value(&name[..]));

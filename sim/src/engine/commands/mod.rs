@@ -18,6 +18,7 @@ mod lists;
 mod parse;
 mod pubsub;
 mod reference;
+mod replication;
 mod scan;
 mod scripts;
 mod server;
@@ -51,6 +52,7 @@ pub static FAMILIES: &[&[Command]] = &[
     scripts::COMMANDS,
     connection::COMMANDS,
     server::COMMANDS,
+    replication::COMMANDS,
     command::COMMANDS,
     tools::COMMANDS,
     sim::COMMANDS,

@@ -158,7 +158,7 @@ mod tests {
 
     /// All commands that the engine has in a dialect, subcommands included.
     fn all(dialect: Dialect) -> impl Iterator<Item = &'static Command> {
-        let commands = FAMILIES.iter().copied().flatten();
+        let commands = FAMILIES.iter().copied().flatten().filter(move |command| command.is_in(dialect));
         commands.flat_map(move |command| std::iter::once(command).chain(command.subcommands(dialect)))
     }
 

@@ -68,7 +68,7 @@ impl Host for ScriptHost<'_, '_> {
     }
 
     fn knows(&self, command: &[u8]) -> bool {
-        self.cx.engine.commands.find(command).is_some()
+        self.cx.engine.commands.lookup(self.cx.engine.dialect, &[command]).is_ok()
     }
 
     fn looked_at(&mut self) -> u64 {

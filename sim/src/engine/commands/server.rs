@@ -1,10 +1,7 @@
 //! The server itself: TIME, INFO, COMMAND, CONFIG, DBSIZE, FLUSHALL.
 
 use super::{Command, Flags, Keys, reference, resolve};
-use crate::engine::{
-    CommandResult, Context, ErrorReply, NOT_AN_INTEGER, Reply, SYNTAX, databases, glob, info,
-    number::parse_i64,
-};
+use crate::engine::{CommandResult, Context, ErrorReply, Reply, SYNTAX, databases, glob, info};
 
 const ADMIN: Flags = Flags::ADMIN.and(Flags::NOSCRIPT);
 
@@ -17,7 +14,6 @@ pub const COMMANDS: &[Command] = &[
     Command::new("SWAPDB", 3, Flags::WRITE.and(Flags::FAST), swap).on(Keys::None),
     Command::new("INFO", -1, Flags::NONE, info).on(Keys::None),
     Command::new("CONFIG", -2, Flags::NONE, resolve::container).containing(CONFIG),
-    Command::new("WAIT", 3, Flags::NONE, wait).on(Keys::None),
     Command::new("LASTSAVE", 1, Flags::FAST, lastsave).on(Keys::None),
     Command::new("DEBUG", -2, ADMIN, debug).on(Keys::None),
 ];
@@ -109,16 +105,6 @@ fn config_set(cx: &mut Context<'_>) -> CommandResult {
 fn config_resetstat(cx: &mut Context<'_>) -> CommandResult {
     cx.engine.stats.reset();
     Ok(Reply::OK)
-}
-
-/// No replica is connected to an engine: nobody acknowledges, and there is nothing to wait for.
-fn wait(cx: &mut Context<'_>) -> CommandResult {
-    parse_i64(cx.arg(1)).map_err(|_| NOT_AN_INTEGER)?;
-    match parse_i64(cx.arg(2)) {
-        Err(_) => Err(ErrorReply::new("ERR timeout is not an integer or out of range")),
-        Ok(timeout) if timeout < 0 => Err(ErrorReply::new("ERR timeout is negative")),
-        Ok(_) => Ok(Reply::Int(0)),
-    }
 }
 
 /// The server never saved; one that was started now would say so with its starting time.

@@ -1,11 +1,9 @@
-//! What dashboards and tools ask besides INFO: MEMORY, SLOWLOG, LATENCY, MODULE, ROLE. A simulated server is never slow
+//! What dashboards and tools ask besides INFO: MEMORY, SLOWLOG, LATENCY, MODULE. A simulated server is never slow
 //! and has no modules, so most answers are empty; they are well-formed.
 
 use super::{Command, Flags, Keys, parse::is, reference, resolve};
 use crate::engine::{
-    CommandResult, Context, Dialect, ErrorReply, NOT_AN_INTEGER, Reply, SYNTAX,
-    number::parse_i64,
-    replication::{Address, LinkState, Role},
+    CommandResult, Context, Dialect, ErrorReply, NOT_AN_INTEGER, Reply, SYNTAX, number::parse_i64,
 };
 
 const ADMIN: Flags = Flags::ADMIN.and(Flags::NOSCRIPT);
@@ -15,7 +13,6 @@ pub const COMMANDS: &[Command] = &[
     Command::new("LATENCY", -2, Flags::NONE, resolve::container).containing(LATENCY),
     Command::new("MEMORY", -2, Flags::NONE, resolve::container).containing(MEMORY),
     Command::new("MODULE", -2, Flags::NONE, resolve::container).containing(MODULE),
-    Command::new("ROLE", 1, Flags::NOSCRIPT.and(Flags::FAST), role),
     Command::new("SLOWLOG", -2, Flags::NONE, resolve::container).containing(SLOWLOG),
 ];
 
@@ -54,37 +51,6 @@ pub const SLOWLOG: &[Command] = &[
 
 fn nothing(_: &mut Context<'_>) -> CommandResult {
     Ok(Reply::Array(Vec::new()))
-}
-
-/// A replica whose link is down has no offset to tell.
-fn role(cx: &mut Context<'_>) -> CommandResult {
-    let replication = cx.engine.replication();
-    let offset = replication.offset().0 as i64;
-    Ok(Reply::Array(match replication.role() {
-        Role::Primary => {
-            let replicas = replication.replicas().map(|(_, replica)| {
-                let acknowledged = replica.acknowledged.unwrap_or_default().0;
-                let Address { host, port } = &replica.address;
-                Reply::Array(
-                    [host.clone(), port.to_string(), acknowledged.to_string()].map(Reply::bulk).into(),
-                )
-            });
-            vec![Reply::bulk("master"), Reply::Int(offset), Reply::Array(replicas.collect())]
-        }
-        Role::Replica { primary, link } => {
-            let (state, offset) = match link {
-                LinkState::Up => ("connected", offset),
-                LinkState::Down(_) => ("connect", -1),
-            };
-            vec![
-                Reply::bulk("slave"),
-                Reply::bulk(&primary.host),
-                Reply::Int(primary.port.into()),
-                Reply::bulk(state),
-                Reply::Int(offset),
-            ]
-        }
-    }))
 }
 
 fn latency_doctor(cx: &mut Context<'_>) -> CommandResult {

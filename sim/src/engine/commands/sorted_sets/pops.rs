@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::engine::{
-    CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX,
+    CommandResult, Context, ErrorReply, Reply, SYNTAX,
     commands::{
         parse::{self, Words, is},
         shape,
@@ -105,7 +105,7 @@ pub fn wait_and_pop_from_first(cx: &mut Context<'_>) -> CommandResult {
 
 /// `BZPOPMIN key [key …] timeout`.
 pub fn wait_and_pop(cx: &mut Context<'_>, end: End) -> CommandResult {
-    refuse_script(cx)?;
+    cx.refuse_script()?;
     let last = cx.args.len() - 1;
     let (keys, timeout_ms) = (&cx.args[1..last], parse::timeout(cx.arg(last), cx)?);
     for key in keys {
@@ -116,14 +116,6 @@ pub fn wait_and_pop(cx: &mut Context<'_>, end: End) -> CommandResult {
         return Ok(Reply::Array(std::iter::once(Reply::bulk(key)).chain(parts).collect()));
     }
     Ok(cx.wait(timeout_ms, keys))
-}
-
-/// Redis 7.0 lets no script call this, although it would not wait there.
-fn refuse_script(cx: &Context<'_>) -> Result<(), ErrorReply> {
-    if cx.script.is_some() && cx.engine.dialect() == Dialect::Redis7 {
-        return Err(ErrorReply::new("ERR This Redis command is not allowed from script"));
-    }
-    Ok(())
 }
 
 /// What `ZMPOP` and `BZMPOP` are asked for.
