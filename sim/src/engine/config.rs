@@ -1,7 +1,7 @@
 //! Settings: what `CONFIG GET` tells and `CONFIG SET` changes.
 //!
 //! Real are `maxmemory` (and its refusal: nothing is ever evicted, whatever `maxmemory-policy` says), the limits of
-//! compact encodings, of clients (`maxclients`, `client-query-buffer-limit`, `client-output-buffer-limit`) and of
+//! compact encodings, of replicas (`min-replicas-to-write`, `repl-backlog-size`, `replica-read-only`), of clients (`maxclients`, `client-query-buffer-limit`, `client-output-buffer-limit`) and of
 //! strings (`proto-max-bulk-len`). The others are kept and have no effect: in particular a call ends by its count of
 //! instructions, not after `busy-reply-threshold`.
 
@@ -23,6 +23,10 @@ pub struct Config {
     changed: BTreeMap<&'static str, String>,
     /// `maxmemory`, in bytes; 0: as much as there is.
     pub max_memory: u64,
+    /// `min-replicas-to-write`: how many good replicas a write takes; 0: none.
+    pub min_replicas: usize,
+    /// `min-replicas-max-lag`, in seconds; 0: writes take no replicas.
+    pub max_lag: u64,
     /// The settings `*-max-listpack-*` and `set-max-intset-entries`.
     pub compact: Compact,
     /// `proto-max-bulk-len`, in bytes.
@@ -40,6 +44,8 @@ impl Config {
             dialect,
             changed: BTreeMap::new(),
             max_memory: 0,
+            min_replicas: 0,
+            max_lag: 0,
             compact: Compact::default(),
             longest_bulk: 0,
             largest_request: 0,
@@ -90,6 +96,8 @@ impl Config {
     /// Reads what is asked for often out of the settings.
     fn apply(&mut self) {
         self.max_memory = self.get("maxmemory").parse().unwrap_or(0);
+        self.min_replicas = self.number("min-replicas-to-write");
+        self.max_lag = self.number("min-replicas-max-lag") as u64;
         self.compact = Compact {
             hash_entries: self.number("hash-max-listpack-entries"),
             hash_bytes: self.number("hash-max-listpack-value"),

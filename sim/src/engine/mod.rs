@@ -207,7 +207,7 @@ impl Engine {
                 return self.refuse(session, unresolved.command(), args, unresolved.to_client(args));
             }
         };
-        if let Err(error) = self.admit(command, session, args) {
+        if let Err(error) = self.admit(command, session, args, now) {
             return self.refuse(session, Some(command), args, error);
         }
         session.note(command, now);
@@ -256,7 +256,13 @@ impl Engine {
     }
 
     /// What stands in the way of a command before it is looked at closely.
-    fn admit(&self, command: &Command, session: &Session, args: &[&[u8]]) -> Result<(), ErrorReply> {
+    fn admit(
+        &self,
+        command: &Command,
+        session: &Session,
+        args: &[&[u8]],
+        now: UnixMicros,
+    ) -> Result<(), ErrorReply> {
         if let Some(error) = self.loading(command) {
             return Err(error);
         }
@@ -267,7 +273,7 @@ impl Engine {
         {
             return Err(memory::OUT_OF_MEMORY);
         }
-        if let Some(refusal) = self.refusal_of_writes(session)
+        if let Some(refusal) = self.refusal_of_writes(session, now)
             && self.writes(command, session, args)
         {
             return Err(refusal.clone());

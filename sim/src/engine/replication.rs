@@ -69,6 +69,13 @@ pub struct Attached {
     pub acknowledged_at: UnixMicros,
 }
 
+impl Attached {
+    /// For how long it has said nothing: in the seconds of a clock that ticks once in each, as a server's does for this.
+    pub fn lag_seconds(&self, now: UnixMicros) -> u64 {
+        (now.0 / 1_000_000).saturating_sub(self.acknowledged_at.0 / 1_000_000)
+    }
+}
+
 /// What an engine knows of replication.
 #[derive(Clone, Debug, Default)]
 pub struct Replication {
@@ -231,6 +238,19 @@ impl Engine {
         replica.synced = replica.synced.max(synced);
         replica.acknowledged_at = now;
         self.have_waiting_look_again();
+    }
+
+    /// How many good replicas a write takes, if it takes any.
+    pub(super) fn good_replicas_wanted(&self) -> Option<usize> {
+        let wanted = self.config.min_replicas;
+        (wanted > 0 && self.config.max_lag > 0).then_some(wanted)
+    }
+
+    /// How many replicas said something within `min-replicas-max-lag`. Whole seconds of the clock count. A real server looks
+    /// once a second, and so takes writes for up to a second longer.
+    pub fn good_replicas(&self, now: UnixMicros) -> usize {
+        let is_good = |replica: &&Attached| replica.lag_seconds(now) <= self.config.max_lag;
+        self.replication.replicas.values().filter(is_good).count()
     }
 
     /// The server's own append-only file is synced to an offset of its stream.

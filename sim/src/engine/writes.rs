@@ -4,7 +4,7 @@
 //! before it begins. A script that declares nothing is let in, and its first write is refused.
 
 use super::{
-    Engine, ErrorReply, Session,
+    Engine, ErrorReply, Session, UnixMicros,
     replication::Role,
     script_header::ScriptHeader,
     table::{Command, Flags},
@@ -15,15 +15,25 @@ use crate::lua::FunctionFlags;
 pub static READ_ONLY_REPLICA: ErrorReply =
     ErrorReply::new("READONLY You can't write against a read only replica.");
 
+/// A write to a primary that has too few replicas which keep up.
+pub static NOT_ENOUGH_REPLICAS: ErrorReply = ErrorReply::new("NOREPLICAS Not enough good replicas to write.");
+
 impl Engine {
     /// Why it takes no writes from a connection now, if it takes none. What a primary sends is always taken.
     #[inline]
-    pub(super) fn refusal_of_writes(&self, session: &Session) -> Option<&'static ErrorReply> {
+    pub(super) fn refusal_of_writes(
+        &self,
+        session: &Session,
+        now: UnixMicros,
+    ) -> Option<&'static ErrorReply> {
         if session.from_primary {
             return None;
         }
         match self.replication().role() {
-            Role::Primary => None,
+            Role::Primary => self
+                .good_replicas_wanted()
+                .is_some_and(|wanted| self.good_replicas(now) < wanted)
+                .then_some(&NOT_ENOUGH_REPLICAS),
             Role::Replica { .. } => {
                 (self.config.get("replica-read-only") == "yes").then_some(&READ_ONLY_REPLICA)
             }

@@ -31,7 +31,7 @@ fn call(cx: &mut Context<'_>, read_only: bool) -> CommandResult {
     }
     let mut persistent = cx.engine.functions.persistent;
     let input = Input { name: &function.name, keys, args };
-    let refusal_of_writes = cx.engine.refusal_of_writes(cx.session);
+    let refusal_of_writes = cx.engine.refusal_of_writes(cx.session, cx.now);
     let rules = ScriptRules { read_only: no_writes, short_of_memory: false, refusal_of_writes };
     let reply = scripts::with_host(cx, rules, |host| function.callback.call(input, &mut persistent, host));
     cx.engine.functions.persistent = persistent;

@@ -134,7 +134,7 @@ fn run(cx: &mut Context<'_>, hash: &[u8; 40], code: &Bytes, read_only: bool) -> 
     let input = Input { name: &name, keys, args };
     // A script that declares nothing is let in, and stopped where it needs memory.
     let short_of_memory = header.flags.is_none() && cx.engine.is_short_of_memory();
-    let refusal_of_writes = cx.engine.refusal_of_writes(cx.session);
+    let refusal_of_writes = cx.engine.refusal_of_writes(cx.session, cx.now);
     let rules = ScriptRules { read_only: no_writes, short_of_memory, refusal_of_writes };
     let reply = with_host(cx, rules, |host| script.call(input, &mut persistent, host));
     cx.engine.functions.persistent = persistent;

@@ -14,6 +14,9 @@ pub fn fields(
     for (name, value) in recorded.filter(|(name, _)| *name != "role") {
         fields.push((name.to_owned(), known(engine, name).unwrap_or_else(|| value.to_owned())));
         if name == "connected_slaves" {
+            if engine.good_replicas_wanted().is_some() {
+                fields.push(("min_slaves_good_slaves".to_owned(), engine.good_replicas(now).to_string()));
+            }
             fields.extend(replicas(engine, now));
         }
     }
@@ -58,7 +61,7 @@ fn role(engine: &Engine, now: UnixMicros) -> Fields {
 fn replicas(engine: &Engine, now: UnixMicros) -> Fields {
     let line = |(index, replica): (usize, &crate::engine::replication::Attached)| {
         let offset = replica.acknowledged.unwrap_or_default().0;
-        let lag = whole_seconds(replica.acknowledged_at, now);
+        let lag = replica.lag_seconds(now);
         let kind = if engine.dialect() == Dialect::Valkey8 { ",type=replica" } else { "" };
         let (host, port) = (&replica.address.host, replica.address.port);
         (
