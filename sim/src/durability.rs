@@ -3,7 +3,8 @@
 //! The file is written as a real one is: each command that was propagated as a request, `SELECT` first, and `MULTI` … `EXEC`
 //! around what was one unit. So a crash never leaves half of a function call: a torn end is dropped, as
 //! `aof-load-truncated yes` does. A process that is killed has lost nothing that it wrote; a machine that loses its power
-//! loses what was not synced, which [`Fsync`] decides. Not here: snapshots (RDB), and the rewriting of the file.
+//! loses what was not synced, which [`Fsync`] decides. Not here: snapshots (RDB), the
+//! rewriting of the file, and that Redis 7.0 has a `SELECT` before its `MULTI`.
 //!
 //! ```
 //! use valkey_sim::{
@@ -34,7 +35,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock::SimTime,
     engine::{
-        Effects, Engine, UnixMicros,
+        Dialect, Effects, Engine, UnixMicros,
         unit::{self, is_message},
     },
     resp::RequestDecoder,
@@ -129,7 +130,7 @@ impl AppendOnlyFile {
         }
         // The first command says which database it is about; later ones bring a SELECT along where that changes.
         let database = self.bytes.is_empty().then_some(0);
-        unit::encode(effects, database, |effect| !is_message(effect), &mut self.bytes);
+        unit::encode(effects, database, Dialect::Valkey8, |effect| !is_message(effect), &mut self.bytes);
         self.units.push((at, self.bytes.len()));
     }
 
@@ -194,7 +195,7 @@ impl AppendOnlyFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{engine::Dialect, lua::Interpreter};
+    use crate::lua::Interpreter;
 
     fn ms(ms: u64) -> SimTime {
         SimTime::from_millis(ms)

@@ -372,13 +372,17 @@ mod tests {
         run(&mut primary, "FCALL many 0 20 x");
         let sent = replica.send(&primary).unwrap().0;
         for cut in before..=sent {
-            let mut replica = replica.clone();
-            replica.receive(cut);
-            let lost = replica.break_off(NOW);
-            replica.apply_all(&mut Effects::default()).unwrap();
             let keys = if cut == sent { 20 } else { 0 };
-            assert_eq!(lost, usize::from(cut < sent), "cut at {cut}");
-            assert_eq!(replica.promote().keyspace().len(), keys, "cut at {cut} of {before}..{sent}");
+            for breaks in [false, true] {
+                let mut replica = replica.clone();
+                replica.receive(cut);
+                if breaks {
+                    assert_eq!(replica.break_off(NOW), usize::from(cut < sent), "cut at {cut}");
+                }
+                replica.apply_all(&mut Effects::default()).unwrap();
+                let found = replica.promote().keyspace().len();
+                assert_eq!(found, keys, "cut at {cut} of {before}..{sent}, breaks: {breaks}");
+            }
         }
     }
 

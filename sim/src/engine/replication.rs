@@ -205,7 +205,7 @@ impl Engine {
         effects.iter().skip(first).for_each(|effect| own.extend(effect.args()));
         let names_database = std::mem::take(&mut backlog.names_database);
         let mut bytes = Vec::new();
-        unit::encode(&own, names_database.then_some(backlog.database), |_| true, &mut bytes);
+        unit::encode(&own, names_database.then_some(backlog.database), self.dialect, |_| true, &mut bytes);
         let start = self.replication.offset;
         let end = Offset(start.0 + bytes.len() as u64);
         let room = self.config.number("repl-backlog-size") as u64;

@@ -6,6 +6,7 @@
 pub mod choices;
 pub mod commands;
 pub mod compare;
+pub mod cut;
 pub mod differences;
 pub mod dump;
 pub mod floors;

@@ -89,6 +89,35 @@ impl Real {
         Ok(server)
     }
 
+    /// The socket that it listens on.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.join("socket")
+    }
+
+    /// Has it follow the primary at a port of this machine, and waits until it is synchronised.
+    pub fn follow(&mut self, port: &str) {
+        assert_eq!(self.send(&["REPLICAOF", "127.0.0.1", port]), Reply::OK);
+        self.wait_for_field("master_link_status", "up");
+    }
+
+    /// A field of `INFO replication`.
+    pub fn replication_field(&mut self, name: &str) -> String {
+        let Reply::Bulk(info) = self.send(&["INFO", "replication"]) else { panic!("INFO is text") };
+        let info = String::from_utf8_lossy(&info).into_owned();
+        let field = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        field.unwrap_or_else(|| panic!("no {name} in {info}")).to_owned()
+    }
+
+    /// Waits until a field of `INFO replication` has a value.
+    pub fn wait_for_field(&mut self, name: &str, value: &str) {
+        let start = Instant::now();
+        while self.replication_field(name) != value {
+            let found = self.replication_field(name);
+            assert!(start.elapsed() < PATIENCE, "{name} is {found}, and not {value} after all this time");
+            std::thread::yield_now();
+        }
+    }
+
     /// Its append-only file, as far as it is written.
     pub fn append_only_file(&self) -> Vec<u8> {
         std::fs::read(self.dir.join(FILE)).expect("a server with a file keeps it there")
