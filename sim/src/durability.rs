@@ -125,6 +125,10 @@ impl AppendOnlyFile {
 
     /// Adds what one command wrote. A published message is for replicas only.
     pub fn append(&mut self, at: SimTime, effects: &Effects) {
+        effects.units().for_each(|unit| self.append_unit(at, &unit));
+    }
+
+    fn append_unit(&mut self, at: SimTime, effects: &Effects) {
         if effects.iter().all(|effect| is_message(&effect)) {
             return;
         }

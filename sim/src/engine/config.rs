@@ -1,6 +1,6 @@
 //! Settings: what `CONFIG GET` tells and `CONFIG SET` changes.
 //!
-//! Real are `maxmemory` (and its refusal: nothing is ever evicted, whatever `maxmemory-policy` says), the limits of
+//! Real are `maxmemory` with its policies, the limits of
 //! compact encodings, of replicas (`min-replicas-to-write`, `repl-backlog-size`, `replica-read-only`), of clients (`maxclients`, `client-query-buffer-limit`, `client-output-buffer-limit`) and of
 //! strings (`proto-max-bulk-len`). The others are kept and have no effect: in particular a call ends by its count of
 //! instructions, not after `busy-reply-threshold`.
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 pub use kind::OutputLimit;
 
-use super::{Dialect, ErrorReply, value::Compact};
+use super::{Dialect, ErrorReply, eviction::Policy, value::Compact};
 use settings::{ALIASES, SETTINGS, Setting, VALKEY_ALIASES};
 
 /// The settings of one server.
@@ -23,6 +23,10 @@ pub struct Config {
     changed: BTreeMap<&'static str, String>,
     /// `maxmemory`, in bytes; 0: as much as there is.
     pub max_memory: u64,
+    /// `maxmemory-policy`; `None`: nothing is evicted.
+    pub eviction: Option<Policy>,
+    /// Whether the policy goes by how keys are used.
+    pub notes_use: bool,
     /// `min-replicas-to-write`: how many good replicas a write takes; 0: none.
     pub min_replicas: usize,
     /// `min-replicas-max-lag`, in seconds; 0: writes take no replicas.
@@ -44,6 +48,8 @@ impl Config {
             dialect,
             changed: BTreeMap::new(),
             max_memory: 0,
+            eviction: None,
+            notes_use: false,
             min_replicas: 0,
             max_lag: 0,
             compact: Compact::default(),
@@ -96,6 +102,8 @@ impl Config {
     /// Reads what is asked for often out of the settings.
     fn apply(&mut self) {
         self.max_memory = self.get("maxmemory").parse().unwrap_or(0);
+        self.eviction = Policy::parse(self.get("maxmemory-policy"));
+        self.notes_use = self.eviction.is_some_and(Policy::asks_for_use);
         self.min_replicas = self.number("min-replicas-to-write");
         self.max_lag = self.number("min-replicas-max-lag") as u64;
         self.compact = Compact {

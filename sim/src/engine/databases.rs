@@ -100,6 +100,7 @@ impl Engine {
         let db = mem::take(self.database_mut(one));
         let db = mem::replace(self.database_mut(other), db);
         *self.database_mut(one) = db;
+        self.usage.swap(one, other);
     }
 
     /// Takes all keys of all databases away.

@@ -6,6 +6,8 @@
 //! becomes `UNLINK` (valkey-8) or `DEL` (redis-7), a write that changed nothing is absent. A published message is there,
 //! though it changes nothing: replicas are sent it.
 
+use std::borrow::Cow;
+
 /// The effects of one command, in order. Empty for a command that changed nothing.
 ///
 /// ```
@@ -25,6 +27,8 @@ pub struct Effects {
     arg_ends: Vec<u32>,
     /// Where each effect ends in `arg_ends`.
     effect_ends: Vec<u32>,
+    /// How many effects there are up to the end of each unit but the last.
+    unit_ends: Vec<u32>,
 }
 
 /// One write: a command name and its arguments.
@@ -64,7 +68,36 @@ impl Effects {
         for effect in self.iter().skip(at) {
             all.extend(effect.args());
         }
+        all.unit_ends = self.unit_ends.iter().map(|&end| end + u32::from(end as usize > at)).collect();
         *self = all;
+    }
+
+    /// Ends a unit: what was written so far is kept, or lost, without what comes.
+    pub fn end_unit(&mut self) {
+        self.unit_ends.push(self.effect_ends.len() as u32);
+    }
+
+    /// The units, in order: mostly one. Before a command that found memory short, every key that was evicted is one.
+    ///
+    /// ```
+    /// use valkey_sim::engine::Effects;
+    /// let mut effects = Effects::default();
+    /// effects.push(&[b"UNLINK", b"evicted"]);
+    /// effects.end_unit();
+    /// effects.push(&[b"SET", b"k", b"v"]);
+    /// assert_eq!(effects.units().map(|unit| unit.len()).collect::<Vec<_>>(), [1, 1]);
+    /// ```
+    pub fn units(&self) -> impl Iterator<Item = Cow<'_, Effects>> {
+        let ends = self.unit_ends.iter().map(|end| *end as usize).chain([self.len()]);
+        let starts = [0].into_iter().chain(self.unit_ends.iter().map(|end| *end as usize));
+        starts.zip(ends).filter(|(start, end)| start < end).map(|(start, end)| {
+            if end - start == self.len() {
+                return Cow::Borrowed(self);
+            }
+            let mut unit = Self::default();
+            self.iter().take(end).skip(start).for_each(|effect| unit.extend(effect.args()));
+            Cow::Owned(unit)
+        })
     }
 
     /// The effects in the order they happened.
@@ -91,6 +124,7 @@ impl Effects {
         self.bytes.clear();
         self.arg_ends.clear();
         self.effect_ends.clear();
+        self.unit_ends.clear();
     }
 }
 

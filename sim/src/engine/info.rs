@@ -125,6 +125,7 @@ fn known(engine: &Engine, field: &str, now: UnixMicros) -> Option<String> {
         "total_connections_received" => engine.stats.connections,
         "rejected_connections" => engine.stats.rejected_connections,
         "total_commands_processed" => engine.stats.commands().map(|(_, calls)| calls.calls).sum(),
+        "evicted_keys" => engine.stats.evicted_keys,
         "expired_keys" => engine.stats.expired_keys,
         "pubsub_channels" => listeners(Kind::Channel),
         "pubsub_patterns" => listeners(Kind::Pattern),

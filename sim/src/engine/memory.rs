@@ -1,7 +1,7 @@
 //! Memory: what a server would use for its keys, roughly, and what it refuses when that is too much.
 //!
-//! The estimate walks over all keys, so it is made only where `maxmemory` is set. Nothing is evicted, whatever the
-//! policy: with the default one, `noeviction`, a real server evicts nothing either.
+//! The estimate walks over all keys, so it is made only where `maxmemory` is set. Not here: what is evicted before anything is
+//! refused.
 
 use super::{
     Engine, Entry, ErrorReply, Session,
@@ -28,12 +28,16 @@ impl Engine {
         EMPTY_SERVER + entries.map(|(key, entry)| of_entry(key, entry)).sum::<usize>()
     }
 
-    /// Whether more memory is used than `maxmemory` allows. A replica leaves that to its primary, unless told otherwise.
+    /// `maxmemory` in bytes, if it is set. A replica leaves it to its primary, unless told otherwise.
+    pub(super) fn memory_limit(&self) -> Option<u64> {
+        let limit = Some(self.config.max_memory).filter(|limit| *limit > 0)?;
+        let is_left_to_primary = self.is_replica() && self.config.get("replica-ignore-maxmemory") == "yes";
+        (!is_left_to_primary).then_some(limit)
+    }
+
+    /// Whether more memory is used than `maxmemory` allows.
     pub(super) fn is_short_of_memory(&self) -> bool {
-        let is_left_to_primary = || self.is_replica() && self.config.get("replica-ignore-maxmemory") == "yes";
-        self.config.max_memory > 0
-            && !is_left_to_primary()
-            && self.used_memory() as u64 > self.config.max_memory
+        self.memory_limit().is_some_and(|limit| self.used_memory() as u64 > limit)
     }
 
     /// Whether a command is refused when memory is short.

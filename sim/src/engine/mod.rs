@@ -27,6 +27,7 @@ mod databases;
 mod digest;
 mod effect;
 mod effect_log;
+mod eviction;
 pub mod functions;
 pub mod glob;
 mod hidden;
@@ -48,6 +49,7 @@ mod transactions;
 pub mod turn;
 mod typed;
 pub mod unit;
+mod usage;
 pub mod value;
 mod watches;
 mod writes;
@@ -75,6 +77,7 @@ use pubsub::PubSub;
 use replication::Replication;
 use stats::Stats;
 use table::{Command, CommandTable, Flags, Keys};
+use usage::Usage;
 use value::Value;
 use watches::Watches;
 
@@ -98,6 +101,7 @@ pub struct Engine {
     effect_log: Option<EffectLog>,
     watches: Watches,
     replication: Replication,
+    usage: Usage,
     /// Expired keys that the command of a replica that runs does not see.
     hidden: Hidden,
     /// It reads its data back; see [`set_loading`](Self::set_loading).
@@ -129,6 +133,7 @@ impl Engine {
             effect_log: None,
             watches: Watches::default(),
             replication: Replication::default(),
+            usage: Usage::new(0),
             hidden: Hidden::new(),
             is_loading: false,
             looked_at: 0,
@@ -156,6 +161,7 @@ impl Engine {
     pub fn seed(&mut self, seed: u64) {
         self.seed = seed;
         self.random = Random::new(seed);
+        self.usage.random = Random::new(!seed);
         self.functions.persistent = crate::lua::PersistentState::seeded(seed as u32);
     }
 
@@ -193,7 +199,8 @@ impl Engine {
         self.clients.forget(session.id);
     }
 
-    /// Runs one command and appends what it wrote to `effects`.
+    /// Runs one command and appends what it wrote to `effects`. Keys that were evicted to make room for it come first, each as
+    /// a [unit](Effects::units) of its own.
     pub fn execute(
         &mut self,
         session: &mut Session,
@@ -207,6 +214,9 @@ impl Engine {
                 return self.refuse(session, unresolved.command(), args, unresolved.to_client(args));
             }
         };
+        if self.config.max_memory > 0 && !session.from_primary && !self.is_loading {
+            self.make_room(now, effects);
+        }
         if let Err(error) = self.admit(command, session, args, now) {
             return self.refuse(session, Some(command), args, error);
         }
@@ -214,7 +224,7 @@ impl Engine {
         if session.transaction.is_some() && transactions::is_queued(command) {
             return session.queue(args);
         }
-        self.stats.count(command, now);
+        self.begin(command, session, now);
         self.show(command, session, args, now, false);
         let first = effects.len();
         let reply = self.run(command, session, args, now, effects);
@@ -294,6 +304,15 @@ impl Engine {
             return Err(pubsub::listens_to_nothing(command));
         }
         Ok(())
+    }
+
+    /// A command is about to run, by itself, in a transaction or in a script.
+    #[inline]
+    fn begin(&mut self, command: &Command, session: &Session, now: UnixMicros) {
+        self.stats.count(command, now);
+        if self.config.notes_use {
+            self.begin_to_use(command.name, !session.no_touch);
+        }
     }
 
     fn run(
@@ -463,6 +482,9 @@ impl<'a> Context<'a> {
                 true => self.engine.hide(key),
             }
         }
+        if self.engine.config.notes_use {
+            self.note_use(key);
+        }
     }
 
     /// Records that the command changed something, to be propagated as it was sent.
@@ -499,7 +521,7 @@ impl<'a> Context<'a> {
         if rules.short_of_memory && command.flags.has(Flags::DENYOOM) {
             return Err(memory::OUT_OF_MEMORY);
         }
-        self.engine.stats.count(command, self.now);
+        self.engine.begin(command, self.session, self.now);
         self.engine.show(command, self.session, args, self.now, true);
         if command.flags.has(Flags::LINEAR) {
             self.engine.looked_at += self.engine.extent(command, args);

@@ -17,6 +17,8 @@ pub struct Stats {
     pub rejected_connections: u64,
     /// Keys that expired.
     pub expired_keys: u64,
+    /// Keys that were evicted.
+    pub evicted_keys: u64,
     commands: IndexMap<&'static str, Calls, FixedState>,
     errors: BTreeMap<String, u64>,
 }

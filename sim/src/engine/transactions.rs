@@ -59,7 +59,7 @@ impl Context<'_> {
     pub(super) fn execute_queued(&mut self, args: &[Bytes], replies: &mut Vec<Reply>) {
         let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
         let Ok(command) = self.engine.commands.resolve(self.engine.dialect, &args) else { return };
-        self.engine.stats.count(command, self.now);
+        self.engine.begin(command, self.session, self.now);
         self.engine.show(command, self.session, &args, self.now, false);
         let mut cx = Context {
             engine: self.engine,
