@@ -416,3 +416,72 @@ fn a_primary_without_enough_replicas_answers_as_a_real_one_does() {
         }
     }
 }
+
+/// The fields of `INFO replication`, without the values that are each server's own.
+fn info(server: &mut impl Server) -> Vec<String> {
+    let Reply::Bulk(text) = server.send(&["INFO", "replication"]) else { panic!("INFO is text") };
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let own = ["replid", "offset", "port", "slave0", "histlen", "first_byte"];
+    let line = |line: &str| match line.split_once(':') {
+        Some((name, _)) if own.iter().any(|own| name.contains(own)) => name.to_owned(),
+        _ => line.to_owned(),
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn a_server_that_never_had_a_replica_counts_what_it_writes_to_its_file() {
+    for dialect in DIALECTS {
+        let Some(mut real) = Real::with_file(dialect, "always", "offsets without replicas") else { continue };
+        let mut ours = Simulated::new(dialect);
+        ours.send(&words("CONFIG SET appendonly yes"));
+        for line in
+            ["SET k 1", "GET k", "MULTI", "SET a 1", "SET b 1", "EXEC", "SELECT 3", "SET c 1", "DEL nothing"]
+        {
+            assert_eq!(ours.send(&words(line)), real.send(&words(line)), "{dialect}: {line}");
+        }
+        for line in ["SET k 2", "FLUSHALL"] {
+            assert_eq!(ours.send(&words(line)), real.send(&words(line)), "{dialect}: {line}");
+            assert_eq!(ours.send(&["ROLE"]), real.send(&["ROLE"]), "{dialect}: after {line}");
+        }
+    }
+}
+
+#[test]
+fn info_and_role_are_told_as_by_a_real_one() {
+    for dialect in DIALECTS {
+        let Some(mut primary) = real_primary(dialect, "INFO replication") else { continue };
+        let mut ours = Simulated::new(dialect);
+        fill(&mut primary);
+        fill(&mut ours);
+        assert_eq!(info(&mut ours), info(&mut primary), "{dialect}: alone");
+        assert_eq!(ours.send(&["ROLE"]), primary.send(&["ROLE"]), "{dialect}: alone, the offset too");
+
+        let mut replica = Real::start(dialect, "INFO replication").expect("there was one before");
+        let link = CutLink::new(primary.socket(), usize::MAX);
+        replica.follow(&link.port());
+        primary.wait_for_field("connected_slaves", "1");
+        let mut follower = Simulated::new(dialect);
+        let engine = Engine::new(dialect, Interpreter::default());
+        let mut our_replica = Replica::new(ReplicaId(1), address(2), engine);
+        our_replica.synchronise(&mut ours.engine, address(1), START).unwrap();
+        for server in [&mut primary as &mut dyn Speaks, &mut ours] {
+            server.say(&words("CONFIG SET min-replicas-to-write 1"));
+        }
+        // A real one counts its good replicas once a second.
+        primary.wait_for_field("min_slaves_good_slaves", "1");
+        assert_eq!(info(&mut ours), info(&mut primary), "{dialect}: with a replica");
+        follower.engine = our_replica.engine().clone();
+        follower.set_clock(START);
+        assert_eq!(info(&mut follower), info(&mut replica), "{dialect}: the replica");
+
+        drop(primary);
+        replica.wait_for_field("master_link_status", "down");
+        our_replica.break_off(START);
+        follower.engine = our_replica.engine().clone();
+        assert_eq!(info(&mut follower), info(&mut replica), "{dialect}: its link is down");
+        replica.send(&["REPLICAOF", "NO", "ONE"]);
+        follower.engine.lead();
+        assert_eq!(info(&mut follower), info(&mut replica), "{dialect}: promoted");
+    }
+}

@@ -171,3 +171,13 @@ fn a_server_that_becomes_a_replica_ends_what_waits() {
     assert_eq!(*id, server.session.id);
     assert!(show(reply).starts_with("-UNBLOCKED force unblock"), "{reply:?}");
 }
+
+#[test]
+fn waitaof_of_a_server_without_replicas_is_about_its_own_file() {
+    let mut server = Server::new(Dialect::Valkey8, Interpreter::default());
+    run(&mut server, "config set appendonly yes");
+    run(&mut server, "set k v");
+    assert_eq!(run(&mut server, "waitaof 1 0 0"), "nothing");
+    server.engine.note_synced(server.engine.replication().offset());
+    assert_eq!(look_again(&mut server), Some("[:1 :0]".into()));
+}

@@ -23,6 +23,8 @@ pub struct Config {
     changed: BTreeMap<&'static str, String>,
     /// `maxmemory`, in bytes; 0: as much as there is.
     pub max_memory: u64,
+    /// `appendonly`.
+    pub has_file: bool,
     /// `maxmemory-policy`; `None`: nothing is evicted.
     pub eviction: Option<Policy>,
     /// Whether the policy goes by how keys are used.
@@ -48,6 +50,7 @@ impl Config {
             dialect,
             changed: BTreeMap::new(),
             max_memory: 0,
+            has_file: false,
             eviction: None,
             notes_use: false,
             min_replicas: 0,
@@ -102,6 +105,7 @@ impl Config {
     /// Reads what is asked for often out of the settings.
     fn apply(&mut self) {
         self.max_memory = self.get("maxmemory").parse().unwrap_or(0);
+        self.has_file = self.get("appendonly") == "yes";
         self.eviction = Policy::parse(self.get("maxmemory-policy"));
         self.notes_use = self.eviction.is_some_and(Policy::asks_for_use);
         self.min_replicas = self.number("min-replicas-to-write");

@@ -2,7 +2,7 @@
 //!
 //! The stream is kept as far back as `repl-backlog-size` allows, from when the first replica was attached. Offsets count its
 //! bytes as a real server writes them; without the `PING` and `REPLCONF GETACK` of real links, which change nothing. Until
-//! there is a replica, every command that is propagated counts as one. Not here: links, and what of the stream is on its way.
+//! there is a replica, Valkey counts every command as one that it writes to its file, and Redis 7.0 none. Not here: links, and what of the stream is on its way.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -196,9 +196,12 @@ impl Engine {
             return;
         }
         let Some(backlog) = &mut self.replication.backlog else {
-            let written = (effects.len() - first) as u64;
-            let around = if written > 1 { 2 } else { 0 };
-            self.replication.offset.0 += written + around;
+            if self.dialect == Dialect::Valkey8 && self.config.has_file {
+                let own = effects.iter().skip(first).filter(|effect| effect.name() != b"SELECT");
+                let written = own.count() as u64;
+                // Two for MULTI and EXEC.
+                self.replication.offset.0 += written + if written > 1 { 2 } else { 0 };
+            }
             return;
         };
         let mut own = Effects::default();

@@ -86,7 +86,7 @@ fn wait_for_files(cx: &mut Context<'_>) -> CommandResult {
              and are not propagated.",
         ));
     }
-    let has_file = cx.engine.config.get("appendonly") == "yes";
+    let has_file = cx.engine.config.has_file;
     if here > 0 && !has_file {
         return Err(ErrorReply::new(
             "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
