@@ -9,6 +9,7 @@ mod places;
 mod report;
 mod resume;
 mod settle;
+mod states;
 mod stop;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -27,6 +28,7 @@ pub use exit::Exit;
 pub use places::{NoPlaces, Places};
 pub use report::{Excused, Failed, Found, Hung, Report, Smaller};
 pub use resume::{Earlier, Resume, ResumeError};
+pub use states::States;
 pub use stop::{NotDone, Stop};
 pub use verdict::{Conclusion, Unseen, verdict};
 
@@ -80,6 +82,9 @@ pub enum Until {
     Seeds(u64),
     /// After this long.
     Elapsed(Duration),
+    /// After so many seeds in a row in which nothing was new: no state reached, no answer of a function, no class of faults,
+    /// no kind of violation that no seed before them had.
+    Saturated(u64),
 }
 
 /// How far a hunt is.
@@ -92,6 +97,11 @@ impl Progress<'_> {
     /// Seeds done.
     pub fn seeds(&self) -> u64 {
         self.gather.seeds()
+    }
+
+    /// How many seeds there are to run until so many in a row bring nothing new, as far as is known now.
+    pub fn saturated_after(&self, quiet: u64) -> u64 {
+        self.gather.saturated_after(quiet)
     }
 
     /// New violations so far, one a fingerprint.
@@ -184,9 +194,13 @@ impl Hunt {
             return gather.report(started.elapsed(), true);
         }
         let crew = Crew::start(self, gather.done().clone(), started);
+        self.go_on(&gather, &crew);
         loop {
             match crew.hear() {
-                Heard::Outcome(outcome) => gather.add(*outcome),
+                Heard::Outcome(outcome) => {
+                    gather.add(*outcome);
+                    self.go_on(&gather, &crew);
+                }
                 Heard::Nothing => {}
                 Heard::AllDone => break,
             }
@@ -212,6 +226,16 @@ impl Hunt {
             gather.settle(settled);
         }
         gather.report(elapsed, is_interrupted)
+    }
+
+    /// Has the crew go on until nothing new has come for long enough, where that is when the hunt stops.
+    fn go_on(&self, gather: &Gather<'_>, crew: &Crew) {
+        let Until::Saturated(quiet) = self.until else { return };
+        let seeds = gather.saturated_after(quiet);
+        crew.go_on_to(seeds);
+        if gather.seeds() >= seeds {
+            crew.dismiss();
+        }
     }
 
     /// Whether the hunt's time is up and nothing runs but what hangs.
@@ -315,7 +339,7 @@ impl Hunt {
         let (share, shares) = self.shard;
         match self.until {
             Until::Seeds(seeds) => Some(seeds.saturating_add(shares - share) / shares),
-            Until::Elapsed(_) => None,
+            Until::Elapsed(_) | Until::Saturated(_) => None,
         }
     }
 

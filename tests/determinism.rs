@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::{path::PathBuf, process::Command, thread};
+use std::{collections::BTreeSet, path::PathBuf, process::Command, thread};
 
 use common::{PUBLISHED, run};
 use grantsim::{
@@ -10,6 +10,7 @@ use grantsim::{
     library::Library,
     plan::{profile, token::Token},
     trace::Trace,
+    types::FaultClass,
 };
 
 fn tokens() -> Vec<Token> {
@@ -40,6 +41,36 @@ fn two_runs_of_a_plan_give_one_trace() {
         let plan = token.plan();
         assert_same(&token, &run(&plan, &PUBLISHED), &run(&plan, &PUBLISHED));
     }
+}
+
+/// The gate: pairs of runs in which every class of faults happened, in threads of their own and in another order.
+#[test]
+fn whatever_breaks_two_runs_of_a_plan_are_one() {
+    let tokens: Vec<Token> =
+        (0..120).map(|seed| Token::new("swarm", seed).expect("a profile of the catalogue")).collect();
+    let digests = |tokens: Vec<Token>| -> Vec<(Token, String, BTreeSet<FaultClass>)> {
+        let of = |token: Token| {
+            let trace = run(&token.plan(), &PUBLISHED);
+            let classes = trace.events.iter().filter_map(|event| event.what.fault_class()).collect();
+            (token, trace.digest(), classes)
+        };
+        tokens.into_iter().map(of).collect()
+    };
+    let (forwards, mut backwards) = thread::scope(|scope| {
+        let one = scope.spawn(|| digests(tokens.clone()));
+        let other = scope.spawn(|| digests(tokens.iter().rev().cloned().collect()));
+        (one.join().expect("runs"), other.join().expect("runs"))
+    });
+    backwards.reverse();
+    for ((token, one, _), (_, other, _)) in forwards.iter().zip(&backwards) {
+        if one != other {
+            assert_same(token, &run(&token.plan(), &PUBLISHED), &run(&token.plan(), &PUBLISHED));
+            panic!("{token} gave two traces, and now gives one: run this test again");
+        }
+    }
+    let met: BTreeSet<FaultClass> = forwards.into_iter().flat_map(|(_, _, classes)| classes).collect();
+    let never: Vec<_> = FaultClass::ALL.iter().filter(|class| !met.contains(class)).collect();
+    assert!(never.is_empty(), "in no pair did these happen: {never:?}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use grantsim::{
     drive::Subject,
     finding::Finding,
     library::{Library, Mutant},
-    plan::{Plan, token::Token},
+    plan::{Plan, file::PlanFile, token::Token},
     property::{Fingerprint, KindName},
     report::{self, Detail, Failure, SCREEN_COLUMNS, SCREEN_LINES},
     trace::Trace,
@@ -116,19 +116,22 @@ fn the_block_of_every_finding_is_one_screen_with_the_line_that_broke() {
     }
 }
 
-/// The block of a fingerprint that a profile's seed shows on a mutant of the published library.
-fn block_of(mutant: &str, profile: &str, seed: u64, fingerprint: &str) -> (Trace, String) {
+/// The block of a fingerprint that an example's plan shows on a mutant of the published library.
+fn block_of(mutant: &str, example: &str, fingerprint: &str) -> (Trace, String) {
     let mutant = Mutant::named(mutant).expect("a mutant");
     let subject = Subject::new(Library::published().mutant(&mutant)).expect("it loads");
-    let plan = Token::new(profile, seed).expect("a profile").plan();
+    let plan = PlanFile::read(&Path::new("fixtures/examples").join(example)).expect("an example").plan;
     let trace = run(&plan, &subject);
     let found = block(&plan, &trace, |it| it.to_string() == fingerprint);
-    (trace, found.unwrap_or_else(|| panic!("{profile} {seed} does not show {fingerprint}")))
+    (trace, found.unwrap_or_else(|| panic!("{example} does not show {fingerprint}")))
 }
+
+/// The README's example.
+const PAUSED: &str = "paused-past-its-lease.json";
 
 #[test]
 fn the_pause_that_made_the_difference_is_in_the_block_of_the_readme() {
-    let (trace, told) = block_of("no-fence", "crash", 0xb9, "fence/ff_complete_execution/OK/stale-lease");
+    let (trace, told) = block_of("no-fence", PAUSED, "fence/ff_complete_execution/OK/stale-lease");
     println!("{told}");
     let life = report::timeline(&trace, Detail::Life);
     let place = |part: &str| life.lines().position(|line| line.contains(part));
@@ -165,7 +168,7 @@ fn an_error_that_a_function_raises_is_told_with_its_text_on_either_side() {
 
 #[test]
 fn names_stand_before_ids_and_are_those_of_the_plan() {
-    let (trace, told) = block_of("no-fence", "crash", 0xb9, "fence/ff_complete_execution/OK/stale-lease");
+    let (trace, told) = block_of("no-fence", PAUSED, "fence/ff_complete_execution/OK/stale-lease");
     let names: Vec<String> = trace.header.executions.iter().map(|(_, name)| name.to_string()).collect();
     for lease in told.lines().filter(|line| line.contains("└ lease of ") && line.contains("; id ")) {
         let (_, rest) = lease.split_once("└ lease of ").expect("it was asked for");

@@ -132,7 +132,7 @@ fn everything() -> Value {
             { "fault": "crash", "node": "scanner", "at_ms": 100, "down_ms": 50 },
             { "fault": "pause", "node": "scheduler-1", "at_ms": 150, "for_ms": 50 },
             { "fault": "partition", "a": "worker-1", "b": "valkey", "at_ms": 200, "for_ms": 50 },
-            { "fault": "claim_at_expiry", "call": call("claim", 1), "offset_ms": 0 },
+            { "fault": "at_deadline", "call": call("claim", 1), "deadline": "grant", "offset_ms": 0 },
             { "fault": "delay_request", "call": call("ff_renew_lease", 1), "by_ms": 100 },
             { "fault": "repeat_request", "call": call("claim", 2), "after_ms": 100 },
             { "fault": "grant_message", "from": "scheduler-1", "nth": 1, "fate": { "delay": 10 } },

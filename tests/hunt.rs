@@ -48,6 +48,21 @@ fn there_is_a_report_before_the_first_seed_and_after_each() {
 }
 
 #[test]
+fn a_hunt_until_it_is_saturated_ends_when_so_many_seeds_bring_nothing_new_whoever_runs_them() {
+    let minimal = Subject::new(Library::from_file("fixtures/libraries/minimal.lua").expect("a library"));
+    let of = |jobs| {
+        let first = Token::new("race", 0).expect("a profile");
+        let hunt = Hunt::new(minimal.as_ref().expect("it loads").clone(), first, Until::Saturated(3));
+        Hunt { jobs: NonZero::new(jobs).expect("one at least"), ..hunt }.run(&Stop::default(), |_| ())
+    };
+    let (one, two) = (of(1), of(2));
+    let last = one.states.last_new.as_ref().expect("something happened").parse::<Token>().expect("a token");
+    assert!(one.states.seen > 10, "{:?}", one.states);
+    assert_eq!((one.states.quiet_for, one.seeds, one.interrupted), (3, last.seed() + 1 + 3, false));
+    assert_eq!((two.seeds, &two.states, &two.reach), (one.seeds, &one.states, &one.reach));
+}
+
+#[test]
 fn a_hunt_that_is_stopped_reports_what_it_has_and_that_it_is_not_all() {
     for until in [Until::Seeds(1_000_000), Until::Elapsed(Duration::from_secs(3_600))] {
         let hunt = hunt(&PUBLISHED, until);

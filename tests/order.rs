@@ -9,8 +9,9 @@ use grantsim::report::{self, Detail};
 const SLOWER_US: u64 = 200;
 
 /// Plans in which so little changes what comes first, and what that is.
-const MOVED: [(&str, &str); 12] = [
+const MOVED: [(&str, &str); 13] = [
     ("answer-to-an-earlier-life", "many executions: replies of one and requests of another cross"),
+    ("fault-clients-paused", "a call is executed before the pause, or after it"),
     ("fault-crash-for-good", "the message arrives before the crash, or after it"),
     ("fault-crash-request", "the request is sent before the crash, or not at all"),
     ("fault-crash-scheduler", "the grant is issued before the crash breaks the connection, or not at all"),

@@ -7,7 +7,7 @@ use common::{PUBLISHED, plan_files, run};
 use grantsim::{
     plan::{Fault, Keeps, Plan, ServerFault},
     trace::{Event, Moment, Trace, What},
-    types::{Function, Node},
+    types::{Function, Lost, Node},
 };
 
 /// The plan of `fixtures/plans/fault-<name>.json`.
@@ -153,6 +153,108 @@ fn evicted_keys_are_gone_and_a_slow_server_is_later() {
         begun.expect("work began").head.at
     };
     assert!(began("slow").0 > began("library-reloaded").0 + 300_000);
+}
+
+#[test]
+fn whoever_is_paused_waits_until_it_is_over() {
+    let executed = |writes_only: bool| {
+        let mut plan = plan("clients-paused");
+        let [Fault::Server { at_ms, breaks: ServerFault::ClientsPaused { for_ms, writes_only: only }, .. }] =
+            &mut plan.faults[..]
+        else {
+            panic!("the plan pauses the server's clients")
+        };
+        *only = writes_only;
+        let pause = *at_ms * 1_000 + 1..(*at_ms + *for_ms) * 1_000;
+        let trace = run(&plan, &PUBLISHED);
+        let is_call =
+            |event: &&Event| matches!(event.what, What::Executed(_)) && pause.contains(&event.head.at.0);
+        assert_eq!(answers(&trace, Node::Valkey, &Function::CompleteExecution), ["OK"], "it ends");
+        trace.events.iter().filter(is_call).count()
+    };
+    assert_eq!([executed(true), executed(false)], [0, 0], "nothing that may write does");
+}
+
+#[test]
+fn another_version_of_the_library_answers_while_it_is_in_its_place() {
+    let published = grantsim::library::Library::published();
+    let registers = "redis.register_function('ff_claim_execution', function(keys, args)";
+    assert_eq!(published.source().matches(registers).count(), 1, "the library has changed");
+    let refuses = format!("{registers} if true then return {{0, 'of_the_other_version'}} end");
+    let other = published.source().replace(registers, &refuses);
+    let other = grantsim::library::Library::from_source("other", &other).expect("a library");
+    let subject = PUBLISHED.clone().beside(other).expect("it loads");
+    let mut plan = plan("library-replaced");
+    // Until after the first claim, which comes with the first grant.
+    for fault in &mut plan.faults {
+        if let Fault::Server { at_ms, breaks: ServerFault::LibraryReplaced { for_ms }, .. } = fault {
+            (*at_ms, *for_ms) = (1, 700);
+        }
+    }
+    let claims = answers(&run(&plan, &subject), Node::Valkey, &Function::ClaimExecution);
+    assert_eq!(claims.first().map(String::as_str), Some("of_the_other_version"));
+    assert_eq!(claims.last().map(String::as_str), Some("OK"), "it is there again: {claims:?}");
+    let same = answers(&run(&plan, &PUBLISHED), Node::Valkey, &Function::ClaimExecution);
+    assert_eq!(same, ["OK"], "without another version it is the same again");
+}
+
+/// How the plan of a grant that is consumed twice goes on where the deployment is guarded like this.
+fn guarded(wait_ms: Option<u64>, replica_lag_s: Option<u64>) -> Plan {
+    let mut plan = plan("failover-grant-consumed-twice");
+    plan.settings.wait_ms = wait_ms;
+    plan.settings.replica_lag_s = replica_lag_s;
+    plan
+}
+
+fn violations(plan: &Plan) -> Vec<String> {
+    use grantsim::property::{catalogue, judge};
+    let verdict = judge(&run(plan, &PUBLISHED), catalogue::promises());
+    let all = verdict.violations.iter().chain(verdict.excused.iter().map(|(_, violation)| violation));
+    all.map(|violation| violation.fingerprint.to_string()).collect()
+}
+
+#[test]
+fn who_waits_for_a_replica_was_told_nothing_that_is_lost() {
+    let spent = "at-most-once/ff_claim_execution/OK/spent-grant".to_owned();
+    assert!(
+        violations(&guarded(None, None)).contains(&spent),
+        "nobody waits, and the grant is consumed twice"
+    );
+    assert_eq!(violations(&guarded(Some(200), None)), Vec::<String>::new());
+    let trace = run(&guarded(Some(200), None), &PUBLISHED);
+    let broke = trace.events.iter().find_map(|event| match &event.what {
+        What::ServerBroke { class, .. } => Some(class.as_str()),
+        _ => None,
+    });
+    assert_eq!(broke, Some("restart"), "nothing that was acknowledged is lost");
+}
+
+/// A failover that has a time begins with a replica that is cut off: whoever waits for it waits in vain.
+#[test]
+fn a_replica_that_is_cut_off_answers_nobody_and_a_server_that_needs_it_takes_no_writes() {
+    let cut_off = |wait_ms, replica_lag_s| {
+        let mut plan = guarded(wait_ms, replica_lag_s);
+        plan.executions[0].work[0].takes_ms = 4_000;
+        plan.settings.lease_ttl_ms = 900;
+        for fault in &mut plan.faults {
+            if let Fault::Server { at_ms, upon, breaks: ServerFault::Failover { lag_ms, .. } } = fault {
+                (*at_ms, *upon, *lag_ms) = (4_000, None, 3_500);
+            }
+        }
+        run(&plan, &PUBLISHED)
+    };
+    let lost = |trace: &Trace, lost: Lost| {
+        trace
+            .events
+            .iter()
+            .any(|event| matches!(event.what, What::ReplyLost { lost: how, .. } if how == lost))
+    };
+    let waited = cut_off(Some(100), None);
+    assert!(lost(&waited, Lost::NotReplicated));
+    let needed = answers(&cut_off(None, Some(1)), Node::Valkey, &Function::RenewLease);
+    assert!(needed.iter().any(|answer| answer == "NOREPLICAS"), "{needed:?}");
+    let free = answers(&cut_off(None, None), Node::Valkey, &Function::RenewLease);
+    assert!(free.iter().all(|answer| answer != "NOREPLICAS"), "{free:?}");
 }
 
 /// A trace in a file knows of rewinds and former servers, too.

@@ -66,7 +66,7 @@ impl BreakArgs {
     pub(super) fn find(&self) -> anyhow::Result<Broken> {
         let (mut file, _) = read_plan(&self.what)?;
         self.library.adjust(&mut file.plan);
-        let subject = Subject::new(self.library.library()?)?;
+        let subject = self.library.subject()?;
         file.library = Some(subject.reference());
         let trace = drive::run(&file.plan, &subject)?;
         hunt::same(&trace, &drive::run(&file.plan, &subject)?)

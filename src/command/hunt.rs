@@ -37,6 +37,10 @@ pub(super) struct HuntArgs {
     /// How long instead: 90s, 10m, 2h.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     r#for: Option<Duration>,
+    /// Until so many seeds in a row bring nothing new instead: no state, no answer, no class of faults, no violation that
+    /// none before them had.
+    #[arg(long, value_name = "K", conflicts_with_all = ["seeds", "for"], value_parser = clap::value_parser!(u64).range(1..))]
+    until_saturated: Option<u64>,
     /// The first seed, in hex as in a token.
     #[arg(long, value_name = "S", default_value = "0", value_parser = hex)]
     start: u64,
@@ -150,9 +154,13 @@ impl HuntArgs {
 
     fn hunt(&self) -> anyhow::Result<Hunt> {
         let hunt = Hunt {
-            subject: Subject::new(self.library.library()?)?,
+            subject: self.library.subject()?,
             first: Token::new(&self.profile, self.start)?,
-            until: self.r#for.map_or(Until::Seeds(self.seeds), Until::Elapsed),
+            until: match (self.until_saturated, self.r#for) {
+                (Some(quiet), _) => Until::Saturated(quiet),
+                (None, Some(limit)) => Until::Elapsed(limit),
+                (None, None) => Until::Seeds(self.seeds),
+            },
             jobs: jobs(self.jobs),
             shard: self.shard,
             properties: self.library.properties(),

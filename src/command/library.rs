@@ -4,6 +4,7 @@ use std::{fmt::Display, path::PathBuf};
 
 use clap::Args;
 use grantsim::{
+    drive::Subject,
     library::{Library, Mutant},
     plan::Plan,
     property::{self, Entry, Expect, catalogue},
@@ -24,6 +25,10 @@ pub(super) struct LibraryArgs {
     /// Break the library in a known way first, to see what a failure looks like: a mutant by name, or one in a Lua file.
     #[arg(long, value_name = "NAME", value_parser = mutants())]
     pub(super) mutant: Option<Mutant>,
+    /// Another version of it: a Lua file that takes its place for a while in the plans in which the library is replaced in
+    /// mid-flight. The same again when absent.
+    #[arg(long, value_name = "FILE")]
+    other: Option<PathBuf>,
     /// The server to simulate.
     #[arg(long, value_name = "DIALECT", value_parser = dialects())]
     pub(super) dialect: Option<Dialect>,
@@ -36,6 +41,15 @@ impl LibraryArgs {
     pub(super) fn library(&self) -> anyhow::Result<Library> {
         let library = self.library.as_deref().map_or_else(|| Ok(Library::published()), Library::from_file)?;
         Ok(self.mutant.as_ref().map_or(library.clone(), |mutant| library.mutant(mutant)))
+    }
+
+    /// The library, ready to be run, with the version that may take its place.
+    pub(super) fn subject(&self) -> anyhow::Result<Subject> {
+        let subject = Subject::new(self.library()?)?;
+        Ok(match &self.other {
+            Some(path) => subject.beside(Library::from_file(path)?)?,
+            None => subject,
+        })
     }
 
     /// The properties to judge by, each once.
@@ -61,8 +75,9 @@ impl LibraryArgs {
             Some(path) => format!(" --mutant {}", quoted(&path.display())),
             None => format!(" --mutant {}", quoted(&mutant.name)),
         });
+        let other = self.other.iter().map(|path| format!(" --other {}", quoted(&path.display())));
         let dialect = self.dialect.iter().map(|dialect| format!(" --dialect {dialect}"));
-        library.chain(mutant).chain(dialect).collect()
+        library.chain(mutant).chain(other).chain(dialect).collect()
     }
 
     /// The line to copy that replays a token or a plan file.

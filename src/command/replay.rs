@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use clap::{ArgAction, Args};
 use grantsim::{
-    drive::{self, Subject},
+    drive,
     finding::Finding,
     hunt::{self, Exit},
     plan::token::Token,
@@ -69,7 +69,7 @@ impl ReplayArgs {
         }
         let (mut file, token) = read_plan(&self.what)?;
         self.library.adjust(&mut file.plan);
-        let subject = Subject::new(self.library.library()?)?;
+        let subject = self.library.subject()?;
         let properties = self.library.properties();
         if let Some(recorded) =
             file.library.replace(subject.reference()).filter(|it| *it != subject.reference())

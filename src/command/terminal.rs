@@ -37,6 +37,7 @@ impl Bar {
         let (length, template) = match (hunt.until, hunt.seeds()) {
             (Until::Elapsed(limit), _) => (millis(limit), "{wide_bar} {msg}"),
             (Until::Seeds(_), seeds) => (seeds.unwrap_or(0), "{wide_bar} {msg}, {eta} left"),
+            (Until::Saturated(quiet), _) => (quiet, "{wide_bar} {msg}"),
         };
         let style = ProgressStyle::with_template(template).expect("a template");
         let bar =
@@ -50,6 +51,9 @@ impl Bar {
 
     pub(super) fn show(&self, progress: &Progress<'_>) {
         let (seeds, elapsed) = (progress.seeds(), progress.elapsed());
+        if let (Some(bar), Until::Saturated(quiet)) = (&self.bar, self.until) {
+            bar.set_length(progress.saturated_after(quiet));
+        }
         let line = self.line(seeds, progress.violations(), elapsed);
         let Some(bar) = &self.bar else {
             let due = elapsed.as_secs() / Self::SAY_EVERY.as_secs();
@@ -73,7 +77,7 @@ impl Bar {
             Until::Elapsed(limit) => {
                 format!("{} of {}, {seeds} seeds, {violations}", told(elapsed.min(limit)), told(limit))
             }
-            Until::Seeds(_) => match self.bar.as_ref().and_then(ProgressBar::length) {
+            Until::Seeds(_) | Until::Saturated(_) => match self.bar.as_ref().and_then(ProgressBar::length) {
                 Some(length) => format!("{seeds}/{length} seeds, {violations}"),
                 None => format!("{seeds} seeds, {violations}"),
             },

@@ -126,7 +126,7 @@ impl Course {
         let waiting = judge(at, &BTreeMap::new());
         let is_for_good = waiting.iter().all(Waiting::is_for_good);
         if is_over && (is_for_good || is_up && !waiting.iter().any(Waiting::needs_time)) {
-            return verdict(&at.deployment.plan, waiting);
+            return verdict(&at.deployment.plan, waiting, true);
         }
         if !is_up {
             return Turn::GoOn;
@@ -168,13 +168,18 @@ impl Course {
             (*open, *open_since) = (waiting.len(), at.now.max(*open_since));
         }
         let plan = &at.deployment.plan;
-        let tail_ms = if waiting.iter().any(is_tail) { plan.tail_ms() } else { 0 };
+        // Whoever requires a capability may have been put aside for as long as the tail is.
+        let has_tail = |one: &Waiting| {
+            is_tail(one)
+                || plan.executions.iter().any(|it| it.name == one.execution && !it.capabilities.is_empty())
+        };
+        let tail_ms = if waiting.iter().any(has_tail) { plan.tail_ms() } else { 0 };
         at.now > open_since.after((plan.next_end_ms() + tail_ms).saturating_mul(1_000))
     }
 
     fn when_healed(&mut self, at: &Instant<'_>, is_up: bool, waiting: Vec<Waiting>) -> Turn {
         if at.is_over && !waiting.iter().any(Waiting::needs_time) {
-            return verdict(&at.deployment.plan, waiting);
+            return verdict(&at.deployment.plan, waiting, true);
         }
         let marks = marks(at.deployment, at.view);
         if marks != self.last {
@@ -185,13 +190,14 @@ impl Course {
         let patience_us = at.deployment.plan.patience_ms().saturating_mul(1_000);
         let is_still = at.is_over && at.now > self.changed_at.after(patience_us);
         let is_late = is_up || is_stuck && (is_still || none_ends);
-        if is_late { verdict(&at.deployment.plan, waiting) } else { Turn::GoOn }
+        if is_late { verdict(&at.deployment.plan, waiting, is_up || none_ends) } else { Turn::GoOn }
     }
 }
 
 /// What a run ends with whose time is up: whoever is at work under a live lease goes on, and what a hostile caller wrote
-/// where it does not belong was judged when it was written.
-fn verdict(plan: &Plan, waiting: Vec<Waiting>) -> Turn {
+/// where it does not belong was judged when it was written. A run that another's standing still ends has not given a tail its
+/// time.
+fn verdict(plan: &Plan, waiting: Vec<Waiting>, had_its_time: bool) -> Turn {
     let is_hostile = |fault: &Fault| {
         matches!(fault, Fault::OtherLane { .. } | Fault::StaleFence { .. } | Fault::BadArgument { .. })
     };
@@ -200,7 +206,10 @@ fn verdict(plan: &Plan, waiting: Vec<Waiting>) -> Turn {
         Why::Stuck(_) if excused => Waiting { why: Why::Legitimate(Reason::Hostile), ..one },
         _ => one,
     };
-    let waiting: Vec<Waiting> = waiting.into_iter().map(round).map(excuse).collect();
+    // Grants of no duration never exist, and nothing comes round that is never granted.
+    let had_its_time = had_its_time && plan.settings.grant_ttl_ms > 0;
+    let timed = |one: Waiting| if had_its_time { round(one) } else { one };
+    let waiting: Vec<Waiting> = waiting.into_iter().map(timed).map(excuse).collect();
     let is_stuck = waiting.iter().any(|one| one.stuck().is_some());
     Turn::End(if is_stuck { End::Stuck } else { End::Settled }, waiting)
 }
@@ -248,7 +257,7 @@ mod tests {
     };
     use crate::{
         protocol::{ClaimFunction, ExecutionKeys, Registered},
-        types::Function,
+        types::{FencePart, Function},
     };
 
     fn deployment(heals: bool) -> Deployment {
@@ -369,7 +378,11 @@ mod tests {
     fn what_a_hostile_caller_left_behind_is_judged_elsewhere() {
         let mut bench = Bench::new(true, &ELIGIBLE);
         let mut plan = (*bench.deployment.plan).clone();
-        plan.faults.push(Fault::StaleFence { call: super::super::support::claim(1), age: 1 });
+        plan.faults.push(Fault::StaleFence {
+            call: super::super::support::claim(1),
+            age: 1,
+            part: FencePart::Whole,
+        });
         bench.deployment.plan = plan.into();
         assert_eq!(bench.at(700, true), Turn::GoOn, "it is no reason to end at once");
         assert_eq!(bench.at(10_000, true), Turn::Heal);

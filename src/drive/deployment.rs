@@ -145,20 +145,13 @@ impl Deployment {
 
     /// When the last of the faults and deeds that have a time is over.
     pub fn faults_end(&self) -> SimTime {
-        let ends = self.plan.faults.iter().map(|fault| match fault {
-            Fault::Crash { at_ms, down_ms, .. } => at_ms.saturating_add(down_ms.unwrap_or(0)),
-            Fault::Pause { at_ms, for_ms, .. } | Fault::Partition { at_ms, for_ms, .. } => {
-                at_ms.saturating_add(*for_ms)
-            }
-            Fault::Server { at_ms, breaks, upon: None } => at_ms.saturating_add(breaks.lasts_ms()),
-            _ => 0,
-        });
+        let ends = self.plan.faults.iter().filter_map(Fault::holds).map(|holds| *holds.end());
         let timed = self.plan.deeds.iter().filter(|deed| deed.upon.is_none());
         let deeds = timed.map(|deed| deed.at_ms.saturating_add(deed.takes_ms()));
         SimTime::from_millis(ends.chain(deeds).max().unwrap_or(0))
     }
 
-    /// Until when a hold keeps a request in the network; none where there is no grant to wait for.
+    /// Until when a hold keeps a request in the network; none where there is no such deadline.
     pub fn held_until(
         &self,
         hold: Hold,
@@ -168,9 +161,9 @@ impl Deployment {
     ) -> Option<SimTime> {
         match hold {
             Hold::By(millis) => Some(now.after(millis.0.saturating_mul(1_000))),
-            Hold::UntilGrantExpiry(offset_ms) => {
-                let grant = view.execution(self.ids.get(execution?)?).grant()?;
-                let local_ms = grant.expires_at.0.saturating_add(offset_ms).max(0) as u64;
+            Hold::Until(deadline, offset_ms) => {
+                let stored = view.execution(self.ids.get(execution?)?).deadline(deadline)?;
+                let local_ms = stored.0.saturating_add(offset_ms).max(0) as u64;
                 Some(self.clock_over_time(Node::Valkey).next_at(now, UnixMicros::from_millis(local_ms)))
             }
         }
@@ -255,7 +248,7 @@ mod tests {
     use crate::{
         plan::{CallRef, Called, ClockStep, Cut, WrongClock},
         protocol::ExecutionKeys,
-        types::Function,
+        types::{Deadline, Function},
     };
 
     fn deployment(plan: &Plan) -> Deployment {
@@ -402,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_at_expiry_is_held_until_the_servers_clock_reads_the_stored_expiry_and_the_offset() {
+    fn a_call_at_a_deadline_is_held_until_the_servers_clock_reads_what_is_stored_and_the_offset() {
         let mut plan = plan([]);
         plan.clocks.insert(Node::Valkey, WrongClock { offset_ms: 200, ..WrongClock::default() });
         let deployment = deployment(&plan);
@@ -410,7 +403,7 @@ mod tests {
         let expires_at = (plan.epoch_ms + 500).to_string();
         let view = view(&[&["HSET", &grant_key, "grant_expires_at", &expires_at, "created_at", "1"]]);
         let until = |offset_ms, now| {
-            let hold = Hold::UntilGrantExpiry(offset_ms);
+            let hold = Hold::Until(Deadline::Grant, offset_ms);
             deployment.held_until(hold, Some(&e(1)), now, &view)
         };
         // The server's clock is 200 ms ahead: it reads +500 when 300 ms are over.
@@ -419,10 +412,10 @@ mod tests {
     }
 
     #[test]
-    fn where_there_is_no_grant_a_claim_at_expiry_waits_for_nothing() {
+    fn where_there_is_no_grant_a_call_at_its_expiry_waits_for_nothing() {
         let deployment = deployment(&plan([]));
         let until = |execution: Option<&ExecutionName>| {
-            deployment.held_until(Hold::UntilGrantExpiry(0), execution, ms(10), &View::default())
+            deployment.held_until(Hold::Until(Deadline::Grant, 0), execution, ms(10), &View::default())
         };
         assert_eq!([until(Some(&e(1))), until(Some(&e(9))), until(None)], [None; 3]);
     }

@@ -3,7 +3,7 @@
 //! How rules combine, where several hit one call:
 //!
 //! 1. *lost-request* wins: the request never leaves, and everything else on this call is hidden by it;
-//! 2. *claim-at-expiry* says when it arrives, and hides a *late-request*; of two of a kind the first of the plan counts;
+//! 2. *at-deadline* says when it arrives, and hides a *late-request*; of two of a kind the first of the plan counts;
 //! 3. every *repeated-request* sends it once more;
 //! 4. *lost-reply* takes the reply in the end, once;
 //! 5. what a hostile caller changes of the request (*other-lane*, *stale-fence*, *bad-argument*) is changed in the order of
@@ -21,7 +21,7 @@ use crate::{
     plan::{Cut, Fate, Fault, Keeps, Plan, SYNC_TAKES_US, ServerFault},
     protocol::{PresentedFence, Request},
     trace::FaultFate,
-    types::{ExecutionName, FaultClass, Function, Millis, Node, SimTime},
+    types::{Deadline, ExecutionName, FaultClass, Function, Millis, Node, SimTime},
 };
 
 /// The faults of a plan, and what became of each.
@@ -99,8 +99,8 @@ impl CallVerdict {
 pub enum Hold {
     /// So much longer.
     By(Millis),
-    /// Until the server's clock reads the stored expiry of the execution's grant, plus so many milliseconds.
-    UntilGrantExpiry(i64),
+    /// Until the server's clock reads a deadline of the execution, as it is stored, plus so many milliseconds.
+    Until(Deadline, i64),
 }
 
 /// Something to do at its time.
@@ -166,6 +166,12 @@ pub enum ServerAct {
     ForgetsLibrary,
     /// Its function library is loaded, in the place of the one that it has.
     LoadsLibrary,
+    /// Another version of its library is loaded in its place.
+    LoadsOther,
+    /// Its clients wait for so long, milliseconds; only those that write, or all.
+    PausesClients(u64, bool),
+    /// They go on.
+    ResumesClients,
     /// It has no memory for writes.
     FillsMemory,
     /// It has memory again.
@@ -218,6 +224,13 @@ fn course(at: SimTime, breaks: &ServerFault) -> Vec<(SimTime, ServerAct)> {
             vec![(at, ServerAct::ForgetsLibrary), (after(for_ms), ServerAct::LoadsLibrary)]
         }
         ServerFault::LibraryReloaded => vec![(at, ServerAct::LoadsLibrary)],
+        ServerFault::LibraryReplaced { for_ms } => {
+            vec![(at, ServerAct::LoadsOther), (after(for_ms), ServerAct::LoadsLibrary)]
+        }
+        ServerFault::ClientsPaused { for_ms, writes_only } => vec![
+            (at, ServerAct::PausesClients(for_ms, writes_only)),
+            (after(for_ms), ServerAct::ResumesClients),
+        ],
         ServerFault::OutOfMemory { for_ms } => {
             vec![(at, ServerAct::FillsMemory), (after(for_ms), ServerAct::FreesMemory)]
         }
@@ -320,13 +333,13 @@ impl Faults {
             hits.iter().copied().find(|place| is(&faults.rules[*place].fault))
         };
         let lost = first(self, |fault| matches!(fault, Fault::LoseRequest { .. }));
-        let holder = first(self, |fault| matches!(fault, Fault::ClaimAtExpiry { .. }))
+        let holder = first(self, |fault| matches!(fault, Fault::AtDeadline { .. }))
             .or_else(|| first(self, |fault| matches!(fault, Fault::DelayRequest { .. })));
         let deaf = first(self, |fault| matches!(fault, Fault::LoseReply { .. }));
         for &place in hits {
             let by = match &self.rules[place].fault {
                 _ if lost.is_some() => lost,
-                Fault::ClaimAtExpiry { .. } | Fault::DelayRequest { .. } => holder,
+                Fault::AtDeadline { .. } | Fault::DelayRequest { .. } => holder,
                 Fault::LoseReply { .. } => deaf,
                 _ => Some(place),
             };
@@ -345,7 +358,9 @@ impl Faults {
 
     fn happen(&mut self, place: usize, execution: Option<&ExecutionName>, verdict: &mut CallVerdict) {
         let fence = match self.rules[place].fault {
-            Fault::StaleFence { age, .. } => self.older_fence(execution, age),
+            Fault::StaleFence { age, part, .. } => {
+                self.older_fence(execution, age).map(|fence| fence.only(part))
+            }
             _ => None,
         };
         let rule = &mut self.rules[place];
@@ -355,7 +370,9 @@ impl Faults {
             Fault::LoseRequest { .. } => verdict.lose_request = true,
             Fault::LoseReply { .. } => verdict.lose_reply = true,
             Fault::DelayRequest { by_ms, .. } => verdict.hold = Some(Hold::By(Millis(*by_ms))),
-            Fault::ClaimAtExpiry { offset_ms, .. } => verdict.hold = Some(Hold::UntilGrantExpiry(*offset_ms)),
+            Fault::AtDeadline { deadline, offset_ms, .. } => {
+                verdict.hold = Some(Hold::Until(*deadline, *offset_ms));
+            }
             Fault::RepeatRequest { after_ms, .. } => verdict.repeats.push(Millis(*after_ms)),
             Fault::OtherLane { lane, .. } => verdict.tampers.push(Tamper::Lane(lane.clone())),
             Fault::StaleFence { .. } => verdict.tampers.extend(fence.map(Tamper::Fence)),
@@ -674,7 +691,7 @@ mod tests {
     }
 
     fn at_expiry(nth: u32, offset_ms: i64) -> Fault {
-        Fault::ClaimAtExpiry { call: claim(nth), offset_ms }
+        Fault::AtDeadline { call: claim(nth), deadline: Deadline::Grant, offset_ms }
     }
 
     #[test]
@@ -718,7 +735,10 @@ mod tests {
                 (lose_request(1), CallVerdict { lose_request: true, ..calm.clone() }),
                 (lose_reply(1), CallVerdict { lose_reply: true, ..calm.clone() }),
                 (delay(1, 70), CallVerdict { hold: Some(Hold::By(Millis(70))), ..calm.clone() }),
-                (at_expiry(1, -1), CallVerdict { hold: Some(Hold::UntilGrantExpiry(-1)), ..calm.clone() }),
+                (
+                    at_expiry(1, -1),
+                    CallVerdict { hold: Some(Hold::Until(Deadline::Grant, -1)), ..calm.clone() },
+                ),
                 (repeat(1, 70), CallVerdict { repeats: vec![Millis(70)], ..calm.clone() }),
             ] {
                 let mut faults = faults([fault.clone()]);
@@ -760,7 +780,11 @@ mod tests {
 
         fn stale(nth: u32, age: u32) -> Fault {
             let function = Called::Function(Function::RenewLease);
-            Fault::StaleFence { call: CallRef { function, ..claim(nth) }, age }
+            Fault::StaleFence {
+                call: CallRef { function, ..claim(nth) },
+                age,
+                part: crate::types::FencePart::Whole,
+            }
         }
 
         #[test]
@@ -794,9 +818,9 @@ mod tests {
         }
 
         #[test]
-        fn claim_at_expiry_hides_a_late_request_wherever_it_stands() {
+        fn a_deadline_hides_a_late_request_wherever_it_stands() {
             let mut faults = faults([delay(1, 5), at_expiry(1, 1)]);
-            assert_eq!(claims(&mut faults).hold, Some(Hold::UntilGrantExpiry(1)));
+            assert_eq!(claims(&mut faults).hold, Some(Hold::Until(Deadline::Grant, 1)));
             assert_eq!(faults.fates(), [HiddenBy(1), Happened]);
         }
 
@@ -806,7 +830,7 @@ mod tests {
             assert_eq!(claims(&mut late).hold, Some(Hold::By(Millis(5))));
             assert_eq!(late.fates(), [Happened, HiddenBy(0)]);
             let mut at_expiry = faults([at_expiry(1, -1), at_expiry(1, 1)]);
-            assert_eq!(claims(&mut at_expiry).hold, Some(Hold::UntilGrantExpiry(-1)));
+            assert_eq!(claims(&mut at_expiry).hold, Some(Hold::Until(Deadline::Grant, -1)));
             assert_eq!(at_expiry.fates(), [Happened, HiddenBy(0)]);
             let mut deaf = faults([lose_reply(1), lose_reply(1)]);
             assert_eq!(claims(&mut deaf).hits, [lose_reply(1)]);

@@ -190,6 +190,13 @@ impl<T> Line<T> {
         None
     }
 
+    /// A reply arrived, and then word that no replica has what it tells of: it is as good as none.
+    pub fn not_replicated(&mut self, log: &mut dyn Log) {
+        if let Some(pending) = self.inflight.pop_front() {
+            self.lose(pending, Lost::NotReplicated, log);
+        }
+    }
+
     /// Gives up on a connection whose oldest request has waited for too long. It is closed, not cut: what is in the network
     /// still arrives.
     pub fn time_out(&mut self, now: SimTime, log: &mut dyn Log) -> Option<Act> {
@@ -246,6 +253,7 @@ mod tests {
         super::support::{FUNCTION, Notes, WORKER, call, ms, ok, plain},
         *,
     };
+    use crate::types::Deadline;
 
     /// How long each request waits.
     const PATIENCE_MS: u64 = 100;
@@ -372,7 +380,7 @@ mod tests {
     #[test]
     fn a_write_carries_its_event_its_hold_and_its_repeats() {
         let mut client = Client::up([]);
-        let hold = Some(Hold::UntilGrantExpiry(-1));
+        let hold = Some(Hold::Until(Deadline::Grant, -1));
         let verdict = CallVerdict { hold, repeats: vec![Millis(5), Millis(9)], ..CallVerdict::default() };
         client.send_with(1, 0, verdict);
         let Some(Act::Write(write)) = client.next() else { panic!("nothing is written") };

@@ -72,6 +72,11 @@ impl Process {
         each!(self, shell => shell.replied(reply, executed, around));
     }
 
+    /// See [`Shell::not_replicated`].
+    pub fn not_replicated(&mut self, around: &mut Surroundings<'_>) {
+        each!(self, shell => shell.not_replicated(around));
+    }
+
     /// See [`Shell::complete`].
     pub fn complete(&mut self, around: &mut Surroundings<'_>) -> bool {
         each!(self, shell => shell.complete(around))

@@ -155,6 +155,11 @@ impl<A: Actor> Shell<A> {
         self.urgent = self.line.replied(reply, executed, around.log);
     }
 
+    /// A reply arrived, and then word that no replica has what it tells of.
+    pub fn not_replicated(&mut self, around: &mut Surroundings<'_>) {
+        self.line.not_replicated(around.log);
+    }
+
     /// Gives up on what has waited for too long; then takes one step with what came of a request, if anything did. Says
     /// whether it did.
     pub fn complete(&mut self, around: &mut Surroundings<'_>) -> bool {

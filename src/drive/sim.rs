@@ -11,6 +11,7 @@ compile_error!(
 );
 
 mod agenda;
+mod replica;
 mod server;
 mod task;
 
@@ -50,7 +51,7 @@ use crate::{
     types::{Function, Millis, Node, Seq, SimTime, Waiting},
 };
 use agenda::Agenda;
-use server::{Running, keep, server_host};
+use server::{Running, server_host};
 use task::Task;
 
 /// More events than this are more than anybody reads, and more than any sensible plan makes.
@@ -231,7 +232,7 @@ impl<W: Watch + 'static> World<W> {
 
     /// Accepts connections for as long as the server's node lives.
     async fn serve(self: Rc<Self>) {
-        keep(&self.server());
+        self.keep(&self.server());
         let place = self.failovers();
         self.accept(place).await;
     }
@@ -257,7 +258,7 @@ impl<W: Watch + 'static> World<W> {
                 };
                 let (caller, connection) = (self.node_at(stream.peer()), stream.connection_id());
                 let Some(running) = self.servers.borrow().get(place).cloned() else { continue };
-                keep(&running);
+                self.keep(&running);
                 let serving = running.server.connection(stream);
                 self.witness.borrow_mut().opened((running.number, serving.id()), caller, connection);
                 madsim::task::spawn_local(async move {

@@ -27,6 +27,8 @@ pub struct Subject {
     pub says_version: Option<String>,
     /// The functions that it registers.
     pub functions: Registered,
+    /// The version that takes its place for a while where a plan says so; itself, where there is none.
+    pub other: Option<Arc<Library>>,
     compiled: Compiled,
 }
 
@@ -81,7 +83,8 @@ impl Subject {
         };
         let compiled = Compiled::library(library.source().as_bytes()).map_err(refused)?;
         let functions = Registered::default();
-        let mut subject = Self { library: Arc::new(library), says_version: None, functions, compiled };
+        let mut subject =
+            Self { library: Arc::new(library), says_version: None, functions, other: None, compiled };
         let mut loaded = subject.load(Dialect::default(), 0)?;
         subject.functions = loaded.functions.clone();
         if loaded.functions.has(&Function::Version) {
@@ -90,6 +93,15 @@ impl Subject {
             subject.says_version = version.parse(&execute(&mut loaded.engine, &mut session, &version)).ok();
         }
         Ok(subject)
+    }
+
+    /// The same with another version of the library, for the plans in which one takes its place.
+    ///
+    /// # Errors
+    /// [`LoadError`], if the other does not load, or lacks what the harness calls.
+    pub fn beside(self, other: Library) -> Result<Self, LoadError> {
+        let other = Self::new(other)?.library;
+        Ok(Self { other: Some(other), ..self })
     }
 
     /// What a trace's header says of it.

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
@@ -30,6 +30,10 @@ struct Shared {
     /// Seeds that an earlier hunt ran.
     done: Places,
     next: AtomicU64,
+    /// How many seeds there are to run, where that grows with what is found.
+    seeds: Mutex<u64>,
+    /// Told when there are more, or when the crew is dismissed.
+    more: Condvar,
     is_over: AtomicBool,
     /// Since when each seed runs that does.
     running: Mutex<BTreeMap<u64, Instant>>,
@@ -53,6 +57,8 @@ impl Crew {
             started,
             done,
             next: AtomicU64::new(0),
+            seeds: Mutex::default(),
+            more: Condvar::new(),
             is_over: AtomicBool::new(false),
             running: Mutex::default(),
         });
@@ -73,9 +79,17 @@ impl Crew {
         }
     }
 
+    /// There are so many seeds to run, no fewer than before. Who has run them waits for more, or to be dismissed.
+    pub fn go_on_to(&self, seeds: u64) {
+        let mut known = self.shared.seeds.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = seeds.max(*known);
+        self.shared.more.notify_all();
+    }
+
     /// No seed is begun any more.
     pub fn dismiss(&self) {
         self.shared.is_over.store(true, Ordering::Relaxed);
+        self.shared.more.notify_all();
     }
 
     /// The seeds that have been running for so long, by their places in the share, and for how long.
@@ -116,6 +130,7 @@ impl Shared {
             let is_left = match self.hunt.until {
                 Until::Seeds(_) => self.hunt.seeds().is_some_and(|seeds| nth < seeds),
                 Until::Elapsed(limit) => self.started.elapsed() < limit,
+                Until::Saturated(_) => self.waits_for(nth),
             };
             if !is_left {
                 return None;
@@ -125,6 +140,19 @@ impl Shared {
             }
         }
         None
+    }
+
+    /// Waits until a seed is among those that are to be run; false where it never is, and the crew is dismissed.
+    fn waits_for(&self, nth: u64) -> bool {
+        let mut seeds = self.seeds.lock().unwrap_or_else(PoisonError::into_inner);
+        while nth >= *seeds {
+            if self.is_over.load(Ordering::Relaxed) {
+                return false;
+            }
+            // Whoever dismisses the crew does not hold the lock: nobody sleeps past it for long.
+            seeds = self.more.wait_timeout(seeds, LOOK_EVERY).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
     }
 
     fn running(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Instant>> {

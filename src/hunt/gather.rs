@@ -6,7 +6,8 @@ use std::{
 };
 
 use super::{
-    Earlier, Excused, Exit, Failed, Found, Hung, Hunt, Places, Report, Resume, Smaller, settle::Settled,
+    Earlier, Excused, Exit, Failed, Found, Hung, Hunt, Places, Report, Resume, Smaller, States,
+    settle::Settled, states::Novelty,
 };
 use crate::{
     drive::RunError,
@@ -37,6 +38,7 @@ pub(super) struct Gather<'a> {
     /// Those that still run: which, and for how long.
     pub hung: Vec<(u64, Duration)>,
     settled: Settled,
+    novelty: Novelty,
     /// Real time of the hunts that this one goes on from.
     before: Duration,
 }
@@ -71,6 +73,7 @@ impl<'a> Gather<'a> {
             failed: BTreeMap::new(),
             hung: Vec::new(),
             settled: Settled::default(),
+            novelty: Novelty::default(),
             before: Duration::ZERO,
         };
         if let Some(earlier) = &hunt.resume {
@@ -82,6 +85,7 @@ impl<'a> Gather<'a> {
 
     fn go_on_from(&mut self, earlier: &Earlier) {
         self.done = earlier.resume.done.clone();
+        self.novelty = earlier.resume.states.clone();
         self.known_met = earlier.known.clone();
         self.excused = earlier.excused.clone();
         self.reach = earlier.reach.clone();
@@ -112,6 +116,7 @@ impl<'a> Gather<'a> {
     }
 
     fn judged(&mut self, nth: u64, verdict: Verdict) {
+        self.novelty.add(nth, &verdict);
         self.counts.add(&verdict.counts);
         for (name, count) in verdict.reached {
             *self.reach.entry(name.to_owned()).or_default() += count;
@@ -157,6 +162,21 @@ impl<'a> Gather<'a> {
     /// Seeds that were run.
     pub fn seeds(&self) -> u64 {
         self.done.len()
+    }
+
+    /// How many seeds there are to run until so many in a row bring nothing new, as far as is known now.
+    pub fn saturated_after(&self, quiet: u64) -> u64 {
+        self.novelty.last_new().map_or(0, |last| last + 1).saturating_add(quiet)
+    }
+
+    fn states(&self) -> States {
+        let last_new = self.novelty.last_new();
+        let after = self.done.last().zip(last_new).map_or(0, |(last, new)| last.saturating_sub(new));
+        States {
+            seen: self.novelty.seen(),
+            last_new: last_new.map(|nth| self.hunt.token(nth)),
+            quiet_for: after,
+        }
     }
 
     /// The seeds that were run.
@@ -214,6 +234,7 @@ impl<'a> Gather<'a> {
             hung: self.hung(),
             not_reached: missed.map(|entry| entry.name).collect(),
             reach: self.reach.clone(),
+            states: self.states(),
             counts: self.counts.clone(),
             wall_seconds: (self.before + elapsed).as_secs_f64(),
             library: hunt.subject.reference(),
@@ -259,6 +280,7 @@ impl<'a> Gather<'a> {
         Resume {
             done: self.done.clone(),
             shown_by: self.found.iter().map(shown_by).collect(),
+            states: self.novelty.clone(),
             ..Resume::of(self.hunt)
         }
     }

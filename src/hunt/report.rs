@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Exit, Resume};
+use super::{Exit, Resume, States};
 use crate::{
     library::LibraryRef,
     property::{Counts, Fingerprint, PropertyName, Violation},
@@ -129,6 +129,8 @@ pub struct Report {
     pub hung: Vec<Hung>,
     /// States reached, by name.
     pub reach: BTreeMap<String, u64>,
+    /// How many states the seeds had, of every sort, and which was the last to bring a new one.
+    pub states: States,
     /// States of the catalogue that no run reached.
     pub not_reached: Vec<&'static str>,
     /// What happened, counted.

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Excused, Failed, Found, Hunt, Places};
+use super::{Excused, Failed, Found, Hunt, Places, states::Novelty};
 use crate::{
     library::LibraryRef,
     plan::token::{Token, TokenError},
@@ -37,6 +37,9 @@ pub struct Resume {
     pub done: Places,
     /// Those that showed a violation, by its fingerprint.
     pub shown_by: BTreeMap<Fingerprint, Places>,
+    /// Which seed was the first to have each state.
+    #[serde(default)]
+    pub(super) states: Novelty,
 }
 
 /// What a report's file says of the hunt that wrote it.
@@ -116,6 +119,7 @@ impl Resume {
             baseline: hunt.baseline.as_ref().map(|baseline| baseline.reference()),
             done: Places::default(),
             shown_by: BTreeMap::new(),
+            states: Novelty::default(),
         }
     }
 }

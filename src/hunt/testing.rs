@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Found, Report, Resume};
+use super::{Found, Report, Resume, States};
 use crate::{
     library::Library,
     property::{Counts, Fingerprint, Violation, catalogue},
@@ -22,6 +22,7 @@ pub fn report() -> Report {
         violations: Vec::new(),
         errors: Vec::new(),
         hung: Vec::new(),
+        states: States { seen: 0, last_new: None, quiet_for: 0 },
         reach: catalogue::sometimes().map(|entry| (entry.name.to_owned(), 1)).collect(),
         not_reached: Vec::new(),
         counts: Counts { grants: 1, claims: 1, ..Counts::default() },

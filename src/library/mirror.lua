@@ -77,7 +77,7 @@ end
 
 -- An execution's keys; its id begins with the hash tag of its partition.
 local function keys_of(id)
-  local tag = string.match(id, '^%b{}')
+  local tag = string.match(id, '^%b{}') or '{}'
   local exec, index = 'ff:exec:' .. tag .. ':' .. id, 'ff:idx:' .. tag
   return { core = exec .. ':core', payload = exec .. ':payload', grant = exec .. ':claim_grant',
     lease = exec .. ':lease:current', lease_expiry = index .. ':lease_expiry', lanes = index .. ':lane:' }

@@ -54,6 +54,14 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+fn hundred() -> u64 {
+    100
+}
+
+fn is_hundred(number: &u64) -> bool {
+    *number == hundred()
+}
+
 words! {
     /// By what right somebody ends an execution that another runs.
     pub enum Right {
@@ -280,6 +288,12 @@ deeds! {
         key: Option<Label>,
         /// How long the execution is to wait before it is eligible.
         resume_delay_ms: u64,
+        /// At which of its waitpoints: 0 is the one that the core names, n the n-th beside it, where there is one.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        at: u64,
+        /// How many signals the caller lets the execution have; 0 for any number.
+        #[serde(default = "hundred", skip_serializing_if = "is_hundred")]
+        most: u64,
     }
     /// A signal comes to a waitpoint at which nobody waits yet.
     BufferSignal = "buffer_signal", BufferSignalForPendingWaitpoint {

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::{CallRef, ServerFault};
-use crate::types::{ExecutionName, FaultClass, Node};
+use crate::types::{Deadline, ExecutionName, FaultClass, FencePart, Node};
 
 /// What a hostile caller sends in place of an argument: each has broken a parser somewhere. The generator of plans draws
 /// from it, and so does the one that compares the engine with real servers (`tests/library`).
@@ -96,11 +96,16 @@ pub enum Fault {
         /// How much later.
         after_ms: u64,
     },
-    /// The claim stays in the network until the server's clock reads the stored expiry of its grant plus this.
-    ClaimAtExpiry {
-        /// The claim.
+    /// The call stays in the network until the server's clock reads a deadline of its execution, as it is stored, plus this.
+    /// Where there is none, or it is past, the call is not held.
+    #[serde(alias = "claim_at_expiry")]
+    AtDeadline {
+        /// The call.
         call: CallRef,
-        /// 0 is the last millisecond at which the grant is valid.
+        /// Which deadline; that of the grant when absent.
+        #[serde(default)]
+        deadline: Deadline,
+        /// 0 is the very millisecond: the last at which a grant is valid, the first at which a lease is over.
         offset_ms: i64,
     },
     /// What happens to a message that carries a grant to a worker. It is given by its sender, by the execution that
@@ -131,6 +136,9 @@ pub enum Fault {
         call: CallRef,
         /// How many leases older than the one that it presents: 1 is the one before.
         age: u32,
+        /// Which part of it: the rest is that of the lease that it would present.
+        #[serde(default, skip_serializing_if = "FencePart::is_whole")]
+        part: FencePart,
     },
     /// An argument of the call is replaced.
     BadArgument {
@@ -200,7 +208,7 @@ impl Fault {
             Fault::LoseReply { .. } => FaultClass::LostReply,
             Fault::DelayRequest { .. } => FaultClass::LateRequest,
             Fault::RepeatRequest { .. } => FaultClass::RepeatedRequest,
-            Fault::ClaimAtExpiry { .. } => FaultClass::ClaimAtExpiry,
+            Fault::AtDeadline { .. } => FaultClass::AtDeadline,
             Fault::GrantMessage { .. } => FaultClass::GrantMessage,
             Fault::OtherLane { .. } => FaultClass::OtherLane,
             Fault::StaleFence { .. } => FaultClass::StaleFence,
@@ -209,15 +217,22 @@ impl Fault {
         }
     }
 
+    /// From when until when it holds, milliseconds of the run; none where that hangs on a call or a message.
+    pub fn holds(&self) -> Option<RangeInclusive<u64>> {
+        let (at_ms, lasts_ms) = match self {
+            Fault::Crash { at_ms, down_ms, .. } => (*at_ms, down_ms.unwrap_or(0)),
+            Fault::Pause { at_ms, for_ms, .. } | Fault::Partition { at_ms, for_ms, .. } => (*at_ms, *for_ms),
+            Fault::Server { at_ms, upon: None, breaks } => (*at_ms, breaks.lasts_ms()),
+            _ => return None,
+        };
+        Some(at_ms..=at_ms.saturating_add(lasts_ms))
+    }
+
     /// From when until when it has the server lost or replaced, milliseconds of the run; at any time, where it comes upon a
     /// call. None for other faults.
     pub fn replaces_server(&self) -> Option<RangeInclusive<u64>> {
-        let Fault::Server { at_ms, upon, breaks } = self else { return None };
-        let is_away = match upon {
-            Some(_) => 0..=u64::MAX,
-            None => *at_ms..=at_ms.saturating_add(breaks.lasts_ms()),
-        };
-        breaks.replaces_it().then_some(is_away)
+        let Fault::Server { breaks, .. } = self else { return None };
+        breaks.replaces_it().then(|| self.holds().unwrap_or(0..=u64::MAX))
     }
 
     /// The nodes it names.
@@ -247,7 +262,7 @@ impl Fault {
             | Fault::LoseReply { call }
             | Fault::DelayRequest { call, .. }
             | Fault::RepeatRequest { call, .. }
-            | Fault::ClaimAtExpiry { call, .. }
+            | Fault::AtDeadline { call, .. }
             | Fault::OtherLane { call, .. }
             | Fault::StaleFence { call, .. }
             | Fault::BadArgument { call, .. } => Some(call),
@@ -271,7 +286,7 @@ impl Fault {
             | Fault::StaleFence { .. }
             | Fault::BadArgument { .. } => 0,
             Fault::DelayRequest { by_ms: ms, .. } | Fault::RepeatRequest { after_ms: ms, .. } => ms,
-            Fault::ClaimAtExpiry { offset_ms, .. } => offset_ms.unsigned_abs(),
+            Fault::AtDeadline { offset_ms, .. } => offset_ms.unsigned_abs(),
             Fault::GrantMessage { fate, .. } => match fate {
                 Fate::Drop => 0,
                 Fate::Delay(ms) | Fate::Twice(ms) => ms,

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{
     Plan,
-    strategy::{Families, Shape, Weights, plans},
+    strategy::{Budget, Families, Shape, Weights, plans},
 };
 use crate::types::FaultClass::*;
 
@@ -103,6 +103,7 @@ fn calm() -> Shape {
         loss_ppm: 0..=0,
         faults: 0..=0,
         weights: Weights::of([]),
+        budget: Budget::ANY,
         skew_ms: 0,
         families: Families::swarm_of_the_well_behaved(),
     }
@@ -136,7 +137,7 @@ fn edge() -> Shape {
         lease_ttl_ms: 10..=500,
         work_ms: 1..=600,
         faults: 4..=10,
-        weights: Weights::of([(ClaimAtExpiry, 8), (GrantMessage, 1)]),
+        weights: Weights::of([(AtDeadline, 8), (GrantMessage, 1)]),
         families: Families::none(),
         ..calm()
     }
@@ -149,6 +150,8 @@ fn crash() -> Shape {
         lease_ttl_ms: 200..=2_000,
         faults: 2..=8,
         weights: Weights::of([(Crash, 4), (Pause, 4), (GrantMessage, 1)]),
+        // Of a deployment of few processes some are always there.
+        budget: Budget { at_once: 3, ..Budget::ANY },
         families: Families::swarm(),
         ..calm()
     }
@@ -191,6 +194,7 @@ fn restart() -> Shape {
             (Slow, 1),
             (LostReply, 3),
         ]),
+        budget: Budget { at_most: 3, at_once: 1, quiet_ms: 200 },
         families: Families::swarm(),
         ..calm()
     }
@@ -204,6 +208,7 @@ fn failover() -> Shape {
         request_timeout_ms: 200..=800,
         faults: 1..=4,
         weights: Weights::of([(Failover, 4), (SplitBrain, 3), (Partition, 1), (Slow, 1), (LateRequest, 1)]),
+        budget: Budget { at_most: 2, at_once: 1, quiet_ms: 500 },
         families: Families::swarm(),
         ..calm()
     }
@@ -215,7 +220,7 @@ fn clock() -> Shape {
         grant_ttl_ms: vec![20..=3_000],
         lease_ttl_ms: 200..=3_000,
         faults: 0..=4,
-        weights: Weights::of([(ClaimAtExpiry, 2), (LateRequest, 2), (Pause, 1)]),
+        weights: Weights::of([(AtDeadline, 2), (LateRequest, 2), (Pause, 1)]),
         skew_ms: 3_000,
         families: Families::swarm(),
         ..calm()

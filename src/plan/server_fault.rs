@@ -46,6 +46,12 @@ pub enum ServerFault {
     },
     /// Its library is loaded once more, with `FUNCTION LOAD REPLACE`, as FlowFabric's workers do when they start.
     LibraryReloaded,
+    /// Another version of its library is loaded in its place, in mid-flight, and after a while it again: an upgrade that is
+    /// rolled back. Which version the caller says (`--other FILE`); without one it is the same again.
+    LibraryReplaced {
+        /// How long.
+        for_ms: u64,
+    },
     /// It has no memory for writes: `maxmemory` is reached, and `noeviction` says to refuse.
     OutOfMemory {
         /// How long.
@@ -55,6 +61,13 @@ pub enum ServerFault {
     Evicts {
         /// How many.
         keys: u32,
+    },
+    /// Its clients wait (`CLIENT PAUSE`), as in a failover that is made by hand.
+    ClientsPaused {
+        /// How long.
+        for_ms: u64,
+        /// Only those that write.
+        writes_only: bool,
     },
     /// What goes to it and comes from it takes longer.
     Slow {
@@ -87,10 +100,12 @@ impl ServerFault {
             ServerFault::Lost { .. } => FaultClass::LostWrites,
             ServerFault::Failover { former_ms: 0, .. } => FaultClass::Failover,
             ServerFault::Failover { .. } => FaultClass::SplitBrain,
-            ServerFault::LibraryGone { .. } | ServerFault::LibraryReloaded => FaultClass::Library,
+            ServerFault::LibraryGone { .. }
+            | ServerFault::LibraryReloaded
+            | ServerFault::LibraryReplaced { .. } => FaultClass::Library,
             ServerFault::OutOfMemory { .. } => FaultClass::OutOfMemory,
             ServerFault::Evicts { .. } => FaultClass::Eviction,
-            ServerFault::Slow { .. } => FaultClass::Slow,
+            ServerFault::Slow { .. } | ServerFault::ClientsPaused { .. } => FaultClass::Slow,
         }
     }
 
@@ -102,7 +117,9 @@ impl ServerFault {
             }
             ServerFault::Failover { down_ms, former_ms, .. } => down_ms.saturating_add(former_ms),
             ServerFault::LibraryGone { for_ms }
+            | ServerFault::LibraryReplaced { for_ms }
             | ServerFault::OutOfMemory { for_ms }
+            | ServerFault::ClientsPaused { for_ms, .. }
             | ServerFault::Slow { for_ms, .. } => for_ms,
             ServerFault::LibraryReloaded | ServerFault::Evicts { .. } => 0,
         }
@@ -114,6 +131,8 @@ impl ServerFault {
             ServerFault::Lost { down_ms: ms, .. }
             | ServerFault::Failover { down_ms: ms, .. }
             | ServerFault::LibraryGone { for_ms: ms }
+            | ServerFault::LibraryReplaced { for_ms: ms }
+            | ServerFault::ClientsPaused { for_ms: ms, .. }
             | ServerFault::OutOfMemory { for_ms: ms }
             | ServerFault::Slow { for_ms: ms, .. } => Some(ms),
             ServerFault::LibraryReloaded | ServerFault::Evicts { .. } => None,

@@ -30,6 +30,14 @@ pub struct Settings {
     /// How many times more a worker claims with a grant after a claim whose reply it lost. The published SDK
     /// does not (0); a caller who still holds the grant may.
     pub claim_again: u8,
+    /// How long every client waits, after each call, for a replica to have it (`WAIT 1`): an answer for which none has is
+    /// taken for one that never came. Absent, nobody waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u64>,
+    /// The server takes no writes while its replica has been silent for longer than so many seconds
+    /// (`min-replicas-to-write 1` and this `min-replicas-max-lag`). Absent, it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica_lag_s: Option<u64>,
     /// How often the other scanners do. One that is absent does not.
     #[serde(default, skip_serializing_if = "Scans::is_empty")]
     pub scans: Scans,
@@ -124,6 +132,8 @@ impl Default for Settings {
             unblock_scan_ms: 5_000,
             reclaim_scan_ms: 1_000,
             claim_again: 0,
+            wait_ms: None,
+            replica_lag_s: None,
             scans: Scans::default(),
             registry: None,
         }

@@ -3,7 +3,7 @@
 //! The bound is generous on purpose. It is the sum of all that may have to come one after the other, twice: a library is
 //! called stuck where something does not happen, not where it happens late.
 
-use super::{Ending, Execution, Plan, Retry};
+use super::{Ending, Execution, Fault, Plan, Retry, ServerFault};
 
 /// Workers say that they live, and connections are opened anew, within this time.
 const ASIDE_MS: u64 = 2_000;
@@ -74,7 +74,13 @@ impl Plan {
             let drifted = self.run_for_ms.saturating_mul(u64::from(clock.drift_ppm.unsigned_abs())) / 500_000;
             jumped.saturating_add(drifted)
         });
-        wrong.max().unwrap_or(0).saturating_mul(2).min(MOST_SPREAD_MS)
+        // A server that takes another's place has a clock of its own.
+        let other = self.faults.iter().map(|fault| match fault {
+            Fault::Server { breaks: ServerFault::Failover { clock_ms, .. }, .. } => clock_ms.unsigned_abs(),
+            _ => 0,
+        });
+        let other = other.fold(0u64, u64::saturating_add);
+        wrong.max().unwrap_or(0).saturating_add(other).saturating_mul(2).min(MOST_SPREAD_MS)
     }
 
     /// The longest that a delay of the plan is, milliseconds: of a submission, of a worker, of a retry.
@@ -164,11 +170,21 @@ fn longest_ms(execution: &Execution) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::plan::{Ending, Plan, Work, WrongClock, token::Token};
+    use crate::plan::{Ending, Fault, Plan, ServerFault, Work, WrongClock, token::Token};
     use crate::types::Node;
 
     fn plan() -> Plan {
         Token::new("calm", 1).expect("a profile").plan()
+    }
+
+    #[test]
+    fn the_clock_of_a_promoted_server_is_one_that_may_be_wrong() {
+        let mut plan = plan();
+        for clock_ms in [700, -900] {
+            let breaks = ServerFault::Failover { down_ms: 1, lag_ms: 0, clock_ms, former_ms: 0 };
+            plan.faults.push(Fault::Server { at_ms: 5, upon: None, breaks });
+        }
+        assert_eq!(plan.clock_spread_ms(), 2 * (700 + 900));
     }
 
     /// What a change of the plan adds to its bound.

@@ -19,9 +19,10 @@ use proptest::{collection::vec, option, prelude::*, sample::subsequence};
 use valkey_sim::engine::Dialect;
 
 use super::{ClockStep, Ending, Execution, Network, Plan, SCHEMA, Settings, Terms, Work, Worker, WrongClock};
-use crate::types::{ExecutionName, Label, Node};
+use crate::types::{ExecutionName, FaultClass, Label, Node};
 
 pub(super) use families::{Families, Family};
+pub(super) use faults::Budget;
 pub(super) use weights::Weights;
 
 /// 2025-01-01: the hour is of no importance, that it is the same in every run is.
@@ -50,6 +51,8 @@ pub(super) struct Shape {
     pub faults: RangeInclusive<usize>,
     /// How often each class of fault is drawn.
     pub weights: Weights,
+    /// How much of each class there is at most.
+    pub budget: Budget,
     /// Clocks are up to this far off, milliseconds; 0: all are true.
     pub skew_ms: i64,
     /// Which families of workload are drawn on top of the small life.
@@ -155,9 +158,12 @@ fn small_life(shape: Shape) -> impl Strategy<Value = Plan> {
             settings(&shape),
             network(&shape),
             clocks(&cast, &shape),
+            replicated(&shape),
             any::<u64>().no_shrink(),
         );
-        parts.prop_map(move |(mut executions, faults, settings, network, clocks, seed)| {
+        parts.prop_map(move |(mut executions, faults, settings, network, clocks, replicated, seed)| {
+            let (wait_ms, replica_lag_s) = replicated;
+            let settings = Settings { wait_ms, replica_lag_s, ..settings };
             for (execution, name) in executions.iter_mut().zip(&cast.executions) {
                 execution.name = name.clone();
             }
@@ -307,6 +313,20 @@ fn settings(shape: &Shape) -> impl Strategy<Value = Settings> + use<> {
             ..Settings::default()
         }
     })
+}
+
+/// How a deployment that may fail over guards itself: its clients wait for the replica, its server needs one, or neither.
+fn replicated(shape: &Shape) -> BoxedStrategy<(Option<u64>, Option<u64>)> {
+    let fails_over = |class| matches!(class, FaultClass::Failover | FaultClass::SplitBrain);
+    if !shape.weights.drawn().any(|(class, _)| fails_over(class)) {
+        return Just((None, None)).boxed();
+    }
+    let waits = prop_oneof![
+        5 => Just((None, None)),
+        2 => (20..=400u64).prop_map(|ms| (Some(ms), None)),
+        1 => (1..=2u64).prop_map(|seconds| (None, Some(seconds))),
+    ];
+    waits.boxed()
 }
 
 fn network(shape: &Shape) -> impl Strategy<Value = Network> + use<> {

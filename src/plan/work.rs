@@ -63,6 +63,18 @@ pub struct Suspend {
     /// asks for one that does not exist.
     #[serde(default, skip_serializing_if = "is_false")]
     pub pending: bool,
+    /// At how many waitpoints it waits beside that one (RFC-014): a condition of several parts has its last part there. None
+    /// where it waits at a pending one, which the library refuses.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub extra: u8,
+    /// For how long the library remembers what it answered, so that one who never saw the answer may ask again (RFC-013);
+    /// absent, it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub once_ms: Option<u64>,
+}
+
+fn is_zero(number: &u8) -> bool {
+    *number == 0
 }
 
 fn fails() -> TimeoutBehavior {
@@ -178,7 +190,7 @@ impl Work {
     pub(super) fn longest_ms(&self) -> u64 {
         let end_ms = match self.ends {
             Ending::Delay(by_ms) => by_ms,
-            Ending::Suspend(Suspend { timeout_ms, .. }) => timeout_ms.unwrap_or(0),
+            Ending::Suspend(Suspend { timeout_ms, once_ms, .. }) => timeout_ms.max(once_ms).unwrap_or(0),
             Ending::Complete | Ending::Fail | Ending::Cancel | Ending::WaitChildren | Ending::Vanish => 0,
         };
         let chores = self.meanwhile.iter().map(|chore| match chore.does {
@@ -206,6 +218,7 @@ mod tests {
         for json in [
             r#"{ "takes_ms": 9, "ends": "wait_children" }"#,
             r#"{ "takes_ms": 1, "ends": { "suspend": { "until": "any", "timeout_ms": 9 } } }"#,
+            r#"{ "takes_ms": 1, "ends": { "suspend": { "until": "any", "once_ms": 9 } } }"#,
             r#"{ "takes_ms": 1, "ends": "complete", "meanwhile": [{ "after_ms": 9, "does": "read_summary" }] }"#,
             r#"{ "takes_ms": 1, "ends": "complete", "meanwhile": [{ "after_ms": 1, "does": { "await": 9 } }] }"#,
             r#"{ "takes_ms": 1, "ends": "complete", "meanwhile": [

@@ -124,10 +124,33 @@ pub fn graph_revision(flow: &super::FlowAt) -> Plain<Option<String>> {
     plain(args!["HGET", keys.core(), "graph_revision"], optional)
 }
 
+/// Asks for how many replicas have what this connection wrote, and waits for one for so long, milliseconds.
+pub fn wait_for_a_replica(ms: u64) -> Request {
+    Request { args: args!["WAIT", "1", ms].into() }
+}
+
 /// The token of a waitpoint; `None` for a waitpoint that does not exist.
 pub fn waitpoint_token(execution_id: &ExecutionId, waitpoint_id: &WaitpointId) -> Plain<Option<String>> {
     let key = ExecutionKeys::of(execution_id).exec.waitpoint(waitpoint_id);
     plain(args!["HGET", key, "waitpoint_token"], optional)
+}
+
+/// The waitpoints at which a suspended execution waits beside that of its core, in order (RFC-014).
+pub fn more_waitpoints(execution_id: &ExecutionId) -> Plain<Vec<WaitpointId>> {
+    let key = ExecutionKeys::of(execution_id).exec.suspension_current();
+    plain(args!["HGET", key, "additional_waitpoints_json"], |reply| {
+        let ids = optional(reply)?.as_deref().map(additional_waitpoints).unwrap_or_default();
+        Ok(ids.iter().filter_map(|id| WaitpointId::from_field(id)).collect())
+    })
+}
+
+/// The ids in a suspension's `additional_waitpoints_json`.
+pub fn additional_waitpoints(json: &str) -> Vec<String> {
+    if json.is_empty() || json == "[]" {
+        return Vec::new();
+    }
+    let all = serde_json::from_str::<Vec<serde_json::Value>>(json).unwrap_or_default();
+    all.iter().filter_map(|one| one.get("waitpoint_id")?.as_str().map(str::to_owned)).collect()
 }
 
 /// The dependencies that were ever applied to an execution: what replaying a skipped one needs.

@@ -28,7 +28,7 @@ const NUMBERS: [&str; 8] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// A letter an argument: `t` any text, `n` a number, `p` one above zero, `o` a number or empty, `i` an integer that may be negative, `f` a
-    /// fraction, `j` a JSON object or empty, `e` the id of an execution, `s` that of a stream entry. What follows `?` may be left out; `*` is anything.
+    /// fraction, `j` a JSON object or empty, `J` one that is not, `e` the id of an execution, `s` that of a stream entry. What follows `?` may be left out; `*` is anything.
     argv: &'static str,
     /// What a consent may look like. Fields by the same letters, `e` the id of an execution, `=word` this word, `r` any
     /// reply at all.
@@ -89,7 +89,7 @@ impl Shape {
             Function::RegisterWorker => ("ttttpn", &[(OK, "=registered"), (OK, "=refreshed")]),
             Function::HeartbeatWorker => ("n", &[(OK, "=not_registered"), (OK, "=refreshed n")]),
             Function::SuspendExecution => {
-                ("tnttttttttojjtttotoo*", &[(OK, "t t t t n *"), (SATISFIED, "t t t t n *")])
+                ("tnttttttttoJjtttntnn*", &[(OK, "t t t t n *"), (SATISFIED, "t t t t n *")])
             }
             Function::ResumeExecution => ("ttn", &[(OK, "t")]),
             Function::CreatePendingWaitpoint => ("tnttn", &[(OK, "t t t")]),
@@ -112,7 +112,7 @@ impl Shape {
             Function::AppendFrame => ("tnttttttttotottooof", &[(OK, "t n"), (OK, "t n t")]),
             Function::ReadAttemptStream => ("ssot", &[(OK, "r t t")]),
             Function::ReadSummary => ("", &[(OK, "t n t t t")]),
-            Function::CreateBudget => ("ttttttonn*", NAMED),
+            Function::CreateBudget => ("ttttttnnn*", NAMED),
             Function::ReportUsageAndCheck | Function::RecordSpend => ("n*", USAGE),
             Function::ReleaseBudget => ("tt", &[(OK, "=noop"), (OK, "=released")]),
             Function::ResetBudget => ("tn", &[(OK, "t")]),
@@ -224,6 +224,7 @@ fn is_of_kind(kind: u8, argument: &[u8]) -> bool {
         b'i' => is_plain_number(argument.strip_prefix(b"-").unwrap_or(argument)),
         b'f' => text().and_then(|text| text.parse::<f64>().ok()).is_some_and(|n| n.is_finite() && n >= 0.0),
         b'j' => is_plain_json(argument),
+        b'J' => !argument.is_empty() && is_plain_json(argument),
         b'e' => argument.starts_with(b"{"),
         b's' => argument == b"-" || argument == b"+" || argument.split(|b| *b == b'-').all(is_plain_number),
         _ => true,
@@ -345,7 +346,7 @@ mod tests {
         assert!(!report(&["9", "tokens", "5", "1700000000000"]) && !report(&["x"]) && !report(&[]));
         assert!(takes("ff_record_spend", &["1", "tokens", "5", "1700000000000", "", "e"]));
         let create = |rest: &[&str]| {
-            takes("ff_create_budget", &[&["b", "s", "i", "m", "h", "s", "", "1"], rest].concat())
+            takes("ff_create_budget", &[&["b", "s", "i", "m", "h", "s", "0", "1"], rest].concat())
         };
         assert!(create(&["1", "tokens", "5", "4"]) && create(&["0"]) && !create(&["1", "tokens", "x", "4"]));
     }

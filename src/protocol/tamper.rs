@@ -3,6 +3,7 @@
 //! Nothing here says when: see the plan's faults.
 
 use super::{Request, presented::Positions};
+use crate::types::FencePart;
 
 /// The fence of a lease, as it was presented.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,22 @@ pub struct PresentedFence {
     pub epoch: Vec<u8>,
     /// Its attempt; empty where the function does not take it.
     pub attempt_id: Vec<u8>,
+}
+
+impl PresentedFence {
+    /// Only these parts of it: what is left out stays as it was where it is presented.
+    #[must_use]
+    pub fn only(self, part: FencePart) -> Self {
+        let keep = |own: FencePart, value: Vec<u8>| if part == own { value } else { Vec::new() };
+        match part {
+            FencePart::Whole => self,
+            _ => Self {
+                lease_id: keep(FencePart::Lease, self.lease_id),
+                epoch: keep(FencePart::Epoch, self.epoch),
+                attempt_id: keep(FencePart::Attempt, self.attempt_id),
+            },
+        }
+    }
 }
 
 impl Request {

@@ -3,6 +3,7 @@
 use crate::{
     plan::{Fault, Plan},
     trace::FaultFate,
+    types::FencePart,
 };
 
 /// A line for each fault of the plan that did not happen, or came to nothing. Faults are counted from 1, in the order of the
@@ -37,7 +38,10 @@ fn describe(fault: &Fault) -> String {
             format!("{class}: #{nth}{from}{about}")
         }
         Fault::OtherLane { call, lane } => format!("{class}: {call} on {lane}"),
-        Fault::StaleFence { call, age } => format!("{class}: {call}, {age} older"),
+        Fault::StaleFence { call, age, part: FencePart::Whole } => format!("{class}: {call}, {age} older"),
+        Fault::StaleFence { call, age, part } => {
+            format!("{class}: {call}, the {part:?} {age} older").to_lowercase()
+        }
         Fault::BadArgument { call, argument, value } => {
             format!("{class}: {call}, argument {argument} is {value:?}")
         }

@@ -126,7 +126,7 @@ mod tests {
             told.contains("lives      keep-grant of one: 0 starts of 1 show lane/grant within 9 seeds"),
             "{told}"
         );
-        assert!(told.contains("not shown  fence/stale-lease: no mutant shows it"), "{told}");
+        assert!(told.contains("not shown  one-lease/live-lease: no mutant shows it"), "{told}");
         assert!(told.contains("1 mutant, 1 of them live; "), "{told}");
         for (kind, reason) in UNSHOWABLE {
             assert!(told.contains(&format!("no mutant  {kind}: {reason}")), "{told}");

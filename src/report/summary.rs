@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::functions;
 use crate::{
-    hunt::{Found, Hung, Report},
+    hunt::{Found, Hung, Report, States},
     property::catalogue,
 };
 
@@ -41,6 +41,13 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         report.wall_seconds,
         counts.events
     )?;
+    if let Some(token) = &report.states.last_new {
+        let States { seen, quiet_for, .. } = &report.states;
+        writeln!(
+            out,
+            "states     {seen}, the last new one in {token}, and none in the {quiet_for} seeds after it"
+        )?;
+    }
     unfinished(report, out)?;
     reached(report, out)?;
     known(report, out)?;

@@ -139,6 +139,7 @@ impl Words {
                 let why = match lost {
                     Lost::Refused => "never sent, no connection",
                     Lost::NotRun => "the server could not run it",
+                    Lost::NotReplicated => "executed, but no replica has it",
                     Lost::Reset => "no reply, the connection broke",
                     Lost::TimedOut => "no reply, timed out",
                 };
@@ -153,6 +154,7 @@ impl Words {
                 let how = match how {
                     WorkEnd::Done => "done",
                     WorkEnd::LostLease => "its lease is lost",
+                    WorkEnd::Reconciled => "it was its own, as the refusal tells",
                     WorkEnd::Vanished => "forgotten without a word",
                 };
                 format!("ends work on {}, epoch {epoch}: {how}", named(execution))

@@ -4,9 +4,12 @@
 //! to turn. Each follows a measure that only goes down, so that turning them again and again has an end.
 
 use super::numbers::{Toward, plainer};
-use crate::plan::{
-    CallRef, ClockStep, Cut, Ending, Execution, Fate, Fault, Network, Plan, Retry, Scans, Settings, Terms,
-    Work, WrongClock,
+use crate::{
+    plan::{
+        CallRef, ClockStep, Cut, Ending, Execution, Fate, Fault, Network, Plan, Retry, Scans, Settings,
+        Terms, Work, WrongClock,
+    },
+    types::FencePart,
 };
 
 /// Offers plans in place of one.
@@ -34,6 +37,8 @@ pub(super) fn knobs(plan: &Plan) -> Vec<Knob> {
         set(|plan| plan.settings = plain_settings()),
         set(|plan| plan.settings.scans = Scans::default()),
         set(|plan| plan.settings.registry = None),
+        set(|plan| plan.settings.wait_ms = None),
+        set(|plan| plan.settings.replica_lag_s = None),
         set(|plan| plan.scanners = 1),
         fewer(0, |plan| Some(&mut plan.budgets)),
         fewer(0, |plan| Some(&mut plan.quotas)),
@@ -255,7 +260,7 @@ fn of_fault(place: usize) -> Vec<Knob> {
         number(Toward::Small(1_000), move |plan| length(plan.faults.get_mut(place)?)),
         number(Toward::Small(1), move |plan| nth(plan.faults.get_mut(place)?)),
         number(Toward::Small(0), move |plan| match plan.faults.get_mut(place)? {
-            Fault::ClaimAtExpiry { offset_ms, .. } => Some(offset_ms),
+            Fault::AtDeadline { offset_ms, .. } => Some(offset_ms),
             _ => None,
         }),
         number(Toward::Small(1), move |plan| match plan.faults.get_mut(place)? {
@@ -263,6 +268,7 @@ fn of_fault(place: usize) -> Vec<Knob> {
             _ => None,
         }),
         set(move |plan| match plan.faults.get_mut(place) {
+            Some(Fault::StaleFence { part, .. }) => *part = FencePart::Whole,
             Some(Fault::Partition { cut, .. }) => *cut = Cut::Both,
             Some(Fault::GrantMessage { from, execution: Some(_), .. }) => *from = None,
             _ => {}
@@ -295,7 +301,7 @@ pub(super) fn length(fault: &mut Fault) -> Option<&mut u64> {
         | Fault::OtherLane { .. }
         | Fault::StaleFence { .. }
         | Fault::BadArgument { .. }
-        | Fault::ClaimAtExpiry { .. } => None,
+        | Fault::AtDeadline { .. } => None,
     }
 }
 
@@ -306,7 +312,7 @@ fn nth(fault: &mut Fault) -> Option<&mut u32> {
         | Fault::LoseReply { call: CallRef { nth, .. } }
         | Fault::DelayRequest { call: CallRef { nth, .. }, .. }
         | Fault::RepeatRequest { call: CallRef { nth, .. }, .. }
-        | Fault::ClaimAtExpiry { call: CallRef { nth, .. }, .. }
+        | Fault::AtDeadline { call: CallRef { nth, .. }, .. }
         | Fault::OtherLane { call: CallRef { nth, .. }, .. }
         | Fault::StaleFence { call: CallRef { nth, .. }, .. }
         | Fault::BadArgument { call: CallRef { nth, .. }, .. }
@@ -350,7 +356,7 @@ fn of_settings() -> Vec<Knob> {
         ($($field:ident),*) => {{
             let plain = plain_settings();
             // Whoever adds a setting is told here.
-            let Settings { scans: _, registry: _, $($field: _),* } = plain;
+            let Settings { scans: _, registry: _, wait_ms: _, replica_lag_s: _, $($field: _),* } = plain;
             vec![$(setting(i64::try_from(plain.$field).expect("a small number"), |settings| &mut settings.$field)),*]
         }};
     }

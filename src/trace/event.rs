@@ -78,6 +78,8 @@ pub enum WorkEnd {
     Done,
     /// It was told that the lease is no longer its own.
     LostLease,
+    /// It had sent the end more than once, and the detail of a refusal told it that the end was its own.
+    Reconciled,
     /// It could not read what there was to do, or forgot it as its plan said.
     Vanished,
 }

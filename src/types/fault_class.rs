@@ -19,13 +19,14 @@ words! {
         LateRequest = "late-request",
         /// A request is executed twice.
         RepeatedRequest = "repeated-request",
-        /// A claim is held back until its grant expires.
-        ClaimAtExpiry = "claim-at-expiry",
+        /// A call is held back until a deadline of its execution: its grant's expiry, its lease's end …
+        AtDeadline = "at-deadline",
         /// A message about a grant is lost, late or doubled.
         GrantMessage = "grant-message",
         /// A clock that is wrong, drifts, or is set.
         Clock = "clock",
-        /// The server is lost and comes back with all that it had acknowledged.
+        /// The server is lost and comes back with all that it had acknowledged; or a replica takes its place for which clients
+        /// wait, and that has all that they were told.
         Restart = "restart",
         /// The server is lost and comes back without some of what it had acknowledged.
         LostWrites = "lost-writes",
@@ -33,13 +34,13 @@ words! {
         Failover = "failover",
         /// The same, and the former primary goes on answering for a while.
         SplitBrain = "split-brain",
-        /// The function library is missing for a while, or loaded anew.
+        /// The function library is missing for a while, loaded anew, or another version is in its place.
         Library = "library",
         /// The server has no memory for writes.
         OutOfMemory = "out-of-memory",
         /// The server evicts keys.
         Eviction = "eviction",
-        /// What goes to the server and comes from it takes longer.
+        /// What goes to the server and comes from it takes longer, or its clients are paused.
         Slow = "slow",
         /// A call is sent with another lane.
         OtherLane = "other-lane",

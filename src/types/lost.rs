@@ -11,6 +11,9 @@ pub enum Lost {
     Refused,
     /// The server could not run it now: it loads, has no memory, or lacks the library. The function was never begun.
     NotRun,
+    /// It was executed, and no replica is known to have it: who takes no answer for granted before cannot know whether it
+    /// will have been.
+    NotReplicated,
     /// The connection broke: the request may have been executed.
     Reset,
     /// It gave up waiting: the request may have been executed, or may yet be.

@@ -18,6 +18,7 @@ pub mod word;
 
 mod answer;
 mod code;
+mod deadline;
 mod fault_class;
 mod function;
 mod lost;
@@ -29,6 +30,7 @@ mod waiting;
 
 pub use answer::{Answer, Status};
 pub use code::Code;
+pub use deadline::{Deadline, FencePart};
 pub use fault_class::FaultClass;
 pub use ff_core::types::{
     AttemptId, AttemptIndex, BudgetId, EdgeId, ExecutionId, FlowId, LaneId, LeaseEpoch, LeaseFence, LeaseId,

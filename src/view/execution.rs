@@ -8,7 +8,7 @@ use super::{Dependencies, Fields, IndexName, Suspension, View};
 use crate::{
     protocol::ExecutionKeys,
     types::{
-        AttemptIndex, AttemptState, BlockingReason, EligibilityState, ExecutionId, LeaseEpoch,
+        AttemptIndex, AttemptState, BlockingReason, Deadline, EligibilityState, ExecutionId, LeaseEpoch,
         LifecyclePhase, OwnershipState, PublicState, TerminalOutcome, TimestampMs,
     },
 };
@@ -169,6 +169,20 @@ impl<'v> Execution<'v> {
     pub fn suspension_timeout(&self) -> &'v str {
         let record = self.view.fields(&self.keys.exec.suspension_current());
         record.map(|record| record.text("timeout_at")).unwrap_or_default()
+    }
+
+    /// One of its deadlines, as it is stored.
+    pub fn deadline(&self, which: Deadline) -> Option<TimestampMs> {
+        let index = &self.keys.index;
+        let indexed = |key: String| self.view.score(&key, self.id.as_str()).map(|ms| TimestampMs(ms as i64));
+        match which {
+            Deadline::Grant => self.grant().map(|grant| grant.expires_at),
+            Deadline::Lease => self.core()?.lease_expires_at(),
+            Deadline::Delay => self.core()?.delay_until(),
+            Deadline::Suspension => self.suspension_timeout().parse().ok().map(TimestampMs),
+            Deadline::Attempt => indexed(index.attempt_timeout()),
+            Deadline::Execution => indexed(index.execution_deadline()),
+        }
     }
 
     /// How many attempts its list of attempts has.

@@ -1,7 +1,7 @@
 //! What a suspended execution waits for.
 
 use super::Fields;
-use crate::types::TimestampMs;
+use crate::{protocol::additional_waitpoints, types::TimestampMs};
 
 /// `suspension:current`.
 #[derive(Clone, Copy, Debug)]
@@ -29,12 +29,7 @@ impl<'v> Suspension<'v> {
 
     /// The waitpoints besides the first one, by their ids (RFC-014).
     pub fn more_waitpoints(&self) -> Vec<String> {
-        let json = self.text("additional_waitpoints_json");
-        if json.is_empty() || json == "[]" {
-            return Vec::new();
-        }
-        let all = serde_json::from_str::<Vec<serde_json::Value>>(json).unwrap_or_default();
-        all.iter().filter_map(|one| one.get("waitpoint_id")?.as_str().map(str::to_owned)).collect()
+        additional_waitpoints(self.text("additional_waitpoints_json"))
     }
 
     /// `waitpoint_id`: where it waits.

@@ -61,7 +61,7 @@ fn report_writes_a_folder_with_an_index_a_page_a_violation_and_the_same_json() {
     let hunt = [
         "hunt",
         "--start",
-        "b9",
+        "89",
         "--seeds",
         "1",
         "--profile",

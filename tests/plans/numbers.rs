@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, ops::RangeInclusive};
 
-use grantsim::plan::{CallRef, Ending, Fate, Fault, Plan, Retry, Terms};
+use grantsim::plan::{CallRef, Called, Ending, Fate, Fault, Plan, Retry, Terms};
 use grantsim::types::Node;
 
 use crate::small_lives_of;
@@ -156,13 +156,14 @@ fn faults(plan: &Plan, number: fn(&Fault) -> Option<u64>) -> Vec<u64> {
 
 /// Calls that are lost, late or repeated.
 fn calls(plan: &Plan, is_meant: fn(&CallRef) -> bool) -> Vec<u64> {
-    let others = plan.faults.iter().filter(|fault| !matches!(fault, Fault::ClaimAtExpiry { .. }));
+    let others = plan.faults.iter().filter(|fault| !matches!(fault, Fault::AtDeadline { .. }));
     others.filter_map(Fault::call).filter(|call| is_meant(call)).map(|call| call.nth.into()).collect()
 }
 
 fn claims(plan: &Plan, is_meant: fn(&CallRef) -> bool) -> Vec<u64> {
-    let claims = plan.faults.iter().filter(|fault| matches!(fault, Fault::ClaimAtExpiry { .. }));
-    claims.filter_map(Fault::call).filter(|call| is_meant(call)).map(|call| call.nth.into()).collect()
+    let claims = plan.faults.iter().filter(|fault| matches!(fault, Fault::AtDeadline { .. }));
+    let claims = claims.filter_map(Fault::call).filter(|call| call.function == Called::Claim);
+    claims.filter(|call| is_meant(call)).map(|call| call.nth.into()).collect()
 }
 
 #[test]

@@ -29,6 +29,8 @@ fn rows_of(plan: &Plan) -> Rows {
     let settings = &plan.settings;
     rows.insert(format!("partitions {}", settings.partitions));
     rows.insert(format!("claim again {}", settings.claim_again));
+    rows.extend(settings.wait_ms.map(|_| "clients wait for a replica".to_owned()));
+    rows.extend(settings.replica_lag_s.map(|_| "the server needs a replica".to_owned()));
     rows.insert(match settings.grant_ttl_ms {
         short @ 0..=1 => format!("grants live {short} ms"),
         _ => "grants live longer".to_owned(),
@@ -82,7 +84,10 @@ fn rows_of_execution(execution: &Execution) -> Rows {
         if execution.delay_ms.is_some() { "delayed" } else { "at once" }.to_owned(),
         format!("{} capabilities", execution.capabilities.len()),
         format!("retries {}", execution.max_retries),
-        format!("attempts {}", execution.work.len()),
+        match execution.work.len() {
+            attempts @ ..=4 => format!("attempts {attempts}"),
+            _ => "more attempts".to_owned(),
+        },
     ]);
     let (last, before) = execution.work.split_last().expect("checked");
     rows.insert(format!("at last {}", ending(last.ends)));
@@ -90,7 +95,9 @@ fn rows_of_execution(execution: &Execution) -> Rows {
     rows.extend(rows_of_terms(&execution.terms));
     for work in &execution.work {
         rows.extend(work.meanwhile.iter().map(|chore| format!("chore {}", doing(&chore.does))));
-        if let Ending::Suspend(Suspend { until, then, timeout_ms, pending }) = work.ends {
+        if let Ending::Suspend(Suspend { until, then, timeout_ms, pending, extra, once_ms }) = work.ends {
+            rows.insert(format!("at {extra} more waitpoints"));
+            rows.extend(once_ms.map(|_| "a suspension that is remembered".to_owned()));
             rows.insert(format!("until {until:?}").split('(').next().expect("a word").to_owned());
             rows.insert(format!("then {then}"));
             rows.insert(if timeout_ms.is_some() { "waits for a time" } else { "waits for good" }.to_owned());
@@ -177,7 +184,13 @@ fn rows_of_fault(fault: &Fault) -> Rows {
             let from = if *b == Node::Valkey { "the server" } else { "another" };
             return Rows::from([format!("{class} {} from {from}", kind(*a)), format!("{class} {cut}")]);
         }
-        Fault::ClaimAtExpiry { call, offset_ms } => format!("{class} {offset_ms} {}", by(call)),
+        Fault::AtDeadline { call, deadline, offset_ms } => {
+            let function = &call.function;
+            return Rows::from([
+                format!("{class} {offset_ms} {}", by(call)),
+                format!("{class} {function} at the {deadline:?}"),
+            ]);
+        }
         Fault::LoseRequest { call }
         | Fault::LoseReply { call }
         | Fault::DelayRequest { call, .. }
@@ -196,7 +209,9 @@ fn rows_of_fault(fault: &Fault) -> Rows {
             format!("{class} {fate} {by}")
         }
         Fault::OtherLane { .. } | Fault::BadArgument { .. } => class.to_string(),
-        Fault::StaleFence { age, .. } => format!("{class} {age}"),
+        Fault::StaleFence { age, part, .. } => {
+            return Rows::from([format!("{class} {age}"), format!("{class} {part:?}")]);
+        }
         Fault::Server { upon, breaks, .. } => {
             let when = if upon.is_some() { "upon a call" } else { "at a time" };
             let mut rows = Rows::from([format!("{class} {when}")]);
@@ -233,7 +248,12 @@ fn rows_of_server(breaks: &ServerFault) -> Vec<&'static str> {
         ],
         ServerFault::LibraryGone { .. } => vec!["gone"],
         ServerFault::LibraryReloaded => vec!["reloaded"],
-        ServerFault::OutOfMemory { .. } | ServerFault::Evicts { .. } | ServerFault::Slow { .. } => vec![],
+        ServerFault::LibraryReplaced { .. } => vec!["replaced"],
+        ServerFault::Slow { .. } => vec!["slow"],
+        ServerFault::ClientsPaused { writes_only, .. } => {
+            vec![if *writes_only { "pauses who writes" } else { "pauses everybody" }]
+        }
+        ServerFault::OutOfMemory { .. } | ServerFault::Evicts { .. } => vec![],
     }
 }
 
@@ -281,18 +301,37 @@ const COMMON: &[&str] = &[
 const FALLIBLE: [&str; 4] = ["worker", "scheduler", "scanner", "submitter"];
 
 /// The calls that are lost, late and repeated, and whose they are.
-const CALLS: [(&str, &str); 11] = [
+const CALLS: [(&str, &str); 12] = [
     ("claim", "worker"),
     ("ff_renew_lease", "worker"),
     ("ff_complete_execution", "worker"),
     ("ff_fail_execution", "worker"),
     ("ff_delay_execution", "worker"),
     ("ff_cancel_execution", "worker"),
+    ("ff_suspend_execution", "worker"),
     ("ff_claim_resumed_execution", "worker"),
     ("ff_reclaim_execution", "worker"),
     ("ff_issue_claim_grant", "scheduler"),
     ("ff_issue_reclaim_grant", "scanner"),
     ("ff_mark_lease_expired_if_due", "scanner"),
+];
+
+/// The calls that come at a deadline of their execution, and at which.
+const DEADLINES: [(&str, &str); 14] = [
+    ("claim", "Grant"),
+    ("ff_reclaim_execution", "Grant"),
+    ("ff_claim_resumed_execution", "Grant"),
+    ("ff_issue_claim_grant", "Grant"),
+    ("ff_renew_lease", "Lease"),
+    ("ff_complete_execution", "Lease"),
+    ("ff_fail_execution", "Lease"),
+    ("ff_delay_execution", "Lease"),
+    ("ff_cancel_execution", "Lease"),
+    ("ff_suspend_execution", "Lease"),
+    ("ff_move_to_waiting_children", "Lease"),
+    ("ff_append_frame", "Lease"),
+    ("ff_complete_execution", "Attempt"),
+    ("ff_complete_execution", "Execution"),
 ];
 
 /// Everything that the faults of a class may hold.
@@ -316,10 +355,14 @@ fn promised_of(class: FaultClass) -> Vec<String> {
             ],
         ),
         Failover | SplitBrain => {
-            of_the_server(class, &["lagging", "in step", "clock behind", "clock true", "clock ahead"])
+            let mut rows =
+                of_the_server(class, &["lagging", "in step", "clock behind", "clock true", "clock ahead"]);
+            rows.extend(["clients wait for a replica", "the server needs a replica"].map(str::to_owned));
+            rows
         }
-        Library => of_the_server(class, &["gone", "reloaded"]),
-        OutOfMemory | Eviction | Slow => of_the_server(class, &[]),
+        Library => of_the_server(class, &["gone", "reloaded", "replaced"]),
+        Slow => of_the_server(class, &["slow", "pauses who writes", "pauses everybody"]),
+        OutOfMemory | Eviction => of_the_server(class, &[]),
         Partition => {
             let ends = FALLIBLE
                 .iter()
@@ -332,10 +375,14 @@ fn promised_of(class: FaultClass) -> Vec<String> {
                 [format!("{class} {function} of {caller}"), format!("{class} {function} about an execution")]
             })
             .collect(),
-        ClaimAtExpiry => [-1, 0, 1]
-            .iter()
-            .flat_map(|offset| ["of worker", "about an execution"].map(|by| format!("{class} {offset} {by}")))
-            .collect(),
+        AtDeadline => {
+            let offsets = [-1, 0, 1].iter().flat_map(|offset| {
+                ["of worker", "of scheduler", "about an execution"].map(|by| format!("{class} {offset} {by}"))
+            });
+            let calls =
+                DEADLINES.iter().map(|(function, deadline)| format!("{class} {function} at the {deadline}"));
+            offsets.chain(calls).collect()
+        }
         GrantMessage => ["dropped", "delayed", "doubled"]
             .iter()
             .flat_map(|fate| {
@@ -344,7 +391,9 @@ fn promised_of(class: FaultClass) -> Vec<String> {
             })
             .collect(),
         OtherLane | BadArgument => vec![class.to_string()],
-        StaleFence => (1..=3).map(|age| format!("{class} {age}")).collect(),
+        StaleFence => {
+            ["1", "2", "3", "Whole", "Lease", "Epoch", "Attempt"].map(|row| format!("{class} {row}")).into()
+        }
         Clock => ["valkey", "submitter", "scanner", "scheduler", "worker"]
             .iter()
             .flat_map(|node| {
@@ -377,10 +426,11 @@ const OF_THE_WORKLOAD: &[&str] = &[
     "retry never", "retry fixed", "retry exponential", "retry text",
     "0 reclaims", "1 reclaims", "2 reclaims", "0 replays", "1 replays", "2 replays",
     "once", "once for no time", "labelled", "charged to a budget", "charged to a quota",
-    "attempts 4", "attempts 5", "on the way suspend", "on the way wait for children",
+    "attempts 4", "more attempts", "on the way suspend", "on the way wait for children",
     "until Any", "until Go", "until Both", "until AllOf", "until Count", "until Nothing",
     "then fail", "then cancel", "then expire", "then auto_resume_with_timeout_signal", "then escalate",
     "waits for a time", "waits for good", "at a pending waitpoint", "at a new waitpoint",
+    "at 0 more waitpoints", "at 1 more waitpoints", "at 2 more waitpoints", "a suspension that is remembered",
     "chore append", "chore append to the summary", "chore append for a while", "chore progress", "chore tag",
     "chore read the stream", "chore read the summary", "chore spend", "chore use", "chore give back",
     "chore await", "chore no longer await",
@@ -410,7 +460,7 @@ fn promised_of_families(families: Families) -> Rows {
     if families == Families::All {
         rows.insert("a deed about nobody".to_owned());
         rows.extend(FaultClass::HOSTILE.into_iter().flat_map(promised_of));
-        let befall = [Crash, LostReply, LateRequest, RepeatedRequest];
+        let befall = [Crash, LostReply, LateRequest, RepeatedRequest, AtDeadline];
         rows.extend(befall.map(|class| format!("{class} of the operator")));
     }
     rows
@@ -447,7 +497,7 @@ fn race_repeats_and_delays_requests_and_grants() {
 #[test]
 fn edge_lands_before_at_and_after_the_expiry_and_grants_nothing_at_times() {
     let own = ["grants live 0 ms", "grants live 1 ms", "no loss"];
-    assert_rows("edge", &own, &[ClaimAtExpiry, GrantMessage], Families::None);
+    assert_rows("edge", &own, &[AtDeadline, GrantMessage], Families::None);
 }
 
 #[test]
@@ -475,7 +525,7 @@ fn failover_replaces_the_server() {
 
 #[test]
 fn clock_turns_every_clock() {
-    assert_rows("clock", &["no loss"], &[Clock, ClaimAtExpiry, LateRequest, Pause], Families::All);
+    assert_rows("clock", &["no loss"], &[Clock, AtDeadline, LateRequest, Pause], Families::All);
 }
 
 #[test]
@@ -494,24 +544,24 @@ fn two_hundred_swarm_plans_hold_these_faults() {
     }
     counts.insert(Clock, plans.iter().map(|plan| plan.clocks.len()).sum());
     let golden = BTreeMap::from([
-        (Crash, 97),
-        (Pause, 117),
-        (Partition, 121),
-        (LostRequest, 141),
-        (LostReply, 158),
-        (LateRequest, 128),
-        (RepeatedRequest, 104),
-        (ClaimAtExpiry, 154),
-        (GrantMessage, 148),
-        (Clock, 101),
-        (Restart, 15),
-        (LostWrites, 24),
-        (Failover, 23),
-        (SplitBrain, 15),
-        (Library, 111),
-        (OutOfMemory, 88),
-        (Eviction, 35),
-        (Slow, 87),
+        (Crash, 86),
+        (Pause, 85),
+        (Partition, 97),
+        (LostRequest, 101),
+        (LostReply, 101),
+        (LateRequest, 123),
+        (RepeatedRequest, 117),
+        (AtDeadline, 167),
+        (GrantMessage, 132),
+        (Clock, 83),
+        (Restart, 21),
+        (LostWrites, 26),
+        (Failover, 34),
+        (SplitBrain, 17),
+        (Library, 49),
+        (OutOfMemory, 46),
+        (Eviction, 44),
+        (Slow, 76),
     ]);
     assert_eq!(counts, golden);
 }

@@ -29,7 +29,7 @@ const SHARES: &[(&str, &str, u32, Chances)] = &[
     ("calm", "plans with one partition", 33, |plan| vec![plan.settings.partitions == 1]),
     ("edge", "plans whose grants never exist", 20, |plan| vec![plan.settings.grant_ttl_ms == 0]),
     ("edge", "plans whose grants live 1 ms", 20, |plan| vec![plan.settings.grant_ttl_ms == 1]),
-    ("edge", "faults at the expiry", 89, |plan| of_class(plan, FaultClass::ClaimAtExpiry)),
+    ("edge", "faults at the expiry", 89, |plan| of_class(plan, FaultClass::AtDeadline)),
     ("edge", "claims in the last valid millisecond", 33, |plan| offsets(plan, 0)),
     ("edge", "claims a millisecond late", 33, |plan| offsets(plan, 1)),
     ("edge", "claims a millisecond early", 33, |plan| offsets(plan, -1)),
@@ -111,7 +111,7 @@ fn some(plan: &Plan, chance: fn(&Fault) -> Option<bool>) -> Vec<bool> {
 
 fn offsets(plan: &Plan, wanted: i64) -> Vec<bool> {
     let offsets = plan.faults.iter().filter_map(|fault| match fault {
-        Fault::ClaimAtExpiry { offset_ms, .. } => Some(*offset_ms),
+        Fault::AtDeadline { offset_ms, .. } => Some(*offset_ms),
         _ => None,
     });
     offsets.map(|offset_ms| offset_ms == wanted).collect()

@@ -132,9 +132,11 @@ impl Operator {
                 message: "by an operator".to_owned(),
             }
             .request(),
-            Does::Signal { execution, signal, token, key, resume_delay_ms } => {
+            Does::Signal { execution, signal, token, key, resume_delay_ms, most, at: _ } => {
                 let signal = self.signal(doing, execution, signal, *token, key.as_ref(), now);
-                DeliverSignal(Signal { resume_delay: Millis(*resume_delay_ms), ..signal }).request()
+                let resume_delay = Millis(*resume_delay_ms);
+                let max_signals = u32::try_from(*most).unwrap_or(u32::MAX);
+                DeliverSignal(Signal { resume_delay, max_signals, ..signal }).request()
             }
             Does::BufferSignal { execution, signal, token, key } => {
                 BufferSignal(self.signal(doing, execution, signal, *token, key.as_ref(), now)).request()

@@ -69,6 +69,8 @@ pub struct Doing {
 enum Step {
     /// Reads the core of an execution.
     Look(ExecutionId),
+    /// Reads at which waitpoints it waits beside that of its core, and means the n-th of them.
+    LookBeside(u64),
     /// Reads the token of the waitpoint at which it waits, or that was created for it.
     LookAtToken,
     /// Reads the revision of a flow's graph.
@@ -235,6 +237,10 @@ impl Operator {
             | Does::Promote { .. }
             | Does::ResolveEdge { .. } => execution.into_iter().map(Step::Look).collect(),
             Does::Replay { .. } => execution.into_iter().map(Step::Look).chain([Step::LookAtEdges]).collect(),
+            Does::Signal { at: nth @ 1.., .. } => {
+                let core = execution.into_iter().map(Step::Look);
+                core.chain([Step::LookBeside(*nth), Step::LookAtToken]).collect()
+            }
             Does::Signal { .. } | Does::BufferSignal { .. } => {
                 execution.into_iter().map(Step::Look).chain([Step::LookAtToken]).collect()
             }
@@ -281,6 +287,7 @@ impl Operator {
         Some(match step {
             Step::Wait(_) => return None,
             Step::Look(id) => core_fields(id, &FIELDS).request(),
+            Step::LookBeside(_) => protocol::more_waitpoints(&id(execution?)).request(),
             Step::LookAtToken => {
                 let name = execution?;
                 waitpoint_token(&id(name), &self.waitpoint(name, &doing.known).id).request()
@@ -317,6 +324,14 @@ impl Operator {
                 if let Ok(fields) = core_fields(&id, &FIELDS).parse(reply) {
                     doing.known.core = Core::read(fields);
                 }
+            }
+            Some(Step::LookBeside(nth)) => {
+                let name = deed.does.executions().into_iter().next_back();
+                let read = name.and_then(|name| {
+                    protocol::more_waitpoints(&self.plan.execution_id(name)).parse(reply).ok()
+                });
+                let meant = read.unwrap_or_default().into_iter().nth(nth as usize - 1);
+                doing.known.core.waitpoint_id = meant.or(doing.known.core.waitpoint_id.take());
             }
             Some(Step::LookAtToken | Step::LookAtGraph(_)) => {
                 let text = protocol::reply::text(reply).unwrap_or_default();

@@ -10,7 +10,8 @@ use crate::{
     plan::{Ending, Suspend, Until},
     protocol::{
         CancelExecution, Command, CompleteExecution, Consent, DelayExecution, FailExecution,
-        MoveToWaitingChildren, Owned, RenewLease, Request, Status, SuspendExecution, Waitpoint,
+        MoveToWaitingChildren, NotActive, Owned, RenewLease, Request, Status, SuspendExecution, Waitpoint,
+        reply::ReadError,
     },
     trace::WorkEnd,
     types::{Function, Millis, TimestampMs},
@@ -67,8 +68,8 @@ impl Worker {
             self.stop(id, WorkEnd::Vanished, out);
             return;
         };
-        if let Ending::Suspend(_) = ending {
-            self.choose_ids(id);
+        if let Ending::Suspend(wait) = ending {
+            self.choose_ids(id, wait.extra);
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if !job.ending {
@@ -105,13 +106,12 @@ impl Worker {
     }
 
     /// A suspension that is sent again is the same one, and so has the same ids.
-    fn choose_ids(&mut self, id: JobId) {
-        let drawn = [self.uuid(), self.uuid()];
+    fn choose_ids(&mut self, id: JobId, extra: u8) {
+        let suspension = SuspensionId::from_uuid(self.uuid());
+        let mut waitpoints: Vec<Waitpoint> = (0..=extra).map(|_| waitpoint(self.uuid())).collect();
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let pending = job.waitpoint.clone();
-        job.suspension.get_or_insert_with(|| {
-            (SuspensionId::from_uuid(drawn[0]), pending.unwrap_or_else(|| waitpoint(drawn[1])))
-        });
+        waitpoints[0] = job.waitpoint.clone().unwrap_or_else(|| waitpoints[0].clone());
+        job.suspension.get_or_insert((suspension, waitpoints));
     }
 
     /// An ending whose reply was lost is sent again. When the first did arrive, the second is refused with
@@ -132,7 +132,12 @@ impl Worker {
             }
             return;
         };
-        let goes_on = Consent::read(reply).is_ok_and(|answer| answer.status == Status::AlreadySatisfied);
+        let answer = Consent::read(reply);
+        let goes_on = answer.as_ref().is_ok_and(|answer| answer.status == Status::AlreadySatisfied);
+        let told = match &answer {
+            Err(ReadError::Refused(refusal)) => refusal.not_active(),
+            _ => None,
+        };
         match self.jobs.get_mut(&id) {
             Some(job) if goes_on && matches!(job.ends, Some(Ending::Suspend(_))) => {
                 (job.ends, job.ending) = (Some(Ending::Complete), false);
@@ -140,8 +145,28 @@ impl Worker {
                 out.wake(job.takes_ms, Continuation::Done(id));
                 out.wake(1, Continuation::Renew(id));
             }
+            Some(job) if tries > 0 && told.is_some_and(|told| job.ended_so(&told)) => {
+                out.work(&job.lease, Some(WorkEnd::Reconciled));
+                self.jobs.remove(&id);
+            }
             _ => drop(self.jobs.remove(&id)),
         }
+    }
+}
+
+impl Job {
+    /// Whether what a refusal tells of an execution is what this job's own end has made of it: the same lease, the same
+    /// attempt, and an outcome that such an end has.
+    fn ended_so(&self, told: &NotActive<'_>) -> bool {
+        let is_ours = told.lease_epoch == self.lease.epoch.0.to_string()
+            && told.attempt_id == self.lease.attempt_id.to_string();
+        let is_so = match self.ends {
+            Some(Ending::Complete) => told.terminal_outcome == "success",
+            Some(Ending::Cancel) => told.terminal_outcome == "cancelled",
+            Some(Ending::Fail) => told.terminal_outcome == "failed" || told.lifecycle_phase == "runnable",
+            _ => false,
+        };
+        is_ours && is_so
     }
 }
 
@@ -151,8 +176,10 @@ pub(super) fn waitpoint(id: uuid::Uuid) -> Waitpoint {
 }
 
 fn suspension(owned: Owned, job: &Job, wait: Suspend, now: TimestampMs) -> SuspendExecution {
-    let (suspension_id, waitpoint) =
+    let (suspension_id, mut waitpoints) =
         job.suspension.clone().expect("the ids of a suspension are chosen before");
+    let resume_condition_json = condition(wait.until, &waitpoints);
+    let waitpoint = waitpoints.remove(0);
     SuspendExecution {
         execution_id: owned.execution_id,
         lane_id: owned.lane_id,
@@ -160,9 +187,9 @@ fn suspension(owned: Owned, job: &Job, wait: Suspend, now: TimestampMs) -> Suspe
         attempt_index: owned.attempt_index,
         fence: owned.fence,
         suspension_id,
-        resume_condition_json: condition(wait.until, &waitpoint.key),
+        resume_condition_json,
         waitpoint,
-        extra_waitpoints: Vec::new(),
+        extra_waitpoints: waitpoints,
         reason_code: "waiting_for_signal".to_owned(),
         requested_by: "worker".to_owned(),
         timeout_at: wait.timeout_ms.map(|ms| TimestampMs(now.0.saturating_add_unsigned(ms))),
@@ -170,16 +197,19 @@ fn suspension(owned: Owned, job: &Job, wait: Suspend, now: TimestampMs) -> Suspe
         resume_policy_json: RESUME_POLICY.to_owned(),
         continuation_metadata_pointer: None,
         use_pending_waitpoint: wait.pending,
-        idempotency_key: None,
-        dedup_ttl: Millis(0),
+        // One that is sent again is the same; the next lease's is another.
+        idempotency_key: wait.once_ms.map(|_| format!("epoch {}", job.lease.epoch.0)),
+        dedup_ttl: Millis(wait.once_ms.unwrap_or(0)),
     }
 }
 
 /// What FlowFabric's SDK sends unless it is told otherwise; the library only stores it.
 const RESUME_POLICY: &str = r#"{"resume_target":"runnable","consume_matched_signals":true,"retain_signal_buffer_until_closed":false,"close_waitpoint_on_resume":true}"#;
 
-/// The condition that the library reads.
-fn condition(until: Until, key: &WaitpointKey) -> String {
+/// The condition that the library reads, at these waitpoints: the last part of several is waited for at the last of them.
+fn condition(until: Until, waitpoints: &[Waitpoint]) -> String {
+    let keys: Vec<String> = waitpoints.iter().map(|waitpoint| waitpoint.key.to_string()).collect();
+    let (first, last) = (&keys[0], &keys[keys.len() - 1]);
     let names = |names: &[&str], mode: &str| {
         json!({
             "condition_type": "signal_set", "required_signal_names": names, "signal_match_mode": mode,
@@ -187,9 +217,9 @@ fn condition(until: Until, key: &WaitpointKey) -> String {
         })
     };
     let composite = |tree: serde_json::Value| json!({ "v": 1, "composite": true, "tree": tree });
-    let leaf = |path: &str, name: &str| {
+    let leaf = |path: &str, key: &str, name: &str| {
         json!({
-            "kind": "Single", "path": path, "waitpoint_key": key.to_string(),
+            "kind": "Single", "path": path, "waitpoint_key": key,
             "matcher": { "kind": "ByName", "name": name },
         })
     };
@@ -200,11 +230,11 @@ fn condition(until: Until, key: &WaitpointKey) -> String {
         Until::Nothing => names(&["__operator_only__"], "any"),
         Until::AllOf => composite(json!({
             "kind": "AllOf", "path": "root",
-            "members": [leaf("members[0]", "go"), leaf("members[1]", "stop")],
+            "members": [leaf("members[0]", first, "go"), leaf("members[1]", last, "stop")],
         })),
         Until::Count(n) => composite(json!({
             "kind": "Count", "path": "root", "n": n, "count_kind": "DistinctSignals",
-            "waitpoints": [key.to_string()],
+            "waitpoints": keys,
         })),
     };
     condition.to_string()

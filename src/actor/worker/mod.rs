@@ -103,8 +103,8 @@ struct Job {
     retry_json: String,
     /// The pending waitpoint that it opened.
     waitpoint: Option<Waitpoint>,
-    /// The suspension that ends it, and what is waited at.
-    suspension: Option<(SuspensionId, Waitpoint)>,
+    /// The suspension that ends it, and the waitpoints that are waited at.
+    suspension: Option<(SuspensionId, Vec<Waitpoint>)>,
     /// It is over but for the answer: nothing is renewed any more.
     ending: bool,
 }

@@ -34,6 +34,8 @@ fn config() -> Config {
             request_timeout_ms: TIMEOUT_MS,
             poll_ms: 50,
             claim_again: 0,
+            wait_ms: None,
+            replica_lag_s: None,
             ..plan::Settings::default()
         },
         functions: Arc::new(Registered::from_iter([
@@ -720,7 +722,14 @@ mod waits {
     use crate::plan::{Chore, Doing};
 
     fn suspend(until: Until) -> Suspend {
-        Suspend { until, timeout_ms: Some(900), then: TimeoutBehavior::Cancel, pending: false }
+        Suspend {
+            until,
+            timeout_ms: Some(900),
+            then: TimeoutBehavior::Cancel,
+            pending: false,
+            extra: 0,
+            once_ms: None,
+        }
     }
 
     #[test]

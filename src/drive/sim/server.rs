@@ -14,7 +14,12 @@ use valkey_sim::{
     server::{Executed, Observer, Server},
 };
 
-use super::{World, agenda::Agenda, host};
+use super::{
+    World,
+    agenda::Agenda,
+    host,
+    replica::{self, Replica},
+};
 use crate::{
     actor::Message,
     drive::{
@@ -24,6 +29,7 @@ use crate::{
         shell::Envelope,
         witness::Told,
     },
+    library::Library,
     protocol::{Command, load_library},
     trace::{Names, What},
     types::{FaultClass, Node, Seq, SimTime},
@@ -36,20 +42,30 @@ pub(super) struct Running {
     pub(super) number: u32,
     /// As what it answers: the server, a former one; none where it is dead.
     pub(super) role: Rc<Cell<Option<Node>>>,
-    /// Whether anybody looks after what expires in it.
+    /// Whether anybody looks after what expires in it, and after its replica.
     pub(super) is_kept: Rc<Cell<bool>>,
+    /// Its replica, where the plan asks for one.
+    pub(super) replica: Option<Rc<Replica>>,
+    /// How many failovers there had been when it was started.
+    pub(super) failovers: usize,
 }
 
 impl<W: Watch + 'static> World<W> {
     /// A server of this engine, with the clock of the one that serves after so many failovers.
-    pub(super) fn started(&self, engine: Engine, failovers: usize) -> Running {
+    pub(super) fn started(&self, mut engine: Engine, failovers: usize) -> Running {
         let number = self.started.get();
         self.started.set(number + 1);
         let role = Rc::new(Cell::new(Some(Node::Valkey)));
+        let replica = Replica::of(&self.deployment.plan, self.latency.base_us);
+        if replica.is_some() {
+            let now = self.deployment.server_clock(failovers).now(self.now());
+            replica::attach(&mut engine, &self.deployment.plan, now);
+        }
         let tap = Tap {
             time: self.network.world().clone(),
             number,
             role: Rc::clone(&role),
+            replica: replica.clone(),
             disk: self.disk.clone(),
             witness: Rc::clone(&self.witness),
             cues: Rc::clone(&self.cues),
@@ -65,7 +81,14 @@ impl<W: Watch + 'static> World<W> {
             calls_us: 16 * (self.latency.base_us + self.latency.jitter_us),
         };
         let time = NodeTime::new(self.deployment.server_clock(failovers), self.network.world().clone());
-        Running { server: Server::new(engine, time, tap), number, role, is_kept: Rc::default() }
+        Running {
+            server: Server::new(engine, time, tap),
+            number,
+            role,
+            is_kept: Rc::default(),
+            replica,
+            failovers,
+        }
     }
 
     /// How many failovers there have been.
@@ -82,13 +105,16 @@ impl<W: Watch + 'static> World<W> {
         let (runtime, id) = (Handle::current(), nodes[&Node::Valkey].id());
         match act {
             ServerAct::Dies(class) => {
-                self.break_server(class, "is gone".to_owned());
+                self.break_server(self.class_of(class), "is gone".to_owned());
                 self.server().role.set(None);
                 self.network.kill(self.host(Node::Valkey));
                 runtime.kill(id);
             }
             ServerAct::Returns { kept, without_functions, is_loading } => {
                 let engine = self.restored(kept, false);
+                if let Some(replica) = self.server().replica {
+                    replica.leave();
+                }
                 let running = self.started(engine, self.failovers());
                 *self.servers.borrow_mut().last_mut().expect("there is always one") = running;
                 if without_functions {
@@ -118,6 +144,22 @@ impl<W: Watch + 'static> World<W> {
             }
             ServerAct::ForgetsLibrary => self.forget_library(),
             ServerAct::LoadsLibrary => self.load_library(),
+            ServerAct::LoadsOther => {
+                self.break_server(
+                    FaultClass::Library,
+                    "is given another version of its function library".to_owned(),
+                );
+                self.load(self.subject.other.as_deref().unwrap_or(&self.subject.library));
+            }
+            ServerAct::PausesClients(for_ms, writes_only) => {
+                let (who, mode) = if writes_only { ("those that write", "WRITE") } else { ("all", "ALL") };
+                self.break_server(FaultClass::Slow, format!("has its clients wait, {who} of them"));
+                self.administer(&[b"CLIENT", b"PAUSE", for_ms.to_string().as_bytes(), mode.as_bytes()]);
+            }
+            ServerAct::ResumesClients => {
+                self.mend_server("lets its clients go on");
+                self.administer(&[b"CLIENT", b"UNPAUSE"]);
+            }
             ServerAct::FillsMemory => {
                 self.break_server(FaultClass::OutOfMemory, "has no memory for writes".to_owned());
                 self.configure("maxmemory", "1");
@@ -139,6 +181,14 @@ impl<W: Watch + 'static> World<W> {
         }
     }
 
+    /// The class by which a failover counts: where clients wait for the replica, nothing that they were told is lost.
+    fn class_of(&self, class: FaultClass) -> FaultClass {
+        match (class, self.deployment.plan.settings.wait_ms) {
+            (FaultClass::Failover, Some(_)) => FaultClass::Restart,
+            _ => class,
+        }
+    }
+
     fn forget_library(&self) {
         self.break_server(FaultClass::Library, "has lost its function library".to_owned());
         self.administer(&[b"FUNCTION", b"FLUSH"]);
@@ -146,7 +196,11 @@ impl<W: Watch + 'static> World<W> {
 
     fn load_library(&self) {
         self.break_server(FaultClass::Library, "is given its function library anew".to_owned());
-        let request = load_library(self.subject.library.source()).request();
+        self.load(&self.subject.library);
+    }
+
+    fn load(&self, library: &Library) {
+        let request = load_library(library.source()).request();
         let args: Vec<&[u8]> = request.args.iter().map(Vec::as_slice).collect();
         let reply = self.administer(&args);
         self.owes_library.set(reply.error().is_some());
@@ -194,7 +248,9 @@ impl<W: Watch + 'static> World<W> {
 
     /// Has a replica be the server from now on.
     fn promote(&self, kept: SimTime, former_lives: bool, clock_ms: i64) {
-        let class = if former_lives { FaultClass::SplitBrain } else { FaultClass::Failover };
+        let class = self.class_of(if former_lives { FaultClass::SplitBrain } else { FaultClass::Failover });
+        let replica = self.server().replica;
+        let kept = kept.max(replica.as_ref().and_then(|replica| replica.has_until()).unwrap_or(kept));
         let and = if former_lives { ", and the former one still answers" } else { "" };
         self.break_server(class, format!("is another one from now on, a replica{and}"));
         let engine = self.restored(Some(kept), former_lives);
@@ -202,6 +258,9 @@ impl<W: Watch + 'static> World<W> {
             self.record(Node::Valkey, None, What::ClockSet { by_ms: clock_ms });
         }
         let former = self.server();
+        if let Some(replica) = replica {
+            replica.leave();
+        }
         former.role.set(former_lives.then_some(Node::FormerValkey));
         let running = self.started(engine, self.failovers() + 1);
         self.servers.borrow_mut().push(running);
@@ -279,11 +338,16 @@ impl<W: Watch + 'static> World<W> {
     }
 }
 
-/// Looks after what expires in a server, if nobody does yet.
-pub(super) fn keep(running: &Running) {
-    if !running.is_kept.replace(true) {
-        let server = running.server.clone();
-        madsim::task::spawn_local(async move { server.housekeeping().await });
+impl<W: Watch + 'static> World<W> {
+    /// Looks after what expires in a server, and after its replica, if nobody does yet.
+    pub(super) fn keep(self: &Rc<Self>, running: &Running) {
+        if !running.is_kept.replace(true) {
+            let server = running.server.clone();
+            madsim::task::spawn_local(async move { server.housekeeping().await });
+            if running.replica.is_some() {
+                madsim::task::spawn_local(replica::follow(Rc::clone(self), running.clone()));
+            }
+        }
     }
 }
 
@@ -301,6 +365,8 @@ struct Tap<W> {
     /// Which server, and as what it answers.
     number: u32,
     role: Rc<Cell<Option<Node>>>,
+    /// Its replica, where it has one.
+    replica: Option<Rc<Replica>>,
     /// Where what it writes is kept, while it is the server.
     disk: Option<Rc<RefCell<Disk>>>,
     witness: Rc<RefCell<Witness<W>>>,
@@ -364,6 +430,9 @@ impl<W: Watch> Observer for Tap<W> {
             keyspace: executed.engine.keyspace(),
         });
         self.write(server, seq, executed.effects);
+        if let Some(replica) = &self.replica {
+            replica.sent(self.time.now(), executed.engine.replication().offset());
+        }
         if self.cues.borrow().is_empty() && self.upon.is_none() {
             return;
         }

@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    collections::VecDeque,
     future::{Future, poll_fn},
     io,
     pin::{Pin, pin},
@@ -14,6 +15,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use valkey_sim::{
     clock::Clock,
+    engine::Reply,
     link::{self, Delay, Mailbox, Stream},
     resp::ReplyDecoder,
 };
@@ -27,7 +29,8 @@ use crate::{
         shell::{Act, Envelope, Post, Surroundings},
     },
     plan::Fate,
-    types::{Node, SimTime},
+    protocol::wait_for_a_replica,
+    types::{Node, Seq, SimTime},
 };
 
 /// A process's task: its connection, its mailbox and its timers.
@@ -57,6 +60,10 @@ struct Wire {
     outgoing: BytesMut,
     incoming: BytesMut,
     decoder: ReplyDecoder,
+    /// Whether a `WAIT` follows each request that is not answered yet; the oldest first.
+    waits: VecDeque<bool>,
+    /// The reply to the request before the `WAIT` that is answered next.
+    held: Option<(Reply, Option<Seq>)>,
 }
 
 impl<W: Watch + 'static> Task<W> {
@@ -196,6 +203,12 @@ impl<W: Watch + 'static> Task<W> {
             world.witness.borrow_mut().written((wire.stream.connection_id(), wire.requests), sent);
         }
         wire.outgoing.extend_from_slice(&encoded(&write.request));
+        let wait_ms = world.deployment.plan.settings.wait_ms.filter(|_| write.sent.is_some());
+        wire.waits.push_back(wait_ms.is_some());
+        if let Some(wait_ms) = wait_ms {
+            wire.requests += 1;
+            wire.outgoing.extend_from_slice(&encoded(&wait_for_a_replica(wait_ms)));
+        }
     }
 
     /// Reads what there is and takes a reply from it; whether anything moved.
@@ -206,7 +219,18 @@ impl<W: Watch + 'static> Task<W> {
                 wire.replies += 1;
                 let executed =
                     self.world.witness.borrow_mut().read((wire.stream.connection_id(), wire.replies));
-                self.with(|process, around| process.replied(reply, executed, around));
+                if let Some((answer, executed)) = wire.held.take() {
+                    // What is no answer of the function's needs no replica.
+                    let is_there = matches!(reply, Reply::Int(1..)) || matches!(answer, Reply::Error(_));
+                    self.with(|process, around| match is_there {
+                        true => process.replied(answer, executed, around),
+                        false => process.not_replicated(around),
+                    });
+                } else if wire.waits.pop_front() == Some(true) {
+                    wire.held = Some((reply, executed));
+                } else {
+                    self.with(|process, around| process.replied(reply, executed, around));
+                }
                 return true;
             }
             Ok(None) => {
@@ -264,6 +288,8 @@ impl Wire {
             outgoing: BytesMut::new(),
             incoming: BytesMut::new(),
             decoder: ReplyDecoder::default(),
+            waits: VecDeque::new(),
+            held: None,
         }
     }
 

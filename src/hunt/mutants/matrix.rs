@@ -311,7 +311,7 @@ mod tests {
     fn a_kind_that_no_mutant_shows_is_named_unless_there_is_a_reason() {
         let both: &[(&str, u64)] = &[("fence/no-lease", 2), ("lane/core", 5)];
         let missing = matrix(vec![row("l", [both, both, both])]).not_shown();
-        assert!(missing.contains(&kind("fence/stale-lease")) && !missing.contains(&kind("lane/core")));
+        assert!(missing.contains(&kind("one-lease/live-lease")) && !missing.contains(&kind("lane/core")));
         for (excused, reason) in UNSHOWABLE {
             assert!(!missing.contains(&kind(excused)), "{excused} is excused: {reason}");
         }

@@ -93,17 +93,8 @@ fn possible(fault: &Fault) -> Result<(), InvalidPlan> {
             })?;
             counted(*nth)
         }
-        Fault::ClaimAtExpiry { call, .. } => {
-            demand(call.function.consumes_grants(), || {
-                format!(
-                    "{} is no claim: a fault of this kind waits for claim, ff_claim_execution, ff_acquire_lease, \
-                     ff_claim_resumed_execution or ff_reclaim_execution",
-                    call.function
-                )
-            })?;
-            callable(call)
-        }
         Fault::LoseRequest { call }
+        | Fault::AtDeadline { call, .. }
         | Fault::LoseReply { call }
         | Fault::DelayRequest { call, .. }
         | Fault::RepeatRequest { call, .. } => callable(call),
@@ -111,7 +102,7 @@ fn possible(fault: &Fault) -> Result<(), InvalidPlan> {
             LaneId::try_new(lane).map_err(|why| InvalidPlan(format!("lane {lane:?}: {why}")))?;
             callable(call)
         }
-        Fault::StaleFence { call, age } => {
+        Fault::StaleFence { call, age, .. } => {
             demand(*age > 0, || "age is 0, which is the present lease: the one before is 1".to_owned())?;
             callable(call)
         }
@@ -147,7 +138,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::tests::{said, sound};
-    use crate::plan::Plan;
+    use crate::{plan::Plan, types::Deadline};
 
     fn said_of(fault: Value) -> String {
         let mut plan = sound();
@@ -240,23 +231,20 @@ mod tests {
     }
 
     #[test]
-    fn only_a_claim_waits_for_its_grants_expiry() {
-        let at_expiry = |function: &str| {
-            let call = json!({ "node": "worker-1", "function": function, "nth": 1 });
-            said_of(json!({ "fault": "claim_at_expiry", "call": call, "offset_ms": 0 }))
-        };
-        for function in [
-            "claim",
-            "ff_claim_execution",
-            "ff_acquire_lease",
-            "ff_claim_resumed_execution",
-            "ff_reclaim_execution",
-        ] {
-            assert_eq!(at_expiry(function), "sound");
+    fn any_call_may_come_at_any_deadline_and_an_old_plans_claim_at_its_grants_expiry() {
+        let call = |function: &str| json!({ "node": "worker-1", "function": function, "nth": 1 });
+        for (function, deadline) in
+            [("claim", "grant"), ("ff_renew_lease", "lease"), ("ff_deliver_signal", "suspension")]
+        {
+            let fault = json!({ "fault": "at_deadline", "call": call(function), "deadline": deadline, "offset_ms": 0 });
+            assert_eq!(said_of(fault), "sound");
         }
-        let message = "faults[0]: ff_renew_lease is no claim: a fault of this kind waits for claim, \
-                       ff_claim_execution, ff_acquire_lease, ff_claim_resumed_execution or ff_reclaim_execution";
-        assert_eq!(at_expiry("ff_renew_lease"), message);
+        let old = json!({ "fault": "claim_at_expiry", "call": call("claim"), "offset_ms": 1 });
+        let read: crate::plan::Fault = serde_json::from_value(old).unwrap();
+        assert!(matches!(
+            read,
+            crate::plan::Fault::AtDeadline { deadline: Deadline::Grant, offset_ms: 1, .. }
+        ));
     }
 
     #[test]

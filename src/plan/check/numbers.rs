@@ -54,6 +54,13 @@ fn settings(plan: &Plan) -> Result<(), InvalidPlan> {
             format!("settings.{name} is {ms}, not 1 ms to a day")
         })?;
     }
+    for (name, number, most) in
+        [("wait_ms", s.wait_ms, limits::TIME_MS), ("replica_lag_s", s.replica_lag_s, limits::TIME_MS / 1_000)]
+    {
+        demand(number.is_none_or(|number| (1..=most).contains(&number)), || {
+            format!("settings.{name} is {}, not 1 to {most}", number.unwrap_or_default())
+        })?;
+    }
     if let Some(registry) = &s.registry {
         let times = [
             ("ttl_ms", registry.ttl_ms),
@@ -247,8 +254,8 @@ mod tests {
             json!({ "fault": "partition", "a": "scanner", "b": "valkey", "at_ms": 0, "for_ms": long }),
             json!({ "fault": "delay_request", "call": call, "by_ms": long }),
             json!({ "fault": "repeat_request", "call": call, "after_ms": long }),
-            json!({ "fault": "claim_at_expiry", "call": call, "offset_ms": long }),
-            json!({ "fault": "claim_at_expiry", "call": call, "offset_ms": i64::MIN }),
+            json!({ "fault": "at_deadline", "call": call, "offset_ms": long }),
+            json!({ "fault": "at_deadline", "call": call, "offset_ms": i64::MIN }),
             json!({ "fault": "grant_message", "from": "scanner", "nth": 1, "fate": { "delay": long } }),
             json!({ "fault": "grant_message", "from": "scanner", "nth": 1, "fate": { "twice": long } }),
         ] {

@@ -176,6 +176,16 @@ fn about<T: std::fmt::Debug + 'static>(
 
 const GRANTABLE: [Function; 3] =
     [Function::CreateExecution, Function::IssueClaimGrant, Function::UnblockExecution];
+/// After these an attempt that was interrupted may be taken up again.
+const INTERRUPTED: [Function; 7] = [
+    Function::CreateExecution,
+    Function::IssueClaimGrant,
+    Function::UnblockExecution,
+    Function::DeliverSignal,
+    Function::ResumeExecution,
+    Function::DelayExecution,
+    Function::PromoteDelayed,
+];
 const RUNNING: [Function; 2] = [Function::ClaimExecution, Function::RenewLease];
 const DELAYED: [Function; 3] = [Function::CreateExecution, Function::DelayExecution, Function::FailExecution];
 const ENDED: [Function; 4] = [
@@ -238,7 +248,7 @@ fn operator(names: &Names) -> Aims {
                     takes_ms,
                     ends,
                 }),
-                &GRANTABLE,
+                &INTERRUPTED,
             ),
         ),
         (1, aim(Just(Does::Version {}).boxed(), &[])),
@@ -321,7 +331,10 @@ fn suspension(all: &Names) -> Aims {
         1 => Just(ResumeTrigger::AutoResume)
     ];
     let delay = || prop_oneof![3 => Just(0u64), 1 => 1..=800u64];
-    let signals = (signal_name(), token(), key(), delay());
+    let at = prop_oneof![4 => Just(0u64), 2 => Just(1), 1 => Just(2)];
+    // A caller's limit of the execution's signals.
+    let most = prop_oneof![8 => Just(100u64), 1 => Just(0), 2 => 1..=2u64];
+    let signals = (signal_name(), token(), key(), delay(), at, most);
     let grace = prop_oneof![1 => Just(0u64), 2 => 1..=2_000u64, 1 => Just(60_000)];
     let rotate = (select(&["k1", "k2", "k3", "a:b", ""][..]), select(&["s1", "s1", "s2"][..]), grace)
         .prop_map(|(kid, secret, grace_ms)| Does::RotateSecret {
@@ -334,12 +347,8 @@ fn suspension(all: &Names) -> Aims {
         (
             6,
             aim(
-                about(names, signals, |execution, (signal, token, key, resume_delay_ms)| Does::Signal {
-                    execution,
-                    signal,
-                    token,
-                    key,
-                    resume_delay_ms,
+                about(names, signals, |execution, (signal, token, key, resume_delay_ms, at, most)| {
+                    Does::Signal { execution, signal, token, key, resume_delay_ms, at, most }
                 }),
                 &waits,
             ),
@@ -392,7 +401,15 @@ fn suspension(all: &Names) -> Aims {
     let twice =
         (names.one(), signal_name(), select(&["k1", "k2"][..])).prop_map(|(execution, signal, key)| {
             let key = Some(Label::from(key));
-            let signal = Does::Signal { execution, signal, token: Token::Valid, key, resume_delay_ms: 0 };
+            let signal = Does::Signal {
+                execution,
+                signal,
+                token: Token::Valid,
+                key,
+                resume_delay_ms: 0,
+                at: 0,
+                most: 100,
+            };
             let suspended = [Function::SuspendExecution];
             vec![after(signal.clone(), &suspended), after(signal, &suspended)]
         });
@@ -460,6 +477,16 @@ fn admission(names: &Names) -> Aims {
                     6,
                     aim(
                         about(&names, select(reasons), |execution, reason| Does::Unblock {
+                            execution,
+                            reason,
+                        }),
+                        &blocked,
+                    ),
+                ),
+                (
+                    2,
+                    aim(
+                        about(&names, select(Overdue::ALL), |execution, reason| Does::Expire {
                             execution,
                             reason,
                         }),
@@ -632,6 +659,14 @@ fn flows(plan: &Plan, names: &Names) -> Aims {
             ),
         ),
         (2, aim(member().prop_map(|execution| Does::Evaluate { execution }).boxed(), &waiting)),
+        // What was skipped, too, begins anew.
+        (
+            2,
+            aim(
+                member().prop_map(|execution| Does::Replay { execution }).boxed(),
+                &[Function::ResolveDependency],
+            ),
+        ),
         (
             // Whoever waits for children that it does not have may go on.
             4,
@@ -672,17 +707,15 @@ fn flows(plan: &Plan, names: &Names) -> Aims {
     ]);
     let cancel =
         (select(&["cancel_all", "cancel_all", "let_finish"][..]), 0..=2_000u64, prop::bool::weighted(0.7));
-    let cancel = option::weighted(0.3, cancel).prop_map(|cancel| {
-        let aim = cancel.map(|(policy, grace_ms, members)| Aim {
-            does: Does::CancelFlow {
-                flow: Label::from(FLOWS[0]),
-                policy: policy.to_owned(),
-                grace_ms,
-                members,
-            },
+    // Now and then somebody cancels a flow again, or the other one too.
+    let times = prop_oneof![14 => Just(0usize), 4 => Just(1), 2 => Just(2)];
+    let cancels = times.prop_flat_map(move |times| prop::collection::vec((either(), cancel.clone()), times));
+    let cancel = cancels.prop_map(|cancels| {
+        let aim = |(flow, (policy, grace_ms, members)): (Label, (&str, u64, bool))| Aim {
+            does: Does::CancelFlow { flow, policy: policy.to_owned(), grace_ms, members },
             when: When::Anytime,
-        });
-        aim.into_iter().collect::<Vec<_>>()
+        };
+        cancels.into_iter().map(aim).collect::<Vec<_>>()
     });
     (Just(first), graph, some(one, 8), cancel)
         .prop_map(|(first, graph, some, cancel)| [first, graph, some, cancel].concat())

@@ -8,11 +8,11 @@ use valkey_sim::durability::Fsync;
 use super::{Cast, FAULTS_WITHIN_MS, Shape};
 use crate::{
     plan::{CallRef, Called, Cut, DeedKind, Fate, Fault, Keeps, ODD_ARGUMENTS, Plan, ServerFault},
-    types::{ExecutionName, FaultClass, Function, Node},
+    types::{Deadline, ExecutionName, FaultClass, FencePart, Function, Node},
 };
 
 /// The calls of a worker whose loss matters. The claim stands for two: most of what can go wrong goes wrong there.
-const OF_A_WORKER: [Called; 9] = [
+const OF_A_WORKER: [Called; 10] = [
     Called::Claim,
     Called::Claim,
     Called::Function(Function::RenewLease),
@@ -20,6 +20,7 @@ const OF_A_WORKER: [Called; 9] = [
     Called::Function(Function::FailExecution),
     Called::Function(Function::DelayExecution),
     Called::Function(Function::CancelExecution),
+    Called::Function(Function::SuspendExecution),
     Called::Function(Function::ClaimResumedExecution),
     Called::Function(Function::ReclaimExecution),
 ];
@@ -35,7 +36,45 @@ pub(super) fn faults(cast: &Cast, shape: &Shape) -> BoxedStrategy<Vec<Fault>> {
     if weighted.is_empty() {
         return Just(Vec::new()).boxed();
     }
-    vec(Union::new_weighted(weighted), shape.faults.clone()).prop_map(one_at_a_time).boxed()
+    let budget = shape.budget;
+    vec(Union::new_weighted(weighted), shape.faults.clone())
+        .prop_map(move |faults| budget.keep(one_at_a_time(faults)))
+        .boxed()
+}
+
+/// What a deployment is supposed to survive of each class of faults.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::plan) struct Budget {
+    /// How often it strikes in a run.
+    pub at_most: usize,
+    /// How many of them hold at once; of those that have a time.
+    pub at_once: usize,
+    /// How long it is quiet between one and the next, milliseconds; of those that have a time.
+    pub quiet_ms: u64,
+}
+
+impl Budget {
+    /// Any number, and all at once.
+    pub(in crate::plan) const ANY: Self = Self { at_most: usize::MAX, at_once: usize::MAX, quiet_ms: 0 };
+
+    /// The first faults of a list that are within it.
+    fn keep(self, faults: Vec<Fault>) -> Vec<Fault> {
+        let mut kept: Vec<Fault> = Vec::new();
+        for fault in faults {
+            let same = || kept.iter().filter(|other| other.class() == fault.class());
+            let beside = |other: &&Fault| match (fault.holds(), other.holds()) {
+                (Some(one), Some(other)) => {
+                    *one.start() <= other.end().saturating_add(self.quiet_ms)
+                        && *other.start() <= one.end().saturating_add(self.quiet_ms)
+                }
+                _ => false,
+            };
+            if same().count() < self.at_most && same().filter(beside).count() < self.at_once {
+                kept.push(fault);
+            }
+        }
+        kept
+    }
 }
 
 /// Faults of one class; `None` for clocks, which no list of faults holds.
@@ -52,13 +91,13 @@ fn of_class(class: FaultClass, cast: &Cast) -> Option<BoxedStrategy<Fault>> {
         FaultClass::RepeatedRequest => (call(cast), 1..=6_000u64)
             .prop_map(|(call, after_ms)| Fault::RepeatRequest { call, after_ms })
             .boxed(),
-        FaultClass::ClaimAtExpiry => claim_at_expiry(cast).boxed(),
+        FaultClass::AtDeadline => at_deadline(cast).boxed(),
         FaultClass::GrantMessage => grant_message(cast).boxed(),
         FaultClass::OtherLane => (hostile_call(cast), select(&["gold", "silver", "bronze", "tin"][..]))
             .prop_map(|(call, lane)| Fault::OtherLane { call, lane: lane.to_owned() })
             .boxed(),
-        FaultClass::StaleFence => (fenced_call(cast), prop_oneof![4 => Just(1u32), 1 => 2..=3u32])
-            .prop_map(|(call, age)| Fault::StaleFence { call, age })
+        FaultClass::StaleFence => (fenced_call(cast), prop_oneof![4 => Just(1u32), 1 => 2..=3u32], part())
+            .prop_map(|(call, age, part)| Fault::StaleFence { call, age, part })
             .boxed(),
         FaultClass::BadArgument => (hostile_call(cast), 1..=20u32, select(&ODD_ARGUMENTS[..]))
             .prop_map(|(call, argument, value)| Fault::BadArgument {
@@ -95,8 +134,28 @@ pub(super) fn of_the_operator(plan: &Plan) -> impl Strategy<Value = Vec<Fault>> 
     });
     let lost = call.clone().prop_map(|call| Fault::LoseReply { call });
     let late = (call.clone(), 1..=3_000u64).prop_map(|(call, by_ms)| Fault::DelayRequest { call, by_ms });
+    let at_deadline = (call.clone(), -1..=1i64).prop_map(|(call, offset_ms)| {
+        let deadline = deadline_of(&call.function);
+        Fault::AtDeadline { call, deadline, offset_ms }
+    });
     let repeated = (call, 1..=3_000u64).prop_map(|(call, after_ms)| Fault::RepeatRequest { call, after_ms });
-    vec(prop_oneof![2 => crash, 2 => lost, 1 => late, 1 => repeated], 0..=2)
+    vec(prop_oneof![2 => crash, 2 => lost, 1 => late, 1 => repeated, 2 => at_deadline], 0..=2)
+}
+
+/// The deadline that a call of an operator races with.
+fn deadline_of(called: &Called) -> Deadline {
+    let Called::Function(function) = called else { return Deadline::Grant };
+    match function {
+        Function::DeliverSignal | Function::ResumeExecution | Function::ExpireSuspension => {
+            Deadline::Suspension
+        }
+        Function::PromoteDelayed => Deadline::Delay,
+        Function::ExpireExecution => Deadline::Attempt,
+        Function::IssueGrantAndClaim | Function::ChangePriority | Function::BlockExecutionForAdmission => {
+            Deadline::Grant
+        }
+        _ => Deadline::Lease,
+    }
 }
 
 /// Faults of callers who send what no caller should.
@@ -185,7 +244,7 @@ fn of_the_server(class: FaultClass, cast: &Cast) -> impl Strategy<Value = Fault>
         FaultClass::Failover | FaultClass::SplitBrain => {
             let former_ms =
                 if class == FaultClass::Failover { Just(0u64).boxed() } else { (50..=3_000u64).boxed() };
-            let clock_ms = prop_oneof![3 => Just(0i64), 1 => -3_000..=3_000i64];
+            let clock_ms = prop_oneof![2 => Just(0i64), 1 => -3_000..=-1i64, 1 => 1..=3_000i64];
             (down_ms(), lag_ms(), clock_ms, former_ms)
                 .prop_map(|(down_ms, lag_ms, clock_ms, former_ms)| ServerFault::Failover {
                     down_ms,
@@ -198,6 +257,7 @@ fn of_the_server(class: FaultClass, cast: &Cast) -> impl Strategy<Value = Fault>
         FaultClass::Library => prop_oneof![
             2 => (1..=2_000u64).prop_map(|for_ms| ServerFault::LibraryGone { for_ms }),
             1 => Just(ServerFault::LibraryReloaded),
+            1 => (1..=3_000u64).prop_map(|for_ms| ServerFault::LibraryReplaced { for_ms }),
         ]
         .boxed(),
         FaultClass::OutOfMemory => {
@@ -206,9 +266,13 @@ fn of_the_server(class: FaultClass, cast: &Cast) -> impl Strategy<Value = Fault>
         FaultClass::Eviction => {
             prop_oneof![3 => 1..=5u32, 1 => 5..=60u32].prop_map(|keys| ServerFault::Evicts { keys }).boxed()
         }
-        _ => (1..=3_000u64, prop_oneof![3 => 1..=100u64, 1 => 100..=1_500u64])
-            .prop_map(|(for_ms, by_ms)| ServerFault::Slow { for_ms, by_ms })
-            .boxed(),
+        _ => {
+            let slow = (1..=3_000u64, prop_oneof![3 => 1..=100u64, 1 => 100..=1_500u64])
+                .prop_map(|(for_ms, by_ms)| ServerFault::Slow { for_ms, by_ms });
+            let paused = (1..=2_000u64, any::<bool>())
+                .prop_map(|(for_ms, writes_only)| ServerFault::ClientsPaused { for_ms, writes_only });
+            prop_oneof![2 => slow, 1 => paused].boxed()
+        }
     };
     // At any time; or just when a call was executed, so that a replica, or a disk, may lack that call and nothing else.
     let calls = [
@@ -268,9 +332,47 @@ fn partition(cast: &Cast) -> impl Strategy<Value = Fault> + use<> {
     })
 }
 
-fn claim_at_expiry(cast: &Cast) -> impl Strategy<Value = Fault> + use<> {
-    (nth(cast, cast.workers(), 8), -1..=1i64)
-        .prop_map(|(nth, offset_ms)| Fault::ClaimAtExpiry { call: nth.call(Called::Claim), offset_ms })
+/// The whole fence of an older lease, or a part of it, which no caller has by accident.
+fn part() -> impl Strategy<Value = FencePart> {
+    prop_oneof![
+        5 => Just(FencePart::Whole),
+        1 => Just(FencePart::Lease),
+        1 => Just(FencePart::Epoch),
+        1 => Just(FencePart::Attempt),
+    ]
+}
+
+/// A call that arrives at a deadline of its execution, a millisecond before it, or one after: most are claims at their
+/// grant's expiry.
+fn at_deadline(cast: &Cast) -> impl Strategy<Value = Fault> + use<> {
+    let claim = nth(cast, cast.workers(), 8).prop_map(|nth| (nth.call(Called::Claim), Deadline::Grant));
+    let of_a_lease = [
+        Function::RenewLease,
+        Function::RenewLease,
+        Function::CompleteExecution,
+        Function::FailExecution,
+        Function::DelayExecution,
+        Function::CancelExecution,
+        Function::SuspendExecution,
+        Function::MoveToWaitingChildren,
+        Function::AppendFrame,
+    ];
+    let of_a_lease = (nth(cast, cast.workers(), 4), select(of_a_lease.to_vec()))
+        .prop_map(|(nth, function)| (nth.call(Called::Function(function)), Deadline::Lease));
+    let taken_over = [Function::ReclaimExecution, Function::ClaimResumedExecution];
+    let taken_over = (nth(cast, cast.workers(), 2), select(taken_over.to_vec()))
+        .prop_map(|(nth, function)| (nth.call(Called::Function(function)), Deadline::Grant));
+    let late = [Deadline::Attempt, Deadline::Execution];
+    let late = (nth(cast, cast.workers(), 4), select(late.to_vec()))
+        .prop_map(|(nth, deadline)| (nth.call(Called::Function(Function::CompleteExecution)), deadline));
+    let issued = (nth(cast, cast.schedulers.clone(), 10), Just(Called::Function(Function::IssueClaimGrant)))
+        .prop_map(|(nth, function)| (nth.call(function), Deadline::Grant));
+    let drawn = prop_oneof![8 => claim, 5 => of_a_lease, 2 => taken_over, 1 => late, 1 => issued];
+    (drawn, -1..=1i64).prop_map(|((call, deadline), offset_ms)| Fault::AtDeadline {
+        call,
+        deadline,
+        offset_ms,
+    })
 }
 
 fn grant_message(cast: &Cast) -> impl Strategy<Value = Fault> + use<> {
@@ -329,6 +431,21 @@ mod tests {
 
     use super::{super::weights, *};
     use crate::plan::Worker;
+
+    #[test]
+    fn a_budget_keeps_what_is_within_it() {
+        let crash = |at_ms| Fault::Crash { node: Node::Scanner, at_ms, down_ms: Some(100) };
+        let reply = Fault::LoseReply {
+            call: CallRef { node: Some(Node::Scanner), function: Called::Claim, execution: None, nth: 1 },
+        };
+        let faults = vec![crash(0), reply.clone(), crash(50), crash(150), reply.clone(), crash(900)];
+        let kept = |at_most, at_once, quiet_ms| Budget { at_most, at_once, quiet_ms }.keep(faults.clone());
+        assert_eq!(Budget::ANY.keep(faults.clone()), faults);
+        assert_eq!(kept(1, 9, 0), [crash(0), reply.clone()]);
+        assert_eq!(kept(9, 1, 0), [crash(0), reply.clone(), crash(150), reply.clone(), crash(900)]);
+        assert_eq!(kept(9, 1, 50), [crash(0), reply.clone(), reply.clone(), crash(900)]);
+        assert_eq!(kept(9, 2, 50), [crash(0), reply.clone(), crash(50), reply, crash(900)]);
+    }
 
     /// A new class of faults must be drawn, and drawn as what it is.
     #[test]

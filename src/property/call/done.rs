@@ -17,13 +17,18 @@ const NOT_WRITTEN: Kind = Kind {
     about: "a call was acknowledged, and left out a key that such a consent always writes",
 };
 
+const ANSWERED_OTHERWISE: Kind = Kind {
+    name: "answered-otherwise",
+    about: "a suspension was asked for again under its key, and was not answered as the first time",
+};
+
 pub(in crate::property) static ENTRY: Entry = Entry {
     name: "done",
     numbers: &[63],
     claim: "What a call acknowledges it has done.",
     expect: Expect::Always,
-    kinds: &[NOT_WRITTEN],
-    monitor: || Box::new(Calls(&[is_done as Look])),
+    kinds: &[NOT_WRITTEN, ANSWERED_OTHERWISE],
+    monitor: || Box::new(Calls(&[is_done as Look, is_answered_as_before])),
 };
 
 /// The KEYS, counted from 1, that a consent of these functions always writes: the records, in the order of KEYS that the
@@ -57,7 +62,7 @@ fn is_done(step: &Step<'_>, call: &Call<'_>) -> Option<Wrong> {
     }
     let said = super::texts(call)?;
     let is_noop = said.first().is_some_and(|word| NOTHING.iter().any(|nothing| word.contains(nothing)));
-    if is_noop || !Shape::of(&call.function)?.takes(call.argv) {
+    if is_noop || !Shape::of(&call.function)?.takes(call.argv) || remembered(step, call).is_some() {
         return None;
     }
     let left_out = written(&call.function).iter().find_map(|nth| {
@@ -69,6 +74,33 @@ fn is_done(step: &Step<'_>, call: &Call<'_>) -> Option<Wrong> {
     Some(Wrong {
         kind: NOT_WRITTEN,
         message: format!("{} answered OK and did not write {key}", call.function),
+    })
+}
+
+/// Where ff_suspend_execution has its idempotency key among the ARGV, and where it is remembered among the KEYS; from 0.
+const IDEMPOTENCY: (usize, usize) = (17, 17);
+
+/// What the library has remembered of a suspension under the key that a call presents: the status, the ids and keys and
+/// tokens, with tabs in between (RFC-013 §9.2).
+fn remembered<'v>(step: &Step<'v>, call: &Call<'_>) -> Option<&'v str> {
+    let (argument, key) = IDEMPOTENCY;
+    if call.function != Function::SuspendExecution || call.argv.get(argument)?.is_empty() {
+        return None;
+    }
+    let key = std::str::from_utf8(call.keys.get(key)?).ok()?;
+    let outcome = step.before.fields(key)?.text("outcome");
+    (!outcome.is_empty() && step.before.is_visible(key, step.now)).then_some(outcome)
+}
+
+fn is_answered_as_before(step: &Step<'_>, call: &Call<'_>) -> Option<Wrong> {
+    let Answer::Consent(status) = &call.answer else { return None };
+    let first = remembered(step, call)?;
+    let status = status.to_string();
+    let words = std::iter::once(status.as_str()).chain(super::texts(call)?);
+    let answer = words.collect::<Vec<_>>().join("\t");
+    (answer != first).then(|| Wrong {
+        kind: ANSWERED_OTHERWISE,
+        message: format!("{} was answered {answer:?}, and the first time {first:?}", call.function),
     })
 }
 
@@ -88,7 +120,30 @@ pub(in crate::property) mod tests {
         )
     }
 
+    /// A suspension under a key, which was answered before, or was not.
+    fn again(is_remembered: bool, answer: &str) -> Story {
+        let before = Story::new().created(0);
+        let before = match is_remembered {
+            true => before.plain(5, "HSET :dedup outcome OK<tab>s1<tab>0"),
+            false => before,
+        };
+        let noop = [":noop"; 17];
+        let keys: Vec<&str> =
+            [":core"].into_iter().chain(noop.into_iter().skip(1)).chain([":dedup"]).collect();
+        let argv = [
+            "e1", "0", "a1", "l1", "1", "s1", "w1", "k1", "why", "worker", "", "{}", "{}", "", "", "fail",
+            "9", "key", "900", "0",
+        ];
+        before.keyed(10, "ff_suspend_execution", &keys, &argv, answer, "")
+    }
+
     cases! {
+        a_suspension_that_is_acknowledged_and_not_written: "done/ff_suspend_execution/OK/not-written",
+            again(false, "OK s1 0"),
+            alone again(true, "OK s1 0");
+        a_suspension_that_is_answered_anew: "done/ff_suspend_execution/OK/answered-otherwise",
+            again(true, "OK s2 0"),
+            alone again(true, "OK s1 0");
         a_call_that_is_acknowledged_and_does_half: "done/ff_set_execution_tags/OK/not-written",
             tagged("OK 1", "HSET :core last_mutation_at 10"),
             alone tagged("OK 1", "HSET :core last_mutation_at 10; HSET :e1:tags team.a b");

@@ -4,12 +4,13 @@
 //! Not here: whether the grant was still valid, which [`expiry`](super::expiry) asks, and which process of its worker
 //! consumes it (RFC-024 §4.4: any may).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
-    trace::{Change, GrantSeen, Happened, Moment, Step},
-    types::{EligibilityState, ExecutionName, LeaseEpoch, LifecyclePhase, TimestampMs},
+    trace::{Change, Event, GrantSeen, Happened, Moment, Step, What},
+    types::{EligibilityState, ExecutionId, ExecutionName, LeaseEpoch, LifecyclePhase, Seq, TimestampMs},
+    view::View,
 };
 
 const GRANT_WITHOUT_LEASE: Kind = Kind {
@@ -38,11 +39,26 @@ struct AtMostOnce {
     spent: BTreeSet<(ExecutionName, TimestampMs)>,
     /// Executions whose latest grant was consumed.
     without_grant: BTreeSet<ExecutionName>,
+    /// Claims whose callers were not told, by their events: a server that forgets them forgets what nobody knows.
+    untold: BTreeMap<Seq, Claim>,
+}
+
+/// A claim: of which grant, and the lease that it made.
+struct Claim {
+    execution: ExecutionName,
+    id: ExecutionId,
+    issued_at: TimestampMs,
+    epoch: LeaseEpoch,
 }
 
 impl Property for AtMostOnce {
     fn observe(&mut self, moment: &Moment<'_>, found: &mut Found<'_>) {
-        let Moment::Step(step) = moment else { return };
+        let step = match moment {
+            Moment::Step(step) => step,
+            Moment::Client(event) => return self.told(event),
+            Moment::Rewound { to, .. } => return self.rewound(to),
+            _ => return,
+        };
         for change in step.changes() {
             let execution = &change.execution;
             match &change.what {
@@ -61,6 +77,11 @@ impl Property for AtMostOnce {
                 ),
                 Happened::LeaseCreated { lease, grant } => {
                     self.leased(step, execution, lease.epoch, grant.as_ref(), found);
+                    if let Some(seen) = grant {
+                        let (execution, id) = (execution.clone(), change.id.clone());
+                        let (issued_at, epoch) = (seen.grant.created_at, lease.epoch);
+                        self.untold.insert(step.head.seq, Claim { execution, id, issued_at, epoch });
+                    }
                 }
                 _ => {}
             }
@@ -69,6 +90,26 @@ impl Property for AtMostOnce {
 }
 
 impl AtMostOnce {
+    /// Who was told of a claim knows of it for good.
+    fn told(&mut self, event: &Event) {
+        if let (What::ReplyReceived { .. }, Some(cause)) = (&event.what, event.head.cause)
+            && let Some(claim) = self.untold.remove(&cause)
+        {
+            self.without_grant.insert(claim.execution.clone());
+            self.spent.insert((claim.execution, claim.issued_at));
+        }
+    }
+
+    /// The claims that the server has forgotten, and of which nobody was told, were never made.
+    fn rewound(&mut self, to: &View) {
+        for claim in self.untold.values() {
+            if to.execution(&claim.id).core().is_none_or(|core| core.epoch() < claim.epoch) {
+                self.spent.remove(&(claim.execution.clone(), claim.issued_at));
+                self.without_grant.remove(&claim.execution);
+            }
+        }
+    }
+
     fn leased(
         &mut self,
         step: &Step<'_>,
@@ -177,12 +218,16 @@ pub(in crate::property) mod tests {
 
     #[test]
     fn what_was_consumed_before_a_power_loss_is_not_consumed_again() {
-        let story = granted().kept().claimed(20, 1, 900).rewound();
-        assert!(story.fingerprints().is_empty(), "a power loss alone is no violation");
-        assert_eq!(
-            story.claimed(30, 2, 900).fingerprints(),
-            ["at-most-once/ff_claim_execution/OK/spent-grant"]
-        );
+        let spent = ["at-most-once/ff_claim_execution/OK/spent-grant"];
+        let story = || granted().kept().claimed(20, 1, 900).told("ff_claim_execution").rewound();
+        assert!(story().fingerprints().is_empty(), "a power loss alone is no violation");
+        assert_eq!(story().claimed(30, 2, 900).fingerprints(), spent);
+        // Of what nobody was told, and the server forgot, nothing is left: the other claim is the first.
+        let untold = granted().kept().claimed(20, 1, 900).rewound();
+        assert!(untold.claimed(30, 2, 900).fingerprints().is_empty());
+        // What the server kept it knows, told or not.
+        let kept = granted().claimed(20, 1, 900).kept().rewound();
+        assert!(kept.claimed(30, 2, 900).fingerprints().contains(&spent[0].to_owned()));
         let fresh = granted().kept().claimed(20, 1, 900).rewound().reaped(101).step(
             110,
             "ff_issue_claim_grant e1 w w-1 gold - 0",

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use super::called_off::CalledOff;
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
-    trace::{Change, Happened, Moment, Step},
-    types::{ExecutionName, LeaseEpoch},
-    view::Lease,
+    trace::{Change, Event, Happened, Moment, Step, What},
+    types::{ExecutionId, ExecutionName, LeaseEpoch, Seq},
+    view::{Lease, View},
 };
 
 const LIVE_LEASE: Kind =
@@ -33,18 +33,50 @@ struct OneLease {
     called_off: CalledOff,
     /// The highest epoch so far: also one that a power loss made undone was told to a worker.
     highest: BTreeMap<ExecutionName, LeaseEpoch>,
+    /// The highest that somebody was told, and those that nobody was told yet, by their events.
+    told: BTreeMap<ExecutionName, LeaseEpoch>,
+    untold: BTreeMap<Seq, (ExecutionName, ExecutionId, LeaseEpoch)>,
 }
 
 impl Property for OneLease {
     fn observe(&mut self, moment: &Moment<'_>, found: &mut Found<'_>) {
-        let Moment::Step(step) = moment else { return };
+        let step = match moment {
+            Moment::Step(step) => step,
+            Moment::Client(event) => return self.told(event),
+            Moment::Rewound { to, .. } => return self.rewound(to),
+            _ => return,
+        };
         for change in step.changes() {
             if let Happened::LeaseCreated { lease, .. } = &change.what {
                 self.check_live(step, change, lease, found);
                 self.check_epoch(&change.execution, lease.epoch, found);
+                let made = (change.execution.clone(), change.id.clone(), lease.epoch);
+                self.untold.insert(step.head.seq, made);
             }
         }
         self.called_off.note(step);
+    }
+}
+
+impl OneLease {
+    fn told(&mut self, event: &Event) {
+        if let (What::ReplyReceived { .. }, Some(cause)) = (&event.what, event.head.cause)
+            && let Some((execution, _, epoch)) = self.untold.remove(&cause)
+        {
+            for known in [&mut self.told, &mut self.highest] {
+                let highest = known.entry(execution.clone()).or_insert(epoch);
+                *highest = epoch.max(*highest);
+            }
+        }
+    }
+
+    /// A lease that the server has forgotten, and of which nobody was told, was never made.
+    fn rewound(&mut self, to: &View) {
+        for (execution, id, _) in self.untold.values() {
+            let there = to.execution(id).core().map_or(LeaseEpoch(0), |core| core.epoch());
+            let told = self.told.get(execution).copied().unwrap_or(LeaseEpoch(0));
+            self.highest.insert(execution.clone(), there.max(told));
+        }
     }
 }
 
@@ -136,18 +168,12 @@ pub(in crate::property) mod tests {
 
     #[test]
     fn an_epoch_that_a_power_loss_made_undone_is_not_used_again() {
-        let story = || {
-            leased()
-                .delayed(30, 1)
-                .granted(40, 400)
-                .kept()
-                .claimed(50, 2, 900)
-                .rewound()
-                .reaped(401)
-                .granted(410, 500)
-        };
-        assert_eq!(story().claimed(420, 2, 901).fingerprints(), ["one-lease/ff_claim_execution/OK/epoch"]);
-        assert!(story().claimed(420, 3, 901).fingerprints().is_empty());
+        let claimed = || leased().delayed(30, 1).granted(40, 400).kept().claimed(50, 2, 900);
+        let again = |story: Story| story.rewound().reaped(401).granted(410, 500);
+        let told = || again(claimed().told("ff_claim_execution"));
+        assert_eq!(told().claimed(420, 2, 901).fingerprints(), ["one-lease/ff_claim_execution/OK/epoch"]);
+        assert!(told().claimed(420, 3, 901).fingerprints().is_empty());
+        assert!(again(claimed()).claimed(420, 2, 901).fingerprints().is_empty(), "nobody was told of it");
     }
 
     #[test]

@@ -13,8 +13,8 @@ use valkey_sim::engine::Reply;
 
 use super::{Entry, Expect, Found, Property, catalogue};
 use crate::{
-    trace::{Call, GrantSeen, Happened, Moment},
-    types::{Answer, Code, FaultClass, Function, GrantKind, LeaseEpoch},
+    trace::{Call, GrantSeen, Happened, Moment, What, WorkEnd},
+    types::{Answer, Code, FaultClass, Function, GrantKind, LeaseEpoch, Lost},
 };
 use grants::{GrantedAgain, Raced, at_expiry};
 use replies::{LateClaim, ReplyLost};
@@ -84,11 +84,20 @@ pub(super) static ENTRIES: &[Entry] = &[
             |happened| matches!(happened, Happened::LeaseCreated { lease, .. } if lease.epoch > LeaseEpoch(1)),
         ))
     }),
+    entry("ending-reconciled", true, "an end was sent again, and the refusal told that it was done", || {
+        Box::new(Saw(|what| matches!(what, What::WorkEnded { how: WorkEnd::Reconciled, .. })))
+    }),
     entry("paused-past-its-lease", true, "a worker renewed a lease that had expired meanwhile", || {
         Box::new(Called(is_renewal_too_late))
     }),
     entry("work-overlaps", true, "two workers worked on one execution at once", || {
         Box::<WorkOverlaps>::default()
+    }),
+    entry("not-replicated", false, "a client was told that no replica has what it wrote", || {
+        Box::new(Saw(|what| matches!(what, What::ReplyLost { lost: Lost::NotReplicated, .. })))
+    }),
+    entry("too-few-replicas", false, "a server took no write since its replica was silent", || {
+        Box::new(Called(|call| says(call, "NOREPLICAS")))
     }),
     entry("consume-forgotten", true, "a server forgot that a grant was consumed: it was there again", || {
         Box::new(Forgotten::a_consume())
@@ -148,7 +157,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         Box::new(OfClass(FaultClass::RepeatedRequest))
     }),
     entry("fault-claim-held", true, "a claim was held until its grant expired", || {
-        Box::new(OfClass(FaultClass::ClaimAtExpiry))
+        Box::new(OfClass(FaultClass::AtDeadline))
     }),
     entry("fault-grant-message", true, "a message about a grant was lost, late or doubled", || {
         Box::new(OfClass(FaultClass::GrantMessage))
@@ -205,6 +214,19 @@ impl Property for Called {
     }
 }
 
+/// A state that is seen in what a client did, or was told.
+struct Saw(fn(&What) -> bool);
+
+impl Property for Saw {
+    fn observe(&mut self, moment: &Moment<'_>, found: &mut Found<'_>) {
+        if let Moment::Client(event) = moment
+            && (self.0)(&event.what)
+        {
+            found.reached();
+        }
+    }
+}
+
 fn is_lease_from(happened: &Happened, kind: GrantKind) -> bool {
     matches!(happened, Happened::LeaseCreated { grant: Some(GrantSeen { kind: of, .. }), .. } if *of == kind)
 }
@@ -233,7 +255,6 @@ mod tests {
     use super::*;
     use crate::{
         property::testing::Story,
-        trace::What,
         types::{ExecutionName, Node},
     };
 
@@ -314,11 +335,26 @@ mod tests {
                 leased(),
             ),
             (
+                "ending-reconciled",
+                works(1).event(WORKER, None, ended(WorkEnd::Reconciled)),
+                works(1).event(WORKER, None, ended(WorkEnd::LostLease)),
+            ),
+            (
                 "paused-past-its-lease",
                 fenced(leased(), "ff_renew_lease", "lease_expired"),
                 fenced(leased(), "ff_renew_lease", "execution_not_active"),
             ),
             ("work-overlaps", works(1).event(WORKER_2, None, began()), works(1).event(WORKER, None, began())),
+            (
+                "not-replicated",
+                granted().event(WORKER, None, lost(Lost::NotReplicated)),
+                granted().event(WORKER, None, lost(Lost::TimedOut)),
+            ),
+            (
+                "too-few-replicas",
+                told(granted(), claim, "NOREPLICAS Not enough good replicas to write."),
+                told(granted(), claim, "READONLY You can't write against a read only replica."),
+            ),
             (
                 "consume-forgotten",
                 granted().kept().claimed(20, 1, 100).rewound(),
@@ -380,6 +416,14 @@ mod tests {
         What::WorkBegan { execution: ExecutionName::nth(1), epoch: LeaseEpoch(1) }
     }
 
+    fn ended(how: WorkEnd) -> What {
+        What::WorkEnded { execution: ExecutionName::nth(1), epoch: LeaseEpoch(1), how }
+    }
+
+    fn lost(lost: Lost) -> What {
+        What::ReplyLost { function: Function::ClaimExecution, execution: None, lost }
+    }
+
     fn works(epoch: u64) -> Story {
         let execution = ExecutionName::nth(1);
         leased().event(WORKER, None, What::WorkBegan { execution, epoch: LeaseEpoch(epoch) })
@@ -422,7 +466,7 @@ mod tests {
             let verdict = Story::new().event(WORKER, None, fault(*class)).verdict();
             let reached: Vec<_> = verdict.reached.keys().filter(|name| name.starts_with("fault-")).collect();
             let name = match class {
-                FaultClass::ClaimAtExpiry => "fault-claim-held".to_owned(),
+                FaultClass::AtDeadline => "fault-claim-held".to_owned(),
                 _ => format!("fault-{class}"),
             };
             assert_eq!(reached, [&&*name]);
@@ -446,7 +490,7 @@ mod tests {
 
     #[test]
     fn only_what_is_required_can_be_missing() {
-        assert_eq!(missing(&BTreeMap::<String, u64>::new()).len(), 43);
+        assert_eq!(missing(&BTreeMap::<String, u64>::new()).len(), 44);
         let all = BTreeMap::from_iter(catalogue::sometimes().map(|entry| (entry.name, 1)));
         assert!(missing(&all).is_empty());
         let without = BTreeMap::from_iter(all.keys().map(|name| (*name, u64::from(*name != "grant-raced"))));

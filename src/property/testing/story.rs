@@ -248,6 +248,17 @@ impl Story {
         self.event(Node::Worker(1), cause, What::CallFault { class, call })
     }
 
+    /// The worker read the reply of what was executed last.
+    pub fn told(self, function: &str) -> Self {
+        let executed = self.acts.len() as Seq - 1;
+        let what = What::ReplyReceived {
+            function: Function::from(function),
+            execution: Some(name()),
+            answer: Answer::Consent(Status::Ok),
+        };
+        self.event(Node::Worker(1), Some(executed), what)
+    }
+
     /// The worker will never read the reply to its request.
     pub fn reply_lost(self, function: &str) -> Self {
         let what = What::ReplyLost {
@@ -408,7 +419,7 @@ fn word(text: &str) -> Vec<u8> {
         b"e2" => OTHER_ID.to_owned(),
         [b'@', ..] => (EPOCH_MS + text[1..].parse::<i64>().expect("a time")).to_string(),
         [b':', ..] => key(&text[1..]),
-        _ => text.replace("<e1>", ID),
+        _ => text.replace("<e1>", ID).replace("<tab>", "\t"),
     };
     bytes.into_bytes()
 }

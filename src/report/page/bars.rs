@@ -87,6 +87,7 @@ impl<'n> Bars<'n> {
                 let how = match how {
                     WorkEnd::Done => "done",
                     WorkEnd::LostLease => "lost its lease",
+                    WorkEnd::Reconciled => "done, as it was told",
                     WorkEnd::Vanished => "forgotten",
                 };
                 let work = self.work.remove(&(node, execution.clone(), *epoch));

@@ -37,7 +37,7 @@ const arrows = (() => {
     if (event.k === "request") {
       const calls = effects(event, ["call", "refused"]);
       const gaveUp = effects(event, ["lost"])[0];
-      const isHeldBack = effects(event, ["fault"]).some((fault) => /late-request|claim-at-expiry/.test(events[fault].text));
+      const isHeldBack = effects(event, ["fault"]).some((fault) => /late-request|at-deadline/.test(events[fault].text));
       for (const [n, to] of calls.entries()) {
         const isOver = gaveUp !== undefined && events[gaveUp].s < events[to].s;
         all.push({ kind: "request", from: i, to, late: isHeldBack || isOver || n > 0 });
