@@ -42,7 +42,7 @@ use crate::{
 };
 
 /// How often a server syncs its file in the background, microseconds.
-const SYNC_EVERY_US: u64 = 1_000_000;
+pub const SYNC_EVERY_US: u64 = 1_000_000;
 /// How often a kernel writes back what nobody synced, microseconds.
 const WRITE_BACK_EVERY_US: u64 = 30_000_000;
 

@@ -370,10 +370,16 @@ mod tests {
         let lost = Fault::LoseReply {
             call: CallRef { node: Some(WORKER), function: Called::Claim, execution: None, nth: 1 },
         };
-        let crash = |down_ms| Fault::Crash { node: WORKER, at_ms: 50, down_ms };
-        let pause = Fault::Pause { node: WORKER, at_ms: 60, for_ms: 20 };
-        let partition =
-            Fault::Partition { a: WORKER, b: Node::Valkey, at_ms: 10, for_ms: 90, cut: Cut::Both };
+        let crash = |down_ms| Fault::Crash { node: WORKER, at_ms: 50, down_ms, upon: None };
+        let pause = Fault::Pause { node: WORKER, at_ms: 60, for_ms: 20, upon: None };
+        let partition = Fault::Partition {
+            a: WORKER,
+            b: Node::Valkey,
+            at_ms: 10,
+            for_ms: 90,
+            cut: Cut::Both,
+            upon: None,
+        };
         for (faults, end) in [
             (vec![lost], 0),
             (vec![crash(None)], 50),

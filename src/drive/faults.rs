@@ -18,7 +18,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    plan::{Cut, Fate, Fault, Keeps, Plan, SYNC_TAKES_US, ServerFault},
+    plan::{Cut, Fate, Fault, Keeps, Plan, Policy, SYNC_TAKES_US, ServerFault},
     protocol::{PresentedFence, Request},
     trace::FaultFate,
     types::{Deadline, ExecutionName, FaultClass, Function, Millis, Node, SimTime},
@@ -138,8 +138,8 @@ pub enum Act {
 /// What a driver does about the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerAct {
-    /// It is gone, by a fault of this class.
-    Dies(FaultClass),
+    /// It is gone, by this fault.
+    Dies(ServerFault),
     /// It is back.
     Returns {
         /// With what was written until then; without anything where there is none.
@@ -155,11 +155,11 @@ pub enum ServerAct {
     Promotes {
         /// Until when.
         kept: SimTime,
-        /// The former one still answers those who are connected to it.
-        former_lives: bool,
-        /// By how much the clock of this one differs.
-        clock_ms: i64,
+        /// The failover.
+        breaks: ServerFault,
     },
+    /// The former one follows the new one from now on.
+    DemotesFormer,
     /// The former one is gone.
     FormerDies,
     /// Its function library is gone.
@@ -176,12 +176,51 @@ pub enum ServerAct {
     FillsMemory,
     /// It has memory again.
     FreesMemory,
-    /// It evicts so many keys.
-    Evicts(u32),
+    /// It evicts so many keys, by a policy.
+    Evicts(u32, Policy),
     /// What goes to it and comes from it takes so much longer, milliseconds.
     Slows(u64),
     /// It takes as long as ever.
     Quickens,
+}
+
+/// What is done in the course of a fault that has a time, and when: its time is counted from `from`.
+fn acts(fault: &Fault, from: SimTime) -> Vec<(SimTime, Act)> {
+    let after = |at: SimTime, ms: u64| at.after(ms.saturating_mul(1_000));
+    match *fault {
+        Fault::Crash { node, at_ms, down_ms, .. } => {
+            let at = after(from, at_ms);
+            let back = down_ms.map(|down_ms| (after(at, down_ms), Act::Restart(node)));
+            [(at, Act::Crash(node))].into_iter().chain(back).collect()
+        }
+        Fault::Pause { node, at_ms, for_ms, .. } => {
+            let at = after(from, at_ms);
+            vec![(at, Act::Pause(node)), (after(at, for_ms), Act::Resume(node))]
+        }
+        Fault::Partition { a, b, at_ms, for_ms, cut, .. } => {
+            let at = after(from, at_ms);
+            vec![(at, Act::Cut(a, b, cut)), (after(at, for_ms), Act::Heal(a, b, None))]
+        }
+        Fault::Server { at_ms, ref breaks, .. } => {
+            let acts = course(after(from, at_ms), breaks).into_iter();
+            acts.map(|(at, act)| (at, Act::Server(act))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Those of a fault's acts that are done about the server.
+fn of_the_server(acts: &[(SimTime, Act)]) -> Vec<ServerAct> {
+    let of_the_server = |(_, act): &(SimTime, Act)| match act {
+        Act::Server(act) => Some(*act),
+        _ => None,
+    };
+    acts.iter().filter_map(of_the_server).collect()
+}
+
+/// The acts of the fault at a place of the plan.
+fn timed(place: usize, acts: Vec<(SimTime, Act)>) -> impl Iterator<Item = Timed> {
+    acts.into_iter().map(move |(at, act)| Timed { at, act, rule: Some(place) })
 }
 
 /// What is done about the server in the course of a fault, and when.
@@ -201,7 +240,7 @@ fn course(at: SimTime, breaks: &ServerFault) -> Vec<(SimTime, ServerAct)> {
                 without_functions: without_functions_ms > 0,
                 is_loading: loading_ms > 0,
             };
-            let mut acts = vec![(at, ServerAct::Dies(breaks.class())), (after(down_ms), returns)];
+            let mut acts = vec![(at, ServerAct::Dies(*breaks)), (after(down_ms), returns)];
             if loading_ms > 0 {
                 acts.push((after(down_ms.saturating_add(loading_ms)), ServerAct::Loaded));
             }
@@ -210,15 +249,15 @@ fn course(at: SimTime, breaks: &ServerFault) -> Vec<(SimTime, ServerAct)> {
             }
             acts
         }
-        ServerFault::Failover { down_ms, lag_ms, clock_ms, former_ms } => {
-            let kept = before(lag_ms);
-            let former_lives = former_ms > 0;
-            let mut acts = vec![(after(down_ms), ServerAct::Promotes { kept, former_lives, clock_ms })];
-            match former_lives {
-                true => acts.push((after(down_ms.saturating_add(former_ms)), ServerAct::FormerDies)),
-                false => acts.insert(0, (at, ServerAct::Dies(breaks.class()))),
+        ServerFault::Failover { down_ms, lag_ms, former_ms, demoted_ms, .. } => {
+            let promotes = (after(down_ms), ServerAct::Promotes { kept: before(lag_ms), breaks: *breaks });
+            if former_ms == 0 {
+                return vec![(at, ServerAct::Dies(*breaks)), promotes];
             }
-            acts
+            let demoted = after(down_ms.saturating_add(former_ms));
+            let demotes = (demoted_ms > 0).then_some((demoted, ServerAct::DemotesFormer));
+            let dies = (demoted.after(demoted_ms.saturating_mul(1_000)), ServerAct::FormerDies);
+            [promotes].into_iter().chain(demotes).chain([dies]).collect()
         }
         ServerFault::LibraryGone { for_ms } => {
             vec![(at, ServerAct::ForgetsLibrary), (after(for_ms), ServerAct::LoadsLibrary)]
@@ -234,7 +273,7 @@ fn course(at: SimTime, breaks: &ServerFault) -> Vec<(SimTime, ServerAct)> {
         ServerFault::OutOfMemory { for_ms } => {
             vec![(at, ServerAct::FillsMemory), (after(for_ms), ServerAct::FreesMemory)]
         }
-        ServerFault::Evicts { keys } => vec![(at, ServerAct::Evicts(keys))],
+        ServerFault::Evicts { keys, policy } => vec![(at, ServerAct::Evicts(keys, policy))],
         ServerFault::Slow { for_ms, by_ms } => {
             vec![(at, ServerAct::Slows(by_ms)), (after(for_ms), ServerAct::Quickens)]
         }
@@ -246,12 +285,8 @@ impl Faults {
     pub fn new(plan: &Plan, claim_function: Function) -> Self {
         let rule = |fault: &Fault| {
             // Those that come upon a call get their course with it.
-            let acts = match fault {
-                Fault::Server { at_ms, upon: None, breaks } => course(SimTime::from_millis(*at_ms), breaks),
-                _ => Vec::new(),
-            };
-            let pending = acts.into_iter().map(|(_, act)| act).collect();
-            Rule { fault: fault.clone(), matched: 0, fate: FaultFate::Never, pending }
+            let acts = if fault.upon().is_none() { acts(fault, SimTime::START) } else { Vec::new() };
+            Rule { fault: fault.clone(), matched: 0, fate: FaultFate::Never, pending: of_the_server(&acts) }
         };
         Self {
             rules: plan.faults.iter().map(rule).collect(),
@@ -423,27 +458,8 @@ impl Faults {
     pub fn timed(plan: &Plan) -> Vec<Timed> {
         let mut all = Vec::new();
         for (place, fault) in plan.faults.iter().enumerate() {
-            let timed = |at_ms: u64, act| Timed { at: SimTime::from_millis(at_ms), act, rule: Some(place) };
-            match *fault {
-                Fault::Crash { node, at_ms, down_ms } => {
-                    all.push(timed(at_ms, Act::Crash(node)));
-                    if let Some(down_ms) = down_ms {
-                        all.push(timed(at_ms.saturating_add(down_ms), Act::Restart(node)));
-                    }
-                }
-                Fault::Pause { node, at_ms, for_ms } => {
-                    all.push(timed(at_ms, Act::Pause(node)));
-                    all.push(timed(at_ms.saturating_add(for_ms), Act::Resume(node)));
-                }
-                Fault::Partition { a, b, at_ms, for_ms, cut } => {
-                    all.push(timed(at_ms, Act::Cut(a, b, cut)));
-                    all.push(timed(at_ms.saturating_add(for_ms), Act::Heal(a, b, None)));
-                }
-                Fault::Server { at_ms, ref breaks, upon: None } => {
-                    let acts = course(SimTime::from_millis(at_ms), breaks).into_iter();
-                    all.extend(acts.map(|(at, act)| Timed { at, act: Act::Server(act), rule: Some(place) }));
-                }
-                _ => {}
+            if fault.upon().is_none() {
+                all.extend(timed(place, acts(fault, SimTime::START)));
             }
         }
         for (node, clock) in &plan.clocks {
@@ -467,19 +483,16 @@ impl Faults {
     ) -> Vec<Timed> {
         let mut due = Vec::new();
         for (place, rule) in self.rules.iter_mut().enumerate().filter(|_| !self.is_over) {
-            let Fault::Server { at_ms, upon: Some(call), breaks } = &rule.fault else { continue };
+            let Some(call) = rule.fault.upon() else { continue };
             if !call.matches(node, function, execution, &self.claim_function) {
                 continue;
             }
+            let nth = call.nth;
             rule.matched += 1;
-            if rule.matched == call.nth {
-                let acts = course(now.after(at_ms.saturating_mul(1_000)), breaks);
-                rule.pending = acts.iter().map(|(_, act)| *act).collect();
-                due.extend(acts.into_iter().map(|(at, act)| Timed {
-                    at,
-                    act: Act::Server(act),
-                    rule: Some(place),
-                }));
+            if rule.matched == nth {
+                let acts = acts(&rule.fault, now);
+                rule.pending = of_the_server(&acts);
+                due.extend(timed(place, acts));
             }
         }
         due
@@ -487,7 +500,7 @@ impl Faults {
 
     /// Whether any fault waits for a call to be executed, or did.
     pub fn come_upon_calls(&self) -> bool {
-        self.rules.iter().any(|rule| matches!(rule.fault, Fault::Server { upon: Some(_), .. }))
+        self.rules.iter().any(|rule| rule.fault.upon().is_some())
     }
 
     /// What is to be done of something that is due; nothing where another fault overtook it.
@@ -696,13 +709,19 @@ mod tests {
 
     #[test]
     fn a_healed_world_is_whole_but_for_what_was_destroyed_for_good() {
-        let crash = |node, down_ms| Fault::Crash { node, at_ms: 10, down_ms };
-        let partition =
-            Fault::Partition { a: WORKER, b: Node::Valkey, at_ms: 10, for_ms: 90_000, cut: Cut::AToB };
+        let crash = |node, down_ms| Fault::Crash { node, at_ms: 10, down_ms, upon: None };
+        let partition = Fault::Partition {
+            a: WORKER,
+            b: Node::Valkey,
+            at_ms: 10,
+            for_ms: 90_000,
+            cut: Cut::AToB,
+            upon: None,
+        };
         let mut faults = faults([
             crash(SCHEDULER, None),
             crash(Node::Worker(2), Some(90_000)),
-            Fault::Pause { node: Node::Scanner, at_ms: 10, for_ms: 90_000 },
+            Fault::Pause { node: Node::Scanner, at_ms: 10, for_ms: 90_000, upon: None },
             partition,
             lose_reply(2),
         ]);
@@ -887,8 +906,10 @@ mod tests {
 
         #[test]
         fn a_restarted_process_goes_on_counting() {
-            let mut faults =
-                faults([Fault::Crash { node: WORKER, at_ms: 1, down_ms: Some(1) }, lose_reply(2)]);
+            let mut faults = faults([
+                Fault::Crash { node: WORKER, at_ms: 1, down_ms: Some(1), upon: None },
+                lose_reply(2),
+            ]);
             claims(&mut faults);
             for timed in Faults::timed(&plan([faults.rules[0].fault.clone()])) {
                 faults.admit(&timed);
@@ -940,15 +961,15 @@ mod tests {
         use super::*;
 
         fn crash(at_ms: u64, down_ms: Option<u64>) -> Fault {
-            Fault::Crash { node: WORKER, at_ms, down_ms }
+            Fault::Crash { node: WORKER, at_ms, down_ms, upon: None }
         }
 
         fn pause(at_ms: u64, for_ms: u64) -> Fault {
-            Fault::Pause { node: WORKER, at_ms, for_ms }
+            Fault::Pause { node: WORKER, at_ms, for_ms, upon: None }
         }
 
         fn partition(at_ms: u64, for_ms: u64, cut: Cut) -> Fault {
-            Fault::Partition { a: WORKER, b: Node::Valkey, at_ms, for_ms, cut }
+            Fault::Partition { a: WORKER, b: Node::Valkey, at_ms, for_ms, cut, upon: None }
         }
 
         /// What is done of these faults, at which millisecond, and what became of each.
@@ -979,7 +1000,7 @@ mod tests {
 
         #[test]
         fn what_has_a_time_is_done_by_its_time_and_then_in_the_order_of_the_plan() {
-            let other = Fault::Pause { node: SCHEDULER, at_ms: 5, for_ms: 4 };
+            let other = Fault::Pause { node: SCHEDULER, at_ms: 5, for_ms: 4, upon: None };
             let (acts, _) = played([pause(7, 1), crash(5, None), other]);
             assert_eq!(acts, [(5, Crash(WORKER)), (5, Pause(SCHEDULER)), (9, Resume(SCHEDULER))]);
         }
@@ -1052,7 +1073,7 @@ mod tests {
         #[test]
         fn a_one_way_cut_is_hidden_by_the_same_cut_seen_from_the_other_side_and_not_by_its_reverse() {
             let seen_from_the_server =
-                |cut| Fault::Partition { a: Node::Valkey, b: WORKER, at_ms: 7, for_ms: 2, cut };
+                |cut| Fault::Partition { a: Node::Valkey, b: WORKER, at_ms: 7, for_ms: 2, cut, upon: None };
             let first = partition(5, 10, Cut::AToB);
             let (_, fates) = played([first.clone(), seen_from_the_server(Cut::BToA)]);
             assert_eq!(fates, [Happened, HiddenBy(0)]);
@@ -1062,8 +1083,14 @@ mod tests {
 
         #[test]
         fn a_partition_of_other_nodes_hides_nothing() {
-            let other =
-                Fault::Partition { a: SCHEDULER, b: Node::Valkey, at_ms: 5, for_ms: 9, cut: Cut::Both };
+            let other = Fault::Partition {
+                a: SCHEDULER,
+                b: Node::Valkey,
+                at_ms: 5,
+                for_ms: 9,
+                cut: Cut::Both,
+                upon: None,
+            };
             assert_eq!(played([other, partition(6, 1, Cut::Both)]).1, [Happened, Happened]);
         }
 
@@ -1113,18 +1140,30 @@ mod tests {
         ] {
             let (done, _) = on_server([server(1_600, lost(keeps))]);
             let returns = ServerAct::Returns { kept, without_functions: false, is_loading: false };
-            assert_eq!(done, [(1_600, ServerAct::Dies(lost(keeps).class())), (1_650, returns)]);
+            assert_eq!(done, [(1_600, ServerAct::Dies(lost(keeps))), (1_650, returns)]);
         }
     }
 
     #[test]
     fn a_replica_is_promoted_with_what_it_had_received_and_the_former_one_dies_later() {
-        let failover = |former_ms| ServerFault::Failover { down_ms: 50, lag_ms: 30, clock_ms: 7, former_ms };
-        let promotes = |former_lives| ServerAct::Promotes { kept: ms(70), former_lives, clock_ms: 7 };
-        let (done, _) = on_server([server(100, failover(0))]);
-        assert_eq!(done, [(100, ServerAct::Dies(FaultClass::Failover)), (150, promotes(false))]);
-        let (done, _) = on_server([server(100, failover(40))]);
-        assert_eq!(done, [(150, promotes(true)), (190, ServerAct::FormerDies)]);
+        let failover = |former_ms, demoted_ms| ServerFault::Failover {
+            down_ms: 50,
+            lag_ms: 30,
+            clock_ms: 7,
+            former_ms,
+            demoted_ms,
+        };
+        let promotes = |breaks| ServerAct::Promotes { kept: ms(70), breaks };
+        let breaks = failover(0, 0);
+        let (done, _) = on_server([server(100, breaks)]);
+        assert_eq!(done, [(100, ServerAct::Dies(breaks)), (150, promotes(breaks))]);
+        let breaks = failover(40, 0);
+        let (done, _) = on_server([server(100, breaks)]);
+        assert_eq!(done, [(150, promotes(breaks)), (190, ServerAct::FormerDies)]);
+        let breaks = failover(40, 20);
+        let (done, _) = on_server([server(100, breaks)]);
+        let ends = [(190, ServerAct::DemotesFormer), (210, ServerAct::FormerDies)];
+        assert_eq!(done, [&[(150, promotes(breaks))][..], &ends].concat());
     }
 
     #[test]
@@ -1184,7 +1223,7 @@ mod tests {
 
     #[test]
     fn what_comes_upon_a_call_comes_when_that_call_was_executed() {
-        let breaks = ServerFault::Evicts { keys: 1 };
+        let breaks = ServerFault::Evicts { keys: 1, policy: Policy::VolatileTtl };
         let list = [Fault::Server { at_ms: 5, upon: Some(claim(2)), breaks }];
         let mut faults = faults(list.clone());
         assert!(faults.come_upon_calls());
@@ -1194,10 +1233,43 @@ mod tests {
         let due = faults.upon(WORKER, &CLAIM, Some(&e1()), ms(20));
         assert_eq!(
             due.iter().map(|timed| (timed.at, timed.act)).collect::<Vec<_>>(),
-            [(ms(25), Act::Server(ServerAct::Evicts(1)))]
+            [(ms(25), Act::Server(ServerAct::Evicts(1, Policy::VolatileTtl)))]
         );
         assert_eq!(faults.upon(WORKER, &CLAIM, Some(&e1()), ms(30)), [], "once");
         assert_eq!(faults.admit(&due[0]), Some(due[0].act));
         assert_eq!(faults.fates(), [Happened]);
+    }
+
+    #[test]
+    fn a_process_is_killed_stands_still_or_is_cut_off_upon_a_call() {
+        let upon = || Some(claim(1));
+        let list = [
+            Fault::Crash { node: WORKER, at_ms: 5, upon: upon(), down_ms: Some(7) },
+            Fault::Pause { node: Node::Scanner, at_ms: 1, upon: upon(), for_ms: 2 },
+            Fault::Partition {
+                a: WORKER,
+                b: Node::Valkey,
+                at_ms: 0,
+                upon: upon(),
+                for_ms: 9,
+                cut: Cut::AToB,
+            },
+        ];
+        let mut faults = faults(list.clone());
+        assert_eq!(Faults::timed(&plan(list)), []);
+        let due = faults.upon(WORKER, &CLAIM, Some(&e1()), ms(100));
+        assert_eq!(
+            due.iter().map(|timed| (timed.at, timed.act)).collect::<Vec<_>>(),
+            [
+                (ms(105), Act::Crash(WORKER)),
+                (ms(112), Act::Restart(WORKER)),
+                (ms(101), Act::Pause(Node::Scanner)),
+                (ms(103), Act::Resume(Node::Scanner)),
+                (ms(100), Act::Cut(WORKER, Node::Valkey, Cut::AToB)),
+                (ms(109), Act::Heal(WORKER, Node::Valkey, None)),
+            ]
+        );
+        assert!(due.iter().all(|timed| faults.admit(timed).is_some()));
+        assert_eq!(faults.fates(), [Happened; 3]);
     }
 }

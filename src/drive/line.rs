@@ -190,10 +190,10 @@ impl<T> Line<T> {
         None
     }
 
-    /// A reply arrived, and then word that no replica has what it tells of: it is as good as none.
-    pub fn not_replicated(&mut self, log: &mut dyn Log) {
+    /// A reply arrived, and then word that what it tells of is not safe, with the reason: it is as good as none.
+    pub fn not_safe(&mut self, lost: Lost, log: &mut dyn Log) {
         if let Some(pending) = self.inflight.pop_front() {
-            self.lose(pending, Lost::NotReplicated, log);
+            self.lose(pending, lost, log);
         }
     }
 

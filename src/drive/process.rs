@@ -5,7 +5,7 @@ use valkey_sim::engine::Reply;
 use super::shell::{Act, Envelope, Post, Shell, Surroundings};
 use crate::{
     actor::{Operator, Scanner, Scheduler, Submitter, Worker},
-    types::{Node, Seq, SimTime},
+    types::{Lost, Node, Seq, SimTime},
 };
 
 /// A process of some kind.
@@ -72,9 +72,9 @@ impl Process {
         each!(self, shell => shell.replied(reply, executed, around));
     }
 
-    /// See [`Shell::not_replicated`].
-    pub fn not_replicated(&mut self, around: &mut Surroundings<'_>) {
-        each!(self, shell => shell.not_replicated(around));
+    /// See [`Shell::not_safe`].
+    pub fn not_safe(&mut self, lost: Lost, around: &mut Surroundings<'_>) {
+        each!(self, shell => shell.not_safe(lost, around));
     }
 
     /// See [`Shell::complete`].

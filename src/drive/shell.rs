@@ -155,9 +155,9 @@ impl<A: Actor> Shell<A> {
         self.urgent = self.line.replied(reply, executed, around.log);
     }
 
-    /// A reply arrived, and then word that no replica has what it tells of.
-    pub fn not_replicated(&mut self, around: &mut Surroundings<'_>) {
-        self.line.not_replicated(around.log);
+    /// A reply arrived, and then word that what it tells of is not safe, with the reason.
+    pub fn not_safe(&mut self, lost: Lost, around: &mut Surroundings<'_>) {
+        self.line.not_safe(lost, around.log);
     }
 
     /// Gives up on what has waited for too long; then takes one step with what came of a request, if anything did. Says

@@ -609,14 +609,15 @@ mod tests {
     fn a_world_that_is_healed_finishes_what_the_faults_held_up() {
         // Both workers are away for an hour.
         let faults: [fn(Node) -> Fault; 3] = [
-            |node| Fault::Crash { node, at_ms: 50, down_ms: Some(3_600_000) },
-            |node| Fault::Pause { node, at_ms: 50, for_ms: 3_600_000 },
+            |node| Fault::Crash { node, at_ms: 50, down_ms: Some(3_600_000), upon: None },
+            |node| Fault::Pause { node, at_ms: 50, for_ms: 3_600_000, upon: None },
             |node| Fault::Partition {
                 a: node,
                 b: Node::Valkey,
                 at_ms: 50,
                 for_ms: 3_600_000,
                 cut: Cut::Both,
+                upon: None,
             },
         ];
         for fault in faults {
@@ -629,7 +630,7 @@ mod tests {
 
     #[test]
     fn what_is_destroyed_for_good_stays_so_and_is_a_reason_to_stand_still() {
-        let dies = |node| Fault::Crash { node, at_ms: 50, down_ms: None };
+        let dies = |node| Fault::Crash { node, at_ms: 50, down_ms: None, upon: None };
         let (how, at_ms, waiting) = settles(plan([Node::Worker(1), Node::Worker(2)].map(dies)));
         assert_eq!((how, waiting), (End::Settled, vec![Why::Legitimate(Reason::NoWorker)]));
         assert!(at_ms < 10_000, "nothing can change any more: {at_ms}");
@@ -637,7 +638,7 @@ mod tests {
 
     #[test]
     fn a_run_of_no_executions_is_over_when_its_faults_are() {
-        let mut plan = plan([Fault::Pause { node: Node::Scanner, at_ms: 100, for_ms: 200 }]);
+        let mut plan = plan([Fault::Pause { node: Node::Scanner, at_ms: 100, for_ms: 200, upon: None }]);
         plan.executions.clear();
         let subject = Subject::new(Library::published()).expect("the published library loads");
         let ended = super::super::run(&plan, &subject).expect("the plan runs").ended;

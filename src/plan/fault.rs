@@ -42,8 +42,11 @@ pub enum Fault {
     Crash {
         /// Which.
         node: Node,
-        /// When.
+        /// When: of the run, or after the call was executed that it comes upon.
         at_ms: u64,
+        /// The call upon which it comes, where it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        upon: Option<CallRef>,
         /// How long it stays down; forever when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         down_ms: Option<u64>,
@@ -52,8 +55,11 @@ pub enum Fault {
     Pause {
         /// Which.
         node: Node,
-        /// When.
+        /// When: of the run, or after the call was executed that it comes upon.
         at_ms: u64,
+        /// The call upon which it comes, where it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        upon: Option<CallRef>,
         /// How long.
         for_ms: u64,
     },
@@ -63,8 +69,11 @@ pub enum Fault {
         a: Node,
         /// The other side.
         b: Node,
-        /// When.
+        /// When: of the run, or after the call was executed that it comes upon.
         at_ms: u64,
+        /// The call upon which it comes, where it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        upon: Option<CallRef>,
         /// How long.
         for_ms: u64,
         /// Which way nothing passes.
@@ -219,10 +228,13 @@ impl Fault {
 
     /// From when until when it holds, milliseconds of the run; none where that hangs on a call or a message.
     pub fn holds(&self) -> Option<RangeInclusive<u64>> {
+        if self.upon().is_some() {
+            return None;
+        }
         let (at_ms, lasts_ms) = match self {
             Fault::Crash { at_ms, down_ms, .. } => (*at_ms, down_ms.unwrap_or(0)),
             Fault::Pause { at_ms, for_ms, .. } | Fault::Partition { at_ms, for_ms, .. } => (*at_ms, *for_ms),
-            Fault::Server { at_ms, upon: None, breaks } => (*at_ms, breaks.lasts_ms()),
+            Fault::Server { at_ms, breaks, .. } => (*at_ms, breaks.lasts_ms()),
             _ => return None,
         };
         Some(at_ms..=at_ms.saturating_add(lasts_ms))
@@ -237,21 +249,32 @@ impl Fault {
 
     /// The nodes it names.
     pub fn nodes(&self) -> Vec<Node> {
-        match self {
+        let mut nodes = match self {
             Fault::Crash { node, .. } | Fault::Pause { node, .. } => vec![*node],
             Fault::Partition { a, b, .. } => vec![*a, *b],
             Fault::GrantMessage { from, .. } => from.iter().copied().collect(),
-            Fault::Server { upon, .. } => upon.iter().filter_map(|call| call.node).collect(),
-            _ => self.call().and_then(|call| call.node).into_iter().collect(),
-        }
+            _ => Vec::new(),
+        };
+        nodes.extend(self.call().or(self.upon()).and_then(|call| call.node));
+        nodes
     }
 
     /// The execution it names.
     pub fn execution(&self) -> Option<&ExecutionName> {
         match self {
             Fault::GrantMessage { execution, .. } => execution.as_ref(),
-            Fault::Server { upon, .. } => upon.as_ref()?.execution.as_ref(),
-            _ => self.call()?.execution.as_ref(),
+            _ => self.call().or(self.upon())?.execution.as_ref(),
+        }
+    }
+
+    /// The call upon which it comes, for the faults that have a time: that time is counted from when the call was executed.
+    pub fn upon(&self) -> Option<&CallRef> {
+        match self {
+            Fault::Crash { upon, .. }
+            | Fault::Pause { upon, .. }
+            | Fault::Partition { upon, .. }
+            | Fault::Server { upon, .. } => upon.as_ref(),
+            _ => None,
         }
     }
 

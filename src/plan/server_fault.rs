@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use valkey_sim::durability::Fsync;
 
-use crate::types::FaultClass;
+use crate::types::{FaultClass, word::words};
 
 /// How long a sync of the append-only file takes, microseconds.
 pub const SYNC_TAKES_US: u64 = 20_000;
@@ -38,6 +38,10 @@ pub enum ServerFault {
         /// brain. 0: it is dead at once.
         #[serde(default, skip_serializing_if = "is_zero")]
         former_ms: u64,
+        /// For how long, from then on, it follows the new primary and still answers those who are connected to it: reads, and
+        /// `READONLY` to whatever may write. 0: it is dead at once.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        demoted_ms: u64,
     },
     /// Its function library is not there, as after a restart without data or a `FUNCTION FLUSH`, until it is loaded again.
     LibraryGone {
@@ -57,10 +61,13 @@ pub enum ServerFault {
         /// How long.
         for_ms: u64,
     },
-    /// It evicts so many keys, as a `maxmemory-policy` of `allkeys-random` does.
+    /// It evicts so many keys.
     Evicts {
         /// How many.
         keys: u32,
+        /// Which.
+        #[serde(default, skip_serializing_if = "Policy::is_default")]
+        policy: Policy,
     },
     /// Its clients wait (`CLIENT PAUSE`), as in a failover that is made by hand.
     ClientsPaused {
@@ -76,6 +83,28 @@ pub enum ServerFault {
         /// By how much, each way.
         by_ms: u64,
     },
+}
+
+words! {
+    /// Which keys are evicted: a `maxmemory-policy`.
+    #[derive(Default)]
+    pub enum Policy {
+        /// Any.
+        #[default]
+        AllkeysRandom = "allkeys-random",
+        /// Those that were used longest ago.
+        AllkeysLru = "allkeys-lru",
+        /// Any of those that expire.
+        VolatileRandom = "volatile-random",
+        /// Those that expire first.
+        VolatileTtl = "volatile-ttl",
+    }
+}
+
+impl Policy {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What a server that was lost comes back with.
@@ -115,7 +144,9 @@ impl ServerFault {
             ServerFault::Lost { down_ms, loading_ms, without_functions_ms, .. } => {
                 down_ms.saturating_add(loading_ms.max(without_functions_ms))
             }
-            ServerFault::Failover { down_ms, former_ms, .. } => down_ms.saturating_add(former_ms),
+            ServerFault::Failover { down_ms, former_ms, demoted_ms, .. } => {
+                down_ms.saturating_add(former_ms).saturating_add(demoted_ms)
+            }
             ServerFault::LibraryGone { for_ms }
             | ServerFault::LibraryReplaced { for_ms }
             | ServerFault::OutOfMemory { for_ms }
@@ -137,6 +168,11 @@ impl ServerFault {
             | ServerFault::Slow { for_ms: ms, .. } => Some(ms),
             ServerFault::LibraryReloaded | ServerFault::Evicts { .. } => None,
         }
+    }
+
+    /// Whether the primary that was lost goes on answering beside the new one.
+    pub fn former_lives(&self) -> bool {
+        matches!(self, ServerFault::Failover { former_ms: 1.., .. })
     }
 
     /// Whether the server itself is away, or is being replaced: one such thing at a time.

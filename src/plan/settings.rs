@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::types::word::words;
+
 /// Times to live, timeouts and intervals, in milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,10 +32,13 @@ pub struct Settings {
     /// How many times more a worker claims with a grant after a claim whose reply it lost. The published SDK
     /// does not (0); a caller who still holds the grant may.
     pub claim_again: u8,
-    /// How long every client waits, after each call, for a replica to have it (`WAIT 1`): an answer for which none has is
-    /// taken for one that never came. Absent, nobody waits.
+    /// How long every client waits, after each call, until what it wrote is safe: an answer of which it is not is taken for
+    /// one that never came. Absent, nobody waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_ms: Option<u64>,
+    /// Where it is safe, for those who wait.
+    #[serde(default, skip_serializing_if = "SafeOn::is_default")]
+    pub safe_on: SafeOn,
     /// The server takes no writes while its replica has been silent for longer than so many seconds
     /// (`min-replicas-to-write 1` and this `min-replicas-max-lag`). Absent, it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +49,24 @@ pub struct Settings {
     /// The worker registry; absent, no worker registers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<Registry>,
+}
+
+words! {
+    /// Where what is written is safe.
+    #[derive(Default)]
+    pub enum SafeOn {
+        /// On a replica (`WAIT 1`).
+        #[default]
+        Replica = "replica",
+        /// On the server's own disk (`WAITAOF 1 0`), which is synced every second.
+        Disk = "disk",
+    }
+}
+
+impl SafeOn {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How workers keep themselves registered, milliseconds.
@@ -95,6 +118,13 @@ pub struct Scans {
     pub sibling_ms: Option<u64>,
 }
 
+impl Settings {
+    /// For how long every client waits, after each call, until what it wrote is safe there; none where it does not.
+    pub fn waits_for(&self, safe_on: SafeOn) -> Option<u64> {
+        self.wait_ms.filter(|_| self.safe_on == safe_on)
+    }
+}
+
 impl Scans {
     /// Whether none walks.
     pub fn is_empty(&self) -> bool {
@@ -133,6 +163,7 @@ impl Default for Settings {
             reclaim_scan_ms: 1_000,
             claim_again: 0,
             wait_ms: None,
+            safe_on: SafeOn::default(),
             replica_lag_s: None,
             scans: Scans::default(),
             registry: None,

@@ -161,9 +161,11 @@ fn small_life(shape: Shape) -> impl Strategy<Value = Plan> {
             replicated(&shape),
             any::<u64>().no_shrink(),
         );
+        let budget = shape.budget;
         parts.prop_map(move |(mut executions, faults, settings, network, clocks, replicated, seed)| {
             let (wait_ms, replica_lag_s) = replicated;
             let settings = Settings { wait_ms, replica_lag_s, ..settings };
+            let faults = faults::within(budget, faults, &settings);
             for (execution, name) in executions.iter_mut().zip(&cast.executions) {
                 execution.name = name.clone();
             }
@@ -316,6 +318,7 @@ fn settings(shape: &Shape) -> impl Strategy<Value = Settings> + use<> {
 }
 
 /// How a deployment that may fail over guards itself: its clients wait for the replica, its server needs one, or neither.
+/// That clients wait for the disk is for plans of one's own: a scan of calls that take a second each is none.
 fn replicated(shape: &Shape) -> BoxedStrategy<(Option<u64>, Option<u64>)> {
     let fails_over = |class| matches!(class, FaultClass::Failover | FaultClass::SplitBrain);
     if !shape.weights.drawn().any(|(class, _)| fails_over(class)) {

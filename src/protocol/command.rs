@@ -129,6 +129,11 @@ pub fn wait_for_a_replica(ms: u64) -> Request {
     Request { args: args!["WAIT", "1", ms].into() }
 }
 
+/// Asks whether the server's disk has what this connection wrote, and waits for it for so long, milliseconds.
+pub fn wait_for_the_disk(ms: u64) -> Request {
+    Request { args: args!["WAITAOF", "1", "0", ms].into() }
+}
+
 /// The token of a waitpoint; `None` for a waitpoint that does not exist.
 pub fn waitpoint_token(execution_id: &ExecutionId, waitpoint_id: &WaitpointId) -> Plain<Option<String>> {
     let key = ExecutionKeys::of(execution_id).exec.waitpoint(waitpoint_id);

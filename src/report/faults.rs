@@ -26,12 +26,16 @@ pub fn faults(plan: Option<&Plan>, fates: &[FaultFate]) -> String {
 
 fn describe(fault: &Fault) -> String {
     let class = fault.class();
+    let at = |ms: &u64| match fault.upon() {
+        Some(call) => format!("{ms} ms after {call}"),
+        None => format!("at {ms} ms"),
+    };
     match fault {
         Fault::Crash { node, at_ms, .. } | Fault::Pause { node, at_ms, .. } => {
-            format!("{class}: {node} at {at_ms} ms")
+            format!("{class}: {node} {}", at(at_ms))
         }
-        Fault::Server { at_ms, .. } => format!("{class}: at {at_ms} ms"),
-        Fault::Partition { a, b, at_ms, .. } => format!("{class}: {a} and {b} at {at_ms} ms"),
+        Fault::Server { at_ms, .. } => format!("{class}: {}", at(at_ms)),
+        Fault::Partition { a, b, at_ms, .. } => format!("{class}: {a} and {b} {}", at(at_ms)),
         Fault::GrantMessage { from, execution, nth, .. } => {
             let from = from.map(|from| format!(" from {from}")).unwrap_or_default();
             let about = execution.as_ref().map(|about| format!(" about {about}")).unwrap_or_default();
@@ -57,7 +61,7 @@ mod tests {
     #[test]
     fn only_what_did_not_happen_is_told_and_by_its_place_in_the_plan() {
         let mut plan = Token::new("calm", 1).unwrap().plan();
-        let crash = |at_ms| Fault::Crash { node: plan.workers[0].name, at_ms, down_ms: Some(10) };
+        let crash = |at_ms| Fault::Crash { node: plan.workers[0].name, at_ms, down_ms: Some(10), upon: None };
         plan.faults = vec![crash(1), crash(2), crash(3)];
         let fates = [FaultFate::Happened, FaultFate::HiddenBy(0), FaultFate::Never];
         let told = faults(Some(&plan), &fates);

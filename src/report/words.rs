@@ -140,6 +140,7 @@ impl Words {
                     Lost::Refused => "never sent, no connection",
                     Lost::NotRun => "the server could not run it",
                     Lost::NotReplicated => "executed, but no replica has it",
+                    Lost::NotSynced => "executed, but not synced to the disk",
                     Lost::Reset => "no reply, the connection broke",
                     Lost::TimedOut => "no reply, timed out",
                 };

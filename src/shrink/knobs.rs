@@ -37,7 +37,7 @@ pub(super) fn knobs(plan: &Plan) -> Vec<Knob> {
         set(|plan| plan.settings = plain_settings()),
         set(|plan| plan.settings.scans = Scans::default()),
         set(|plan| plan.settings.registry = None),
-        set(|plan| plan.settings.wait_ms = None),
+        set(|plan| (plan.settings.wait_ms, plan.settings.safe_on) = Default::default()),
         set(|plan| plan.settings.replica_lag_s = None),
         set(|plan| plan.scanners = 1),
         fewer(0, |plan| Some(&mut plan.budgets)),
@@ -317,7 +317,10 @@ fn nth(fault: &mut Fault) -> Option<&mut u32> {
         | Fault::StaleFence { call: CallRef { nth, .. }, .. }
         | Fault::BadArgument { call: CallRef { nth, .. }, .. }
         | Fault::GrantMessage { nth, .. } => Some(nth),
-        Fault::Crash { .. } | Fault::Pause { .. } | Fault::Server { .. } | Fault::Partition { .. } => None,
+        Fault::Crash { upon, .. }
+        | Fault::Pause { upon, .. }
+        | Fault::Server { upon, .. }
+        | Fault::Partition { upon, .. } => upon.as_mut().map(|call| &mut call.nth),
     }
 }
 
@@ -356,7 +359,7 @@ fn of_settings() -> Vec<Knob> {
         ($($field:ident),*) => {{
             let plain = plain_settings();
             // Whoever adds a setting is told here.
-            let Settings { scans: _, registry: _, wait_ms: _, replica_lag_s: _, $($field: _),* } = plain;
+            let Settings { scans: _, registry: _, wait_ms: _, safe_on: _, replica_lag_s: _, $($field: _),* } = plain;
             vec![$(setting(i64::try_from(plain.$field).expect("a small number"), |settings| &mut settings.$field)),*]
         }};
     }

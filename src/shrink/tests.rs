@@ -129,13 +129,13 @@ fn a_part_that_became_unnecessary_by_a_plainer_setting_goes_too() {
 fn numbers_become_round_and_small_as_far_as_it_still_shows() {
     let mut start = plan(1);
     let worker = start.workers[0].name;
-    start.faults = vec![Fault::Pause { node: worker, at_ms: 4_321, for_ms: 5_678 }];
+    start.faults = vec![Fault::Pause { node: worker, at_ms: 4_321, for_ms: 5_678, upon: None }];
     start.settings.lease_ttl_ms = 777;
     let shrunk = run(&start, |plan| {
         let [Fault::Pause { at_ms, for_ms, .. }] = plan.faults[..] else { return false };
         at_ms >= 250 && for_ms > plan.settings.lease_ttl_ms && plan.settings.lease_ttl_ms < 1_000
     });
-    assert_eq!(shrunk.plan.faults, [Fault::Pause { node: worker, at_ms: 500, for_ms: 1_000 }]);
+    assert_eq!(shrunk.plan.faults, [Fault::Pause { node: worker, at_ms: 500, for_ms: 1_000, upon: None }]);
     assert_eq!(shrunk.plan.settings.lease_ttl_ms, 700);
 }
 
@@ -230,9 +230,9 @@ fn faults_that_did_not_happen_go_in_one_run() {
     let mut start = faulty();
     let node = Node::Scanner;
     start.faults = vec![
-        Fault::Pause { node, at_ms: 1, for_ms: 1 },
-        Fault::Crash { node, at_ms: 1, down_ms: None },
-        Fault::Pause { node, at_ms: 2, for_ms: 1 },
+        Fault::Pause { node, at_ms: 1, for_ms: 1, upon: None },
+        Fault::Crash { node, at_ms: 1, down_ms: None, upon: None },
+        Fault::Pause { node, at_ms: 2, for_ms: 1, upon: None },
     ];
     let shrunk = shrink(&start, &Idle, budget(2, 1), &mut |_| {}).unwrap().shrunk();
     assert_eq!(shrunk.plan.faults, [start.faults[1].clone()]);

@@ -122,6 +122,6 @@ fn faults(execution: &Execution, worker: Node) -> Vec<Fault> {
         faults.extend(LATE_MS.map(|after_ms| Fault::RepeatRequest { call: call(), after_ms }));
         faults.extend([Fault::LoseReply { call: call() }, Fault::LoseRequest { call: call() }]);
     }
-    faults.extend(PAUSES_MS.map(|(at_ms, for_ms)| Fault::Pause { node: worker, at_ms, for_ms }));
+    faults.extend(PAUSES_MS.map(|(at_ms, for_ms)| Fault::Pause { node: worker, at_ms, for_ms, upon: None }));
     faults
 }

@@ -14,6 +14,8 @@ pub enum Lost {
     /// It was executed, and no replica is known to have it: who takes no answer for granted before cannot know whether it
     /// will have been.
     NotReplicated,
+    /// It was executed, and the server's disk is not known to have it.
+    NotSynced,
     /// The connection broke: the request may have been executed.
     Reset,
     /// It gave up waiting: the request may have been executed, or may yet be.

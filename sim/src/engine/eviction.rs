@@ -76,6 +76,21 @@ impl Engine {
         }
     }
 
+    /// Which keys of database 0 would go, were so many to go by a policy, in that order. Nothing is removed. Keys are told by
+    /// their use only from when a `maxmemory-policy` asked for it.
+    pub fn next_to_go(&mut self, policy: Policy, count: usize, now: UnixMicros) -> Vec<Bytes> {
+        let whole = self.db.clone();
+        let mut gone = Vec::new();
+        while gone.len() < count
+            && let Some((0, key)) = self.victim(policy, now)
+        {
+            self.db.remove(&key);
+            gone.push(key);
+        }
+        self.db = whole;
+        gone
+    }
+
     /// The key that goes next, and its database.
     fn victim(&mut self, policy: Policy, now: UnixMicros) -> Option<(u8, Bytes)> {
         let may_go = |entry: &Entry| policy.among == Among::All || entry.expires_at.is_some();

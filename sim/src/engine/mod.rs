@@ -55,6 +55,7 @@ mod watches;
 mod writes;
 
 pub use effect::{Effect, Effects};
+pub use eviction::{Among, By, Policy};
 pub use keyspace::{Entry, Keyspace};
 pub use resolve::{wrong_arity, wrong_arity_in_script};
 pub use session::{Blocked, ReplyMode, Session};

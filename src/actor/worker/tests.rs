@@ -35,6 +35,7 @@ fn config() -> Config {
             poll_ms: 50,
             claim_again: 0,
             wait_ms: None,
+            safe_on: Default::default(),
             replica_lag_s: None,
             ..plan::Settings::default()
         },

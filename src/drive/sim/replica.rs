@@ -23,7 +23,7 @@ use valkey_sim::engine::{
 use super::{World, server::Running};
 use crate::{
     drive::Watch,
-    plan::{Fault, Plan, ServerFault},
+    plan::{Fault, Plan, SafeOn, ServerFault},
     types::SimTime,
 };
 
@@ -54,14 +54,15 @@ impl Replica {
     /// The replica of a plan's server, if it has one.
     pub fn of(plan: &Plan, latency_us: u64) -> Option<Rc<Self>> {
         let settings = &plan.settings;
-        (settings.wait_ms.is_some() || settings.replica_lag_s.is_some()).then(|| {
+        let is_asked = settings.waits_for(SafeOn::Replica).is_some();
+        (is_asked || settings.replica_lag_s.is_some()).then(|| {
             Rc::new(Self {
                 takes_us: 2 * latency_us,
                 cut: plan.faults.iter().filter_map(cut_off).collect(),
                 is_gone: Cell::new(false),
                 due: RefCell::default(),
                 has_until: Cell::new(None),
-                is_asked: settings.wait_ms.is_some(),
+                is_asked,
                 waker: RefCell::default(),
             })
         })

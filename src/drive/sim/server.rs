@@ -9,7 +9,8 @@ use std::{
 
 use madsim::runtime::{Handle, NodeHandle};
 use valkey_sim::{
-    engine::{Effects, Engine, Reply, UnixMicros},
+    durability::{Fsync, SYNC_EVERY_US},
+    engine::{self, Effects, Engine, Entry, Reply, UnixMicros, replication::Address},
     link::{self, HostId, Latency, NodeTime, Post},
     server::{Executed, Observer, Server},
 };
@@ -30,6 +31,7 @@ use crate::{
         witness::Told,
     },
     library::Library,
+    plan::{Fault, Keeps, Policy, SYNC_TAKES_US, SafeOn, ServerFault},
     protocol::{Command, load_library},
     trace::{Names, What},
     types::{FaultClass, Node, Seq, SimTime},
@@ -46,6 +48,8 @@ pub(super) struct Running {
     pub(super) is_kept: Rc<Cell<bool>>,
     /// Its replica, where the plan asks for one.
     pub(super) replica: Option<Rc<Replica>>,
+    /// The server that it took the place of, once that one follows it and still answers.
+    follower: Rc<RefCell<Option<Server>>>,
     /// How many failovers there had been when it was started.
     pub(super) failovers: usize,
 }
@@ -57,11 +61,21 @@ impl<W: Watch + 'static> World<W> {
         self.started.set(number + 1);
         let role = Rc::new(Cell::new(Some(Node::Valkey)));
         let replica = Replica::of(&self.deployment.plan, self.latency.base_us);
+        let plan = &self.deployment.plan;
         if replica.is_some() {
             let now = self.deployment.server_clock(failovers).now(self.now());
-            replica::attach(&mut engine, &self.deployment.plan, now);
+            replica::attach(&mut engine, plan, now);
         }
+        let configure = |engine: &mut Engine, name, value| {
+            engine.configure(name, value).expect("a setting that every server has");
+        };
+        if plan.settings.waits_for(SafeOn::Disk).is_some() {
+            configure(&mut engine, "appendonly", "yes");
+        }
+        configure(&mut engine, "maxmemory-policy", self.policy());
+        let follower: Rc<RefCell<Option<Server>>> = Rc::default();
         let tap = Tap {
+            follower: Rc::clone(&follower),
             time: self.network.world().clone(),
             number,
             role: Rc::clone(&role),
@@ -87,8 +101,19 @@ impl<W: Watch + 'static> World<W> {
             role,
             is_kept: Rc::default(),
             replica,
+            follower,
             failovers,
         }
+    }
+
+    /// The server's `maxmemory-policy`: how keys are used is noted only where it asks for it.
+    fn policy(&self) -> &'static str {
+        let evicts_by_use = |fault: &Fault| {
+            let policy = Policy::AllkeysLru;
+            matches!(fault, Fault::Server { breaks: ServerFault::Evicts { policy: by, .. }, .. } if *by == policy)
+        };
+        let is_noted = self.deployment.plan.faults.iter().any(evicts_by_use);
+        if is_noted { Policy::AllkeysLru.as_str() } else { "noeviction" }
     }
 
     /// How many failovers there have been.
@@ -104,8 +129,8 @@ impl<W: Watch + 'static> World<W> {
     pub(super) fn perform_on_server(&self, nodes: &BTreeMap<Node, NodeHandle>, act: ServerAct) {
         let (runtime, id) = (Handle::current(), nodes[&Node::Valkey].id());
         match act {
-            ServerAct::Dies(class) => {
-                self.break_server(self.class_of(class), "is gone".to_owned());
+            ServerAct::Dies(breaks) => {
+                self.break_server(self.class_of(&breaks), "is gone".to_owned());
                 self.server().role.set(None);
                 self.network.kill(self.host(Node::Valkey));
                 runtime.kill(id);
@@ -129,8 +154,9 @@ impl<W: Watch + 'static> World<W> {
                 self.server().server.with_engine(|engine| engine.set_loading(false));
                 self.load_owed_library();
             }
-            ServerAct::Promotes { kept, former_lives, clock_ms } => {
-                self.promote(kept, former_lives, clock_ms);
+            ServerAct::Promotes { kept, breaks } => {
+                let former_lives = breaks.former_lives();
+                self.promote(kept, &breaks);
                 self.miss_library(false);
                 if !former_lives {
                     runtime.restart(id);
@@ -140,7 +166,12 @@ impl<W: Watch + 'static> World<W> {
                 self.mend_server("is the only one: the former one is gone");
                 let former = self.host(Node::FormerValkey);
                 self.servers.borrow().iter().rev().skip(1).for_each(|former| former.role.set(None));
+                self.server().follower.take();
                 self.network.kill(former);
+            }
+            ServerAct::DemotesFormer => {
+                self.mend_server("is followed by the former one, which takes no writes any more");
+                self.demote_former();
             }
             ServerAct::ForgetsLibrary => self.forget_library(),
             ServerAct::LoadsLibrary => self.load_library(),
@@ -162,14 +193,16 @@ impl<W: Watch + 'static> World<W> {
             }
             ServerAct::FillsMemory => {
                 self.break_server(FaultClass::OutOfMemory, "has no memory for writes".to_owned());
+                self.configure("maxmemory-policy", "noeviction");
                 self.configure("maxmemory", "1");
             }
             ServerAct::FreesMemory => {
                 self.mend_server("has memory again");
                 self.configure("maxmemory", "0");
+                self.configure("maxmemory-policy", self.policy());
                 self.load_owed_library();
             }
-            ServerAct::Evicts(count) => self.evict(count),
+            ServerAct::Evicts(count, policy) => self.evict(count, policy),
             ServerAct::Slows(by_ms) => {
                 self.break_server(FaultClass::Slow, format!("is {by_ms} ms further away"));
                 self.slow(by_ms);
@@ -181,11 +214,16 @@ impl<W: Watch + 'static> World<W> {
         }
     }
 
-    /// The class by which a failover counts: where clients wait for the replica, nothing that they were told is lost.
-    fn class_of(&self, class: FaultClass) -> FaultClass {
-        match (class, self.deployment.plan.settings.wait_ms) {
-            (FaultClass::Failover, Some(_)) => FaultClass::Restart,
-            _ => class,
+    /// The class by which the loss of a server counts: where clients wait until what they wrote is safe from it, nothing that
+    /// they were told is lost.
+    fn class_of(&self, breaks: &ServerFault) -> FaultClass {
+        let waits_for = |safe_on| self.deployment.plan.settings.waits_for(safe_on).is_some();
+        match breaks {
+            ServerFault::Failover { former_ms: 0, .. } if waits_for(SafeOn::Replica) => FaultClass::Restart,
+            ServerFault::Lost { keeps: Keeps::Synced(Fsync::EverySecond), .. } if waits_for(SafeOn::Disk) => {
+                FaultClass::Restart
+            }
+            _ => breaks.class(),
         }
     }
 
@@ -247,15 +285,15 @@ impl<W: Watch + 'static> World<W> {
     }
 
     /// Has a replica be the server from now on.
-    fn promote(&self, kept: SimTime, former_lives: bool, clock_ms: i64) {
-        let class = self.class_of(if former_lives { FaultClass::SplitBrain } else { FaultClass::Failover });
+    fn promote(&self, kept: SimTime, breaks: &ServerFault) {
+        let (class, former_lives) = (self.class_of(breaks), breaks.former_lives());
         let replica = self.server().replica;
         let kept = kept.max(replica.as_ref().and_then(|replica| replica.has_until()).unwrap_or(kept));
         let and = if former_lives { ", and the former one still answers" } else { "" };
         self.break_server(class, format!("is another one from now on, a replica{and}"));
         let engine = self.restored(Some(kept), former_lives);
-        if clock_ms != 0 {
-            self.record(Node::Valkey, None, What::ClockSet { by_ms: clock_ms });
+        if let ServerFault::Failover { clock_ms: by_ms @ (1.. | ..=-1), .. } = *breaks {
+            self.record(Node::Valkey, None, What::ClockSet { by_ms });
         }
         let former = self.server();
         if let Some(replica) = replica {
@@ -267,6 +305,21 @@ impl<W: Watch + 'static> World<W> {
         if let Some(acceptor) = self.promoted.take().filter(|_| former_lives) {
             acceptor.wake();
         }
+    }
+
+    /// Has the former server follow the one that took its place: it has the data of that one from now on, and takes no
+    /// writes. Nobody is told what it still answers, which changes nothing.
+    fn demote_former(&self) {
+        let servers = self.servers.borrow();
+        let [.., former, leader] = &servers[..] else { return };
+        former.role.set(None);
+        let address = Address { host: "valkey".to_owned(), port: 6_379 };
+        let data = leader.server.with_engine(|engine| engine.keyspace().clone());
+        former.server.with_engine(|engine| {
+            engine.follow(address);
+            engine.set_keyspace(data);
+        });
+        leader.follower.replace(Some(former.server.clone()));
     }
 
     /// Runs a command on the server by itself, which no client sent. Nobody is told.
@@ -302,13 +355,20 @@ impl<W: Watch + 'static> World<W> {
         set.expect("a setting that every server has");
     }
 
-    /// Has the server evict some of its keys, whichever its dice say.
-    fn evict(&self, count: u32) {
+    /// Has the server evict some of its keys, those that its policy says, or its dice.
+    fn evict(&self, count: u32, policy: Policy) {
+        let now = self.deployment.server_clock(self.failovers()).now(self.now());
         let mut dice = self.deployment.plan.random(&format!("eviction at {}", self.now().0));
-        let mut keys: Vec<bytes::Bytes> = self
-            .server()
-            .server
-            .with_engine(|engine| engine.keyspace().iter().map(|(key, _)| key.clone()).collect());
+        let mut keys: Vec<bytes::Bytes> =
+            self.server().server.with_engine(|engine| match by_use_or_expiry(policy) {
+                Some(policy) => engine.next_to_go(policy, count as usize, now),
+                None => {
+                    let may_go =
+                        |entry: &Entry| policy == Policy::AllkeysRandom || entry.expires_at.is_some();
+                    let all = engine.keyspace().iter().filter(|(_, entry)| may_go(entry));
+                    all.map(|(key, _)| key.clone()).collect()
+                }
+            });
         let mut evicted = vec![bytes::Bytes::from_static(b"DEL")];
         for _ in 0..count {
             if !keys.is_empty() {
@@ -347,7 +407,33 @@ impl<W: Watch + 'static> World<W> {
             if running.replica.is_some() {
                 madsim::task::spawn_local(replica::follow(Rc::clone(self), running.clone()));
             }
+            if self.deployment.plan.settings.waits_for(SafeOn::Disk).is_some() {
+                madsim::task::spawn_local(sync(Rc::clone(self), running.clone()));
+            }
         }
+    }
+}
+
+/// Has a server know what its disk has, which is synced on the seconds of the run, for as long as it lives.
+async fn sync<W: Watch + 'static>(world: Rc<World<W>>, running: Running) {
+    let clock = world.network.world();
+    loop {
+        let begins = SimTime((world.now().0 / SYNC_EVERY_US + 1) * SYNC_EVERY_US);
+        clock.sleep_until(begins).await;
+        let written = running.server.with_engine(|engine| engine.replication().offset());
+        clock.sleep_until(begins.after(SYNC_TAKES_US)).await;
+        if running.role.get().is_none() {
+            return;
+        }
+        running.server.with_engine(|engine| engine.note_synced(written));
+    }
+}
+
+/// What the engine is asked for by a policy that goes by more than dice.
+fn by_use_or_expiry(policy: Policy) -> Option<engine::Policy> {
+    match policy {
+        Policy::AllkeysLru | Policy::VolatileTtl => engine::Policy::parse(policy.as_str()),
+        Policy::AllkeysRandom | Policy::VolatileRandom => None,
     }
 }
 
@@ -367,6 +453,8 @@ struct Tap<W> {
     role: Rc<Cell<Option<Node>>>,
     /// Its replica, where it has one.
     replica: Option<Rc<Replica>>,
+    /// The server that follows it and still answers, if there is one.
+    follower: Rc<RefCell<Option<Server>>>,
     /// Where what it writes is kept, while it is the server.
     disk: Option<Rc<RefCell<Disk>>>,
     witness: Rc<RefCell<Witness<W>>>,
@@ -394,8 +482,12 @@ impl<W> Tap<W> {
         }
     }
 
-    /// Keeps what the server wrote. What a former one writes nobody will ever ask for.
-    fn write(&self, server: Node, event: Option<Seq>, effects: &Effects) {
+    /// Keeps what the server wrote, and has the one that follows it do the same. What a former one writes nobody will ever ask
+    /// for.
+    fn write(&self, server: Node, event: Option<Seq>, effects: &Effects, engine: &Engine) {
+        if let Some(follower) = &*self.follower.borrow() {
+            follower.with_engine(|follower| follower.set_keyspace(engine.keyspace().clone()));
+        }
         if let (Node::Valkey, Some(event), Some(disk)) = (server, event, &self.disk) {
             disk.borrow_mut().write(self.time.now(), event, effects);
         }
@@ -429,7 +521,7 @@ impl<W: Watch> Observer for Tap<W> {
             effects: executed.effects,
             keyspace: executed.engine.keyspace(),
         });
-        self.write(server, seq, executed.effects);
+        self.write(server, seq, executed.effects, executed.engine);
         if let Some(replica) = &self.replica {
             replica.sent(self.time.now(), executed.engine.replication().offset());
         }
@@ -446,6 +538,6 @@ impl<W: Watch> Observer for Tap<W> {
         let Some(server) = self.role.get() else { return };
         let mut witness = self.witness.borrow_mut();
         let seq = witness.at(self.time.now()).reaped(server, now, effects, engine.keyspace());
-        self.write(server, Some(seq), effects);
+        self.write(server, Some(seq), effects, engine);
     }
 }

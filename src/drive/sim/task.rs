@@ -28,9 +28,9 @@ use crate::{
         line::{Act as LineAct, Write},
         shell::{Act, Envelope, Post, Surroundings},
     },
-    plan::Fate,
-    protocol::wait_for_a_replica,
-    types::{Node, Seq, SimTime},
+    plan::{Fate, SafeOn},
+    protocol::{wait_for_a_replica, wait_for_the_disk},
+    types::{Lost, Node, Seq, SimTime},
 };
 
 /// A process's task: its connection, its mailbox and its timers.
@@ -203,11 +203,16 @@ impl<W: Watch + 'static> Task<W> {
             world.witness.borrow_mut().written((wire.stream.connection_id(), wire.requests), sent);
         }
         wire.outgoing.extend_from_slice(&encoded(&write.request));
-        let wait_ms = world.deployment.plan.settings.wait_ms.filter(|_| write.sent.is_some());
+        let settings = &world.deployment.plan.settings;
+        let wait_ms = settings.wait_ms.filter(|_| write.sent.is_some());
         wire.waits.push_back(wait_ms.is_some());
         if let Some(wait_ms) = wait_ms {
+            let wait = match settings.safe_on {
+                SafeOn::Replica => wait_for_a_replica(wait_ms),
+                SafeOn::Disk => wait_for_the_disk(wait_ms),
+            };
             wire.requests += 1;
-            wire.outgoing.extend_from_slice(&encoded(&wait_for_a_replica(wait_ms)));
+            wire.outgoing.extend_from_slice(&encoded(&wait));
         }
     }
 
@@ -220,11 +225,17 @@ impl<W: Watch + 'static> Task<W> {
                 let executed =
                     self.world.witness.borrow_mut().read((wire.stream.connection_id(), wire.replies));
                 if let Some((answer, executed)) = wire.held.take() {
-                    // What is no answer of the function's needs no replica.
-                    let is_there = matches!(reply, Reply::Int(1..)) || matches!(answer, Reply::Error(_));
-                    self.with(|process, around| match is_there {
-                        true => process.replied(answer, executed, around),
-                        false => process.not_replicated(around),
+                    // What is no answer of the function's has nothing to lose.
+                    let lost = match reply {
+                        _ if matches!(answer, Reply::Error(_)) => None,
+                        Reply::Array(counts) => {
+                            (counts.first() != Some(&Reply::Int(1))).then_some(Lost::NotSynced)
+                        }
+                        reply => (!matches!(reply, Reply::Int(1..))).then_some(Lost::NotReplicated),
+                    };
+                    self.with(|process, around| match lost {
+                        None => process.replied(answer, executed, around),
+                        Some(lost) => process.not_safe(lost, around),
                     });
                 } else if wire.waits.pop_front() == Some(true) {
                     wire.held = Some((reply, executed));

@@ -72,6 +72,7 @@ fn has(nodes: &BTreeSet<Node>) -> String {
 
 /// Whether a fault can happen at all, whatever the plan.
 fn possible(fault: &Fault) -> Result<(), InvalidPlan> {
+    fault.upon().map_or(Ok(()), callable)?;
     match fault {
         Fault::Crash { node, .. } => demand(*node != Node::Valkey, || {
             "crash names valkey: of the server a plan says what it comes back with, as in {\"fault\": \"server\", \
@@ -115,7 +116,6 @@ fn possible(fault: &Fault) -> Result<(), InvalidPlan> {
         Fault::Server {
             upon: Some(_), breaks: ServerFault::Failover { clock_ms: 1.. | ..=-1, .. }, ..
         } => demand(false, || "a failover that comes upon a call has no clock_ms: give it a time".to_owned()),
-        Fault::Server { upon: Some(call), .. } => callable(call),
         Fault::Pause { .. } | Fault::Server { .. } => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! Numbers: within what a run can bear, so that no sum of times overflows and no run is without end.
 
 use super::{InvalidPlan, demand};
-use crate::plan::{Deed, Execution, Fault, Plan};
+use crate::plan::{Deed, Execution, Fault, Plan, SafeOn};
 
 /// Bounds on what one run may contain: far above any plan that a person or a profile makes.
 mod limits {
@@ -61,6 +61,10 @@ fn settings(plan: &Plan) -> Result<(), InvalidPlan> {
             format!("settings.{name} is {}, not 1 to {most}", number.unwrap_or_default())
         })?;
     }
+    demand(s.wait_ms.is_some() || s.safe_on == SafeOn::Replica, || {
+        "settings.safe_on says where clients wait for their writes to be safe, and wait_ms not for how long"
+            .to_owned()
+    })?;
     if let Some(registry) = &s.registry {
         let times = [
             ("ttl_ms", registry.ttl_ms),

@@ -7,7 +7,10 @@ use valkey_sim::durability::Fsync;
 
 use super::{Cast, FAULTS_WITHIN_MS, Shape};
 use crate::{
-    plan::{CallRef, Called, Cut, DeedKind, Fate, Fault, Keeps, ODD_ARGUMENTS, Plan, ServerFault},
+    plan::{
+        CallRef, Called, Cut, DeedKind, Fate, Fault, Keeps, ODD_ARGUMENTS, Plan, Policy, SYNC_TAKES_US,
+        ServerFault, Settings,
+    },
     types::{Deadline, ExecutionName, FaultClass, FencePart, Function, Node},
 };
 
@@ -28,18 +31,140 @@ const OF_A_SCHEDULER: [Called; 1] = [Called::Function(Function::IssueClaimGrant)
 const OF_THE_SCANNER: [Called; 2] =
     [Called::Function(Function::IssueReclaimGrant), Called::Function(Function::MarkLeaseExpiredIfDue)];
 
-pub(super) fn faults(cast: &Cast, shape: &Shape) -> BoxedStrategy<Vec<Fault>> {
-    let weighted = shape.weights.drawn().map(|(class, weight)| {
-        (weight, of_class(class, cast).expect("only classes of listed faults have a weight"))
-    });
+/// The faults of a shape, those that have a time with what that is aimed at.
+pub(super) fn faults(cast: &Cast, shape: &Shape) -> BoxedStrategy<Vec<Drawn>> {
+    let weighted = shape.weights.drawn().map(|(class, weight)| (weight, aimed(class, cast)));
     let weighted: Vec<_> = weighted.collect();
     if weighted.is_empty() {
         return Just(Vec::new()).boxed();
     }
-    let budget = shape.budget;
-    vec(Union::new_weighted(weighted), shape.faults.clone())
-        .prop_map(move |faults| budget.keep(one_at_a_time(faults)))
+    vec(Union::new_weighted(weighted), shape.faults.clone()).boxed()
+}
+
+/// A fault, and what its time is aimed at.
+#[derive(Clone, Debug)]
+pub(super) struct Drawn {
+    fault: Fault,
+    aim: Aim,
+}
+
+/// What the time of a fault is aimed at: deadlines attract faults.
+#[derive(Clone, Debug)]
+enum Aim {
+    /// Nothing.
+    Whenever,
+    /// Just when a call was executed, so that a replica, or a disk, may lack that call and nothing else, and a caller its
+    /// reply.
+    Upon(CallRef, u64),
+    /// A deadline that follows from a call, or a millisecond before or after it.
+    Deadline(CallRef, Follows, i64),
+    /// The end of a sync of the append-only file, or a millisecond before or after it.
+    Sync(u64, i64),
+}
+
+/// What follows from a call, and when.
+#[derive(Clone, Copy, Debug)]
+enum Follows {
+    /// The grant that it issues expires.
+    Grant,
+    /// The lease that it makes is over.
+    Lease,
+    /// The lease that it makes is renewed, for so many a time.
+    Renewal(u64),
+}
+
+/// Faults of a class with what they are aimed at.
+fn aimed(class: FaultClass, cast: &Cast) -> BoxedStrategy<Drawn> {
+    let fault = of_class(class, cast).expect("only classes of listed faults have a weight");
+    let timed = [FaultClass::Crash, FaultClass::Pause, FaultClass::Partition].contains(&class);
+    if !timed && !FaultClass::OF_THE_SERVER.contains(&class) {
+        return fault.prop_map(|fault| Drawn { fault, aim: Aim::Whenever }).boxed();
+    }
+    let upon = (aimed_at(cast), prop_oneof![Just(0u64), 1..=4u64])
+        .prop_map(|(call, after_ms)| Aim::Upon(call, after_ms));
+    let renewals = prop_oneof![Just(Follows::Renewal(1)), Just(Follows::Renewal(2))];
+    let follows = prop_oneof![2 => Just(Follows::Lease), 2 => renewals];
+    let claimed =
+        (nth(cast, cast.workers(), 6), follows).prop_map(|(nth, follows)| (nth.call(Called::Claim), follows));
+    let granted = nth(cast, cast.schedulers.clone(), 10)
+        .prop_map(|nth| (nth.call(Called::Function(Function::IssueClaimGrant)), Follows::Grant));
+    let deadline = (prop_oneof![2 => claimed, 1 => granted], -1..=1i64)
+        .prop_map(|((call, follows), offset_ms)| Aim::Deadline(call, follows, offset_ms));
+    let sync = (1..=6u64, -1..=1i64).prop_map(|(second, offset_ms)| Aim::Sync(second, offset_ms));
+    let syncs = u32::from(class == FaultClass::LostWrites);
+    let aim = prop_oneof![3 => Just(Aim::Whenever), 2 => upon, 2 => deadline, syncs => sync];
+    // Mostly it is the caller who suffers.
+    (fault, aim, prop::bool::weighted(0.7))
+        .prop_map(|(mut fault, aim, is_caller)| {
+            let (Aim::Upon(call, _) | Aim::Deadline(call, ..)) = &aim else { return Drawn { fault, aim } };
+            match (&mut fault, call.node) {
+                (Fault::Crash { node, .. } | Fault::Pause { node, .. }, Some(caller)) if is_caller => {
+                    *node = caller;
+                }
+                (Fault::Partition { a, b, .. }, Some(caller)) if is_caller && *b != caller => *a = caller,
+                (Fault::Server { breaks: ServerFault::Failover { clock_ms, .. }, .. }, _) => *clock_ms = 0,
+                _ => {}
+            }
+            Drawn { fault, aim }
+        })
         .boxed()
+}
+
+/// A call upon which something may break.
+fn aimed_at(cast: &Cast) -> impl Strategy<Value = CallRef> + use<> {
+    let calls = [
+        Called::Claim,
+        Called::Function(Function::IssueClaimGrant),
+        Called::Function(Function::CompleteExecution),
+        Called::Function(Function::RenewLease),
+        Called::Function(Function::CreateExecution),
+    ];
+    (nth(cast, cast.workers(), 6), select(calls.to_vec())).prop_map(|(nth, called)| {
+        // Whoever makes such a call.
+        let node = match called {
+            Called::Function(Function::IssueClaimGrant) => nth.node.map(|_| Node::Scheduler(1)),
+            Called::Function(Function::CreateExecution) => nth.node.map(|_| Node::Submitter),
+            _ => nth.node,
+        };
+        Nth { node, ..nth }.call(called)
+    })
+}
+
+impl Drawn {
+    /// The fault, at the time that it is aimed at in a deployment of these settings.
+    fn at(self, settings: &Settings) -> Fault {
+        let Self { mut fault, aim } = self;
+        let (Fault::Crash { at_ms, upon, .. }
+        | Fault::Pause { at_ms, upon, .. }
+        | Fault::Partition { at_ms, upon, .. }
+        | Fault::Server { at_ms, upon, .. }) = &mut fault
+        else {
+            return fault;
+        };
+        match aim {
+            Aim::Whenever => {}
+            Aim::Upon(call, after_ms) => (*at_ms, *upon) = (after_ms, Some(call)),
+            Aim::Deadline(call, follows, offset_ms) => {
+                let after_ms = match follows {
+                    Follows::Grant => settings.grant_ttl_ms,
+                    Follows::Lease => settings.lease_ttl_ms,
+                    Follows::Renewal(nth) => nth * settings.lease_ttl_ms / 3,
+                };
+                (*at_ms, *upon) = (after_ms.saturating_add_signed(offset_ms), Some(call));
+            }
+            Aim::Sync(second, offset_ms) => {
+                *at_ms = (1_000 * second + SYNC_TAKES_US / 1_000).saturating_add_signed(offset_ms);
+            }
+        }
+        fault
+    }
+}
+
+/// What is drawn, as the faults of a deployment of these settings: within the budget, and the server is replaced once at a
+/// time.
+pub(super) fn within(budget: Budget, drawn: Vec<Drawn>, settings: &Settings) -> Vec<Fault> {
+    let faults = drawn.into_iter().map(|drawn| drawn.at(settings)).collect();
+    budget.keep(one_at_a_time(faults))
 }
 
 /// What a deployment is supposed to survive of each class of faults.
@@ -113,7 +238,7 @@ fn of_class(class: FaultClass, cast: &Cast) -> Option<BoxedStrategy<Fault>> {
         | FaultClass::Library
         | FaultClass::OutOfMemory
         | FaultClass::Eviction
-        | FaultClass::Slow => of_the_server(class, cast).boxed(),
+        | FaultClass::Slow => of_the_server(class).boxed(),
         FaultClass::Clock => return None,
     })
 }
@@ -131,6 +256,7 @@ pub(super) fn of_the_operator(plan: &Plan) -> impl Strategy<Value = Vec<Fault>> 
         node: Node::Operator,
         at_ms,
         down_ms: Some(down_ms),
+        upon: None,
     });
     let lost = call.clone().prop_map(|call| Fault::LoseReply { call });
     let late = (call.clone(), 1..=3_000u64).prop_map(|(call, by_ms)| Fault::DelayRequest { call, by_ms });
@@ -208,7 +334,7 @@ fn fenced_call(cast: &Cast) -> impl Strategy<Value = CallRef> + use<> {
 }
 
 /// What breaks about the server: mostly while there is something to lose.
-fn of_the_server(class: FaultClass, cast: &Cast) -> impl Strategy<Value = Fault> + use<> {
+fn of_the_server(class: FaultClass) -> impl Strategy<Value = Fault> {
     // Restarted by its supervisor within a second or two; a failover takes about as long.
     let down_ms = || prop_oneof![3 => 20..=900u64, 1 => 900..=4_000u64];
     let while_loading = || prop_oneof![2 => Just(0u64), 1 => 1..=800u64];
@@ -245,12 +371,14 @@ fn of_the_server(class: FaultClass, cast: &Cast) -> impl Strategy<Value = Fault>
             let former_ms =
                 if class == FaultClass::Failover { Just(0u64).boxed() } else { (50..=3_000u64).boxed() };
             let clock_ms = prop_oneof![2 => Just(0i64), 1 => -3_000..=-1i64, 1 => 1..=3_000i64];
-            (down_ms(), lag_ms(), clock_ms, former_ms)
-                .prop_map(|(down_ms, lag_ms, clock_ms, former_ms)| ServerFault::Failover {
+            let demoted_ms = prop_oneof![1 => Just(0u64), 1 => 1..=2_000u64];
+            (down_ms(), lag_ms(), clock_ms, former_ms, demoted_ms)
+                .prop_map(|(down_ms, lag_ms, clock_ms, former_ms, demoted_ms)| ServerFault::Failover {
                     down_ms,
                     lag_ms,
                     clock_ms,
                     former_ms,
+                    demoted_ms: if former_ms > 0 { demoted_ms } else { 0 },
                 })
                 .boxed()
         }
@@ -264,7 +392,15 @@ fn of_the_server(class: FaultClass, cast: &Cast) -> impl Strategy<Value = Fault>
             (1..=2_000u64).prop_map(|for_ms| ServerFault::OutOfMemory { for_ms }).boxed()
         }
         FaultClass::Eviction => {
-            prop_oneof![3 => 1..=5u32, 1 => 5..=60u32].prop_map(|keys| ServerFault::Evicts { keys }).boxed()
+            let policies = prop_oneof![
+                2 => Just(Policy::AllkeysRandom),
+                1 => Just(Policy::AllkeysLru),
+                1 => Just(Policy::VolatileRandom),
+                2 => Just(Policy::VolatileTtl),
+            ];
+            (prop_oneof![3 => 1..=5u32, 1 => 5..=60u32], policies)
+                .prop_map(|(keys, policy)| ServerFault::Evicts { keys, policy })
+                .boxed()
         }
         _ => {
             let slow = (1..=3_000u64, prop_oneof![3 => 1..=100u64, 1 => 100..=1_500u64])
@@ -274,31 +410,7 @@ fn of_the_server(class: FaultClass, cast: &Cast) -> impl Strategy<Value = Fault>
             prop_oneof![2 => slow, 1 => paused].boxed()
         }
     };
-    // At any time; or just when a call was executed, so that a replica, or a disk, may lack that call and nothing else.
-    let calls = [
-        Called::Claim,
-        Called::Function(Function::IssueClaimGrant),
-        Called::Function(Function::CompleteExecution),
-        Called::Function(Function::RenewLease),
-        Called::Function(Function::CreateExecution),
-    ];
-    let call = (nth(cast, cast.workers(), 6), select(calls.to_vec())).prop_map(|(nth, called)| {
-        // Whoever makes such a call.
-        let node = match called {
-            Called::Function(Function::IssueClaimGrant) => nth.node.map(|_| Node::Scheduler(1)),
-            Called::Function(Function::CreateExecution) => nth.node.map(|_| Node::Submitter),
-            _ => nth.node,
-        };
-        Nth { node, ..nth }.call(called)
-    });
-    let upon = (call, prop_oneof![Just(0u64), 1..=4u64]).prop_map(|(call, at_ms)| (at_ms, Some(call)));
-    let at = (0..=FAULTS_WITHIN_MS).prop_map(|at_ms| (at_ms, None));
-    (prop_oneof![1 => at.boxed(), 1 => upon.boxed()], breaks).prop_map(|((at_ms, upon), mut breaks)| {
-        if let (Some(_), ServerFault::Failover { clock_ms, .. }) = (&upon, &mut breaks) {
-            *clock_ms = 0;
-        }
-        Fault::Server { at_ms, upon, breaks }
-    })
+    (0..=FAULTS_WITHIN_MS, breaks).prop_map(|(at_ms, breaks)| Fault::Server { at_ms, upon: None, breaks })
 }
 
 /// The faults without those that would lose or replace the server while it is away, or being replaced.
@@ -314,13 +426,14 @@ fn one_at_a_time(mut faults: Vec<Fault>) -> Vec<Fault> {
 }
 
 fn crash(cast: &Cast) -> impl Strategy<Value = Fault> + use<> {
-    (select(cast.fallible()), 0..=FAULTS_WITHIN_MS, option::weighted(0.8, 1..=4_000u64))
-        .prop_map(|(node, at_ms, down_ms)| Fault::Crash { node, at_ms, down_ms: down_ms.or(Some(8_000)) })
+    (select(cast.fallible()), 0..=FAULTS_WITHIN_MS, option::weighted(0.8, 1..=4_000u64)).prop_map(
+        |(node, at_ms, down_ms)| Fault::Crash { node, at_ms, down_ms: down_ms.or(Some(8_000)), upon: None },
+    )
 }
 
 fn pause(cast: &Cast) -> impl Strategy<Value = Fault> + use<> {
     (select([cast.fallible(), vec![Node::Valkey]].concat()), 0..=FAULTS_WITHIN_MS, 1..=8_000u64)
-        .prop_map(|(node, at_ms, for_ms)| Fault::Pause { node, at_ms, for_ms })
+        .prop_map(|(node, at_ms, for_ms)| Fault::Pause { node, at_ms, for_ms, upon: None })
 }
 
 fn partition(cast: &Cast) -> impl Strategy<Value = Fault> + use<> {
@@ -328,7 +441,7 @@ fn partition(cast: &Cast) -> impl Strategy<Value = Fault> + use<> {
     let ends = (select(cast.fallible()), select(cast.fallible()), prop::bool::weighted(0.8));
     (ends, 0..=FAULTS_WITHIN_MS, 1..=5_000u64, cut).prop_map(|((a, b, from_server), at_ms, for_ms, cut)| {
         let b = if from_server || a == b { Node::Valkey } else { b };
-        Fault::Partition { a, b, at_ms, for_ms, cut }
+        Fault::Partition { a, b, at_ms, for_ms, cut, upon: None }
     })
 }
 
@@ -434,7 +547,7 @@ mod tests {
 
     #[test]
     fn a_budget_keeps_what_is_within_it() {
-        let crash = |at_ms| Fault::Crash { node: Node::Scanner, at_ms, down_ms: Some(100) };
+        let crash = |at_ms| Fault::Crash { node: Node::Scanner, at_ms, down_ms: Some(100), upon: None };
         let reply = Fault::LoseReply {
             call: CallRef { node: Some(Node::Scanner), function: Called::Claim, execution: None, nth: 1 },
         };

@@ -96,6 +96,9 @@ pub(super) static ENTRIES: &[Entry] = &[
     entry("not-replicated", false, "a client was told that no replica has what it wrote", || {
         Box::new(Saw(|what| matches!(what, What::ReplyLost { lost: Lost::NotReplicated, .. })))
     }),
+    entry("not-synced", false, "a client was told that what it wrote is not on the disk", || {
+        Box::new(Saw(|what| matches!(what, What::ReplyLost { lost: Lost::NotSynced, .. })))
+    }),
     entry("too-few-replicas", false, "a server took no write since its replica was silent", || {
         Box::new(Called(|call| says(call, "NOREPLICAS")))
     }),
@@ -348,7 +351,12 @@ mod tests {
             (
                 "not-replicated",
                 granted().event(WORKER, None, lost(Lost::NotReplicated)),
-                granted().event(WORKER, None, lost(Lost::TimedOut)),
+                granted().event(WORKER, None, lost(Lost::NotSynced)),
+            ),
+            (
+                "not-synced",
+                granted().event(WORKER, None, lost(Lost::NotSynced)),
+                granted().event(WORKER, None, lost(Lost::NotReplicated)),
             ),
             (
                 "too-few-replicas",
