@@ -8,12 +8,12 @@ use std::{
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
-use tokio::{net::TcpListener, runtime, task::LocalSet};
+use tokio::{runtime, task::LocalSet};
 use valkey_sim::{
     engine::{Dialect, Engine},
     lua::Interpreter,
     server::Server,
-    tcp::{HostClock, asked_to_end, serve},
+    tcp::{HostClock, asked_to_end, end_if_stuck, listen, serve},
 };
 
 /// A deterministic Valkey on a real socket, with a clock that a test can turn (see `SIM HELP`).
@@ -57,11 +57,12 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let watched = end_if_stuck(|why| say(format_args!("valkey-sim ends in the middle of a script: {why}")));
+    watched.context("cannot watch for signals")?;
     LocalSet::new().block_on(&runtime, async {
         let ended = asked_to_end().context("cannot watch for signals")?;
         let wanted = SocketAddr::new(cli.bind, cli.port);
-        let listener =
-            TcpListener::bind(wanted).await.with_context(|| format!("cannot listen on {wanted}"))?;
+        let listener = listen(wanted).with_context(|| format!("cannot listen on {wanted}"))?;
         let address = listener.local_addr()?;
         let server = Server::new(engine(cli, address.port())?, cli.clock.start(), ());
         say(format_args!("valkey-sim {} listens on {address} as {}", env!("CARGO_PKG_VERSION"), cli.dialect));

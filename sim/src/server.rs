@@ -265,9 +265,17 @@ fn micros(at: UnixMillis) -> UnixMicros {
 
 impl Shared {
     /// Whether a request has to wait for the end of a pause.
-    fn must_wait(&self, id: u64, args: &[&[u8]], environment: &dyn Environment) -> bool {
-        let session = |peer: &Peer| self.engine.must_wait(&peer.session, args, environment.now());
-        self.engine.may_be_paused() && self.peers.get(&id).is_some_and(session)
+    fn must_wait(&mut self, id: u64, args: &[&[u8]], environment: &dyn Environment) -> bool {
+        if !self.engine.may_be_paused() {
+            return false;
+        }
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        let waits = self.engine.must_wait(&peer.session, args, environment.now());
+        match waits {
+            true => self.engine.postpone(&mut peer.session, args),
+            false => self.engine.go_on(&mut peer.session),
+        }
+        waits
     }
 
     /// Runs one request of a connection and queues what it answers; says whether the connection may go on to the next.
@@ -352,7 +360,13 @@ impl Shared {
         for order in self.engine.take_orders() {
             match order {
                 Order::Close(id) => self.close(id),
-                Order::Continue => self.peers.values_mut().for_each(Peer::wake),
+                Order::Continue => {
+                    for peer in self.peers.values_mut() {
+                        self.engine.go_on(&mut peer.session);
+                        peer.wake();
+                    }
+                    self.wake_housekeeper();
+                }
                 Order::Unblock(id, reply) => self.end_waiting(id, now, &reply),
                 Order::LookAgain(id) => self.resume(id, now),
                 Order::TimeOut(id) => self.time_out(id, now),
@@ -411,6 +425,9 @@ impl Shared {
     fn finish(&mut self, id: u64, now: UnixMicros, args: &[Bytes], reply: &Reply) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
+        if let Reply::Error(error) = reply {
+            self.engine.count_late_failure(&args, error);
+        }
         self.observer.executed(&Executed {
             session: id,
             nth: peer.requests,

@@ -168,8 +168,8 @@ fn info_counts_calls_failures_and_errors() {
             "cmdstat_eval:calls=1,usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=1",
             "errorstat_ERR:count=4",
             "errorstat_EXECABORT:count=1",
-            "errorstat_WRONGTYPE:count=2",
-            "total_error_replies:7",
+            "errorstat_WRONGTYPE:count=3",
+            "total_error_replies:8",
         ] {
             assert!(info.lines().any(|found| found == line), "{line} in {info}");
         }

@@ -243,7 +243,11 @@ struct Server {
 
 impl Server {
     fn new() -> Self {
-        let interpreter = Interpreter::new(LIMITS);
+        Self::with(LIMITS)
+    }
+
+    fn with(limits: Limits) -> Self {
+        let interpreter = Interpreter::new(limits);
         Self { engine: Engine::new(Dialect::Valkey8, interpreter.clone()), interpreter }
     }
 
@@ -277,21 +281,95 @@ fn every_script_ends_and_the_engine_goes_on() {
     assert!(server.interpreter.memory() < LIMITS.memory_bytes);
 }
 
+/// What is there for commands to look at: much of it, of every kind; and a stream of which two consumers have had
+/// everything.
+const MUCH: &[&str] = &[
+    "for n = 1, 20000 do redis.call('SET', 'key' .. n, 1) redis.call('RPUSH', 'list', n) end",
+    "for n = 1, 20000 do redis.call('HSET', 'hash', n, n) redis.call('SADD', 'set', 'm' .. n) end",
+    "for n = 1, 20000 do redis.call('ZADD', 'zset', n, n) end redis.call('SADD', 'one', 1) \
+     redis.call('SET', 'text', ('a'):rep(200)) redis.call('SET', 'long', ('a'):rep(200000))",
+    "redis.call('XGROUP', 'CREATE', 'x', 'g', 0, 'MKSTREAM') \
+     for n = 1, 10000 do redis.call('XADD', 'x', '1-' .. n, 'f', n) end \
+     for n = 1, 100 do redis.call('XREADGROUP', 'GROUP', 'g', 'c' .. n % 2, 'COUNT', 100, 'STREAMS', 'x', '>') end",
+];
+
+/// Commands whose work does not show in their arguments, nor in their replies.
+const WORK: &[&str] = &[
+    "'KEYS', 'x'",
+    "'LPOS', 'list', 'x'",
+    "'LREM', 'list', 0, 'x'",
+    "'LCS', 'text', 'text'",
+    "'INFO'",
+    "'INFO', 'keyspace'",
+    "'SETRANGE', 'long', 0, 'x'",
+    "'APPEND', 'long', 'x'",
+    "'COPY', 'hash', 'other', 'REPLACE'",
+    "'COPY', 'list', 'other', 'REPLACE'",
+    "'SCAN', 0, 'COUNT', 20000, 'MATCH', 'x'",
+    "'HSCAN', 'hash', 0, 'COUNT', 20000, 'MATCH', 'x'",
+    "'SSCAN', 'set', 0, 'COUNT', 20000, 'MATCH', 'x'",
+    "'ZSCAN', 'zset', 0, 'COUNT', 20000, 'MATCH', 'x'",
+    "'MEMORY', 'USAGE', 'hash'",
+    "'MEMORY', 'USAGE', 'zset'",
+    "'OBJECT', 'ENCODING', 'list'",
+    "'XINFO', 'STREAM', 'x', 'FULL', 'COUNT', 1",
+    "'XINFO', 'CONSUMERS', 'x', 'g'",
+    "'XPENDING', 'x', 'g'",
+    "'XPENDING', 'x', 'g', '-', '+', 10, 'nobody'",
+    "'XREADGROUP', 'GROUP', 'g', 'nobody', 'STREAMS', 'x', 0",
+    "'XAUTOCLAIM', 'x', 'g', 'c0', 1000000, 0, 'COUNT', 10000",
+    "'COMMAND'",
+    "'COMMAND', 'DOCS'",
+    "'GET', 'long'",
+    "'ECHO', ('x'):rep(200000)",
+    "'SUNIONSTORE', 'other', 'set'",
+    "'ZRANGESTORE', 'other', 'zset', 0, -1",
+];
+
 #[test]
 fn a_command_that_looks_at_much_costs_a_script_as_much() {
     let mut server = Server::new();
-    let fill = "for n = 1, 20000 do redis.call('SET', 'key' .. n, 1) redis.call('RPUSH', 'list', n) end \
-                redis.call('SET', 'text', ('a'):rep(200)) redis.call('SADD', 'one', 1)";
-    assert_eq!(server.eval(fill), Reply::Null);
-    for command in ["'KEYS', 'x'", "'LPOS', 'list', 'x'", "'LREM', 'list', 0, 'x'", "'LCS', 'text', 'text'"] {
-        let calls = format!("for n = 1, 1000 do redis.call({command}) end");
-        let reply = server.eval(&calls);
-        assert!(reply.error().is_some_and(|error| error.0.contains("killed")), "{command}: {reply:?}");
+    for prepare in MUCH {
+        assert_eq!(server.eval(prepare), Reply::Null);
     }
+    let limits = Limits { instructions_per_call: 1_000_000, ..LIMITS };
+    let keyspace = server.engine.keyspace().clone();
+    let mut server = Server::with(limits);
+    server.engine.set_keyspace(keyspace);
+    for command in WORK {
+        let reply = server.eval(&format!("for n = 1, 200 do redis.call({command}) end"));
+        // What copies much may have written too much before.
+        let ends = |error: &str| error.contains("killed") || error.contains(MEMORY);
+        assert!(reply.error().is_some_and(|error| ends(&error.0)), "{command}: {reply:?}");
+    }
+    // Half of the keys are passed over, on average.
+    let reply = server.eval("for n = 1, 400 do redis.call('RANDOMKEY') end");
+    assert!(reply.error().is_some_and(|error| error.0.contains("killed")), "{reply:?}");
     assert_eq!(
-        server.eval("for n = 1, 1000 do redis.call('SINTER', 'one', 'one') end return 1"),
+        server.eval("for n = 1, 1000 do redis.call('SINTER', 'one', 'one') redis.call('TYPE', 'list') end return 1"),
         Reply::Int(1)
     );
+}
+
+#[test]
+fn a_script_writes_no_more_than_it_may_hold() {
+    for (script, kept) in [
+        ("local v = {} for n = 1, 7000 do v[n] = 'x' end while true do redis.call('RPUSH', 'k', unpack(v, 1, 7000)) end", 1_200_000),
+        ("local v = ('x'):rep(1e6) for n = 1, 1e9 do redis.call('SET', 'k' .. n, v) end", 70),
+        ("for n = 1, 1e9 do redis.call('SETRANGE', 'k' .. n, 10000000, 'x') end", 8),
+        ("for n = 1, 1e9 do pcall(redis.call, 'SETRANGE', 'k' .. n, 10000000, 'x') end", 8),
+        ("for n = 1, 5000 do redis.call('RPUSH', 'k', ('x'):rep(100)) end for n = 1, 1e9 do redis.call('COPY', 'k', 'k' .. n) end", 150),
+    ] {
+        let mut server = Server::new();
+        let reply = server.eval(script);
+        let ends = |error: &str| error.contains("not enough memory") || error.contains("killed");
+        assert!(reply.error().is_some_and(|error| ends(&error.0)), "{script}: {reply:?}");
+        let count = match server.send(&[b"LLEN", b"k"]) {
+            Reply::Int(count) if count > 0 && script.contains("unpack") => count,
+            _ => server.engine.keyspace().len() as i64,
+        };
+        assert!((1..=kept).contains(&count), "{script} leaves {count}");
+    }
 }
 
 #[test]

@@ -705,7 +705,7 @@ fn a_monitor_sees_what_all_others_do() {
     let from = "1000.000000 [2 127.0.0.1:10002]";
     for (line, expected) in seen.iter().zip([
         r#"1000.000000 [0 127.0.0.1:10002] "AUTH" "(redacted)" "(redacted)""#.to_owned(),
-        r#"1000.000000 [0 127.0.0.1:10002] "SELECT" "2""#.to_owned(),
+        format!(r#"{from} "SELECT" "2""#),
         format!(r#"{from} "SET" "k" "a\n\x01""#),
         format!(r#"{from} "EVAL" "return redis.call('get', 'k')" "0""#),
         r#"1000.000000 [2 lua] "get" "k""#.to_owned(),

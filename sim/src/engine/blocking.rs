@@ -31,6 +31,9 @@ impl Engine {
             return None;
         }
         self.clients.forget_wait(session.id);
+        if self.config.logs_all && (!still_waits || self.dialect == Dialect::Valkey8) {
+            self.log_as_slow(command, session, &args, now, false);
+        }
         Some(if still_waits { Reply::NullArray } else { self.as_news(session, &blocked, reply) })
     }
 

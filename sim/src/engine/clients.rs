@@ -21,6 +21,8 @@ pub struct Clients {
     table: BTreeMap<u64, Session>,
     /// Those who wait in a command.
     pub blocked: BTreeSet<u64>,
+    /// Those whose next command waits for the end of a pause.
+    pub postponed: BTreeSet<u64>,
     /// Those of them who wait for replicas.
     pub awaiting: BTreeSet<u64>,
     /// Those who see what the others do.
@@ -85,7 +87,7 @@ impl Clients {
     /// Gives out the next id.
     pub fn connect(&mut self) -> Session {
         self.last_id += 1;
-        let session = Session { id: self.last_id, ..Session::default() };
+        let session = Session { id: self.last_id, is_stranger: true, ..Session::default() };
         self.table.insert(self.last_id, session.clone());
         session
     }
@@ -94,6 +96,7 @@ impl Clients {
     pub fn forget(&mut self, id: u64) {
         self.table.remove(&id);
         self.forget_wait(id);
+        self.postponed.remove(&id);
         self.monitors.remove(&id);
     }
 
@@ -129,7 +132,10 @@ pub fn asks_for_others(session: &Session, args: &[&[u8]]) -> bool {
     }
     match &session.transaction {
         None => asks(args),
-        Some(transaction) => transaction.queued.iter().any(|args| asks(args)),
+        Some(transaction) => {
+            let executes = args.first().is_some_and(|name| name.eq_ignore_ascii_case(b"EXEC"));
+            executes && transaction.queued.iter().any(|args| asks(args))
+        }
     }
 }
 
@@ -183,7 +189,7 @@ impl Engine {
             queued.iter().map(size).sum()
         });
         let blocked = session.blocked.as_ref();
-        let argument_bytes = blocked.map_or(0, |blocked| blocked.args.iter().map(Bytes::len).sum::<usize>());
+        let argument_bytes = blocked.map_or(session.postponed, |blocked| blocked.args.iter().map(Bytes::len).sum::<usize>());
         let (watch, buffers, base) = match valkey {
             true => (format!(" watch={}", self.watches.count(session.id)), "qbuf=0 qbuf-free=0", 1_920),
             false => (String::new(), "qbuf=0 qbuf-free=20474", 22_272),
@@ -240,7 +246,7 @@ fn flags(session: &Session) -> String {
         (session.is_monitor, 'O'),
         (session.subscriptions() > 0, 'P'),
         (session.transaction.is_some(), 'x'),
-        (session.blocked.is_some(), 'b'),
+        (session.blocked.is_some() || session.postponed > 0, 'b'),
         (session.no_evict, 'e'),
         (session.no_touch, 'T'),
     ];

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 pub use kind::OutputLimit;
 
-use super::{Dialect, ErrorReply, eviction::Policy, value::Compact};
+use super::{Dialect, ErrorReply, eviction::Policy, value::{Compact, stream::NodeLimits}};
 use settings::{ALIASES, SETTINGS, Setting, VALKEY_ALIASES};
 
 /// The settings of one server.
@@ -25,6 +25,14 @@ pub struct Config {
     pub max_memory: u64,
     /// `appendonly`.
     pub has_file: bool,
+    /// `requirepass`; empty: none is asked for.
+    pub password: String,
+    /// Whether every command is logged as slow: `slowlog-log-slower-than 0`. None takes longer than that.
+    pub logs_all: bool,
+    /// `timeout`, in seconds; 0: a client may be silent as long as it likes.
+    pub silence_limit: u64,
+    /// `stream-node-max-entries` and `stream-node-max-bytes`.
+    pub stream_node: NodeLimits,
     /// `maxmemory-policy`; `None`: nothing is evicted.
     pub eviction: Option<Policy>,
     /// Whether the policy goes by how keys are used.
@@ -51,6 +59,10 @@ impl Config {
             changed: BTreeMap::new(),
             max_memory: 0,
             has_file: false,
+            password: String::new(),
+            logs_all: false,
+            silence_limit: 0,
+            stream_node: NodeLimits::default(),
             eviction: None,
             notes_use: false,
             min_replicas: 0,
@@ -67,7 +79,8 @@ impl Config {
     /// All settings with their values, in order of their names, and then again under their other names.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let aliases = self.aliases().map(|(alias, name)| (*alias, self.get(name)));
-        self.settings().map(|setting| (setting.name, self.value(setting))).chain(aliases)
+        let shown = self.settings().filter(|setting| !setting.is_hidden);
+        shown.map(|setting| (setting.name, self.value(setting))).chain(aliases)
     }
 
     /// The value of a setting; empty if there is none of this name.
@@ -106,6 +119,13 @@ impl Config {
     fn apply(&mut self) {
         self.max_memory = self.get("maxmemory").parse().unwrap_or(0);
         self.has_file = self.get("appendonly") == "yes";
+        self.password = self.get("requirepass").to_owned();
+        self.logs_all = self.get("slowlog-log-slower-than") == "0";
+        self.silence_limit = self.number("timeout") as u64;
+        self.stream_node = NodeLimits {
+            entries: self.number("stream-node-max-entries"),
+            bytes: self.number("stream-node-max-bytes"),
+        };
         self.eviction = Policy::parse(self.get("maxmemory-policy"));
         self.notes_use = self.eviction.is_some_and(Policy::asks_for_use);
         self.min_replicas = self.number("min-replicas-to-write");
@@ -123,6 +143,12 @@ impl Config {
         self.longest_bulk = self.number("proto-max-bulk-len");
         self.largest_request = self.number("client-query-buffer-limit");
         self.output_limits = OutputLimit::read_all(self.get("client-output-buffer-limit"));
+    }
+
+    /// The value of a setting that is told only to who asks for it by its whole name.
+    pub fn hidden(&self, name: &str) -> Option<(&'static str, &str)> {
+        let setting = self.settings().find(|setting| setting.name == name && setting.is_hidden)?;
+        Some((setting.name, self.value(setting)))
     }
 
     fn settings(&self) -> impl Iterator<Item = &'static Setting> {

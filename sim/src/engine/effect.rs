@@ -24,12 +24,17 @@ pub struct Effects {
     /// All arguments of all effects, end to end: one allocation however many there are.
     bytes: Vec<u8>,
     /// Where each argument ends in `bytes`.
-    arg_ends: Vec<u32>,
+    arg_ends: Vec<usize>,
     /// Where each effect ends in `arg_ends`.
-    effect_ends: Vec<u32>,
+    effect_ends: Vec<usize>,
     /// How many effects there are up to the end of each unit but the last.
-    unit_ends: Vec<u32>,
+    unit_ends: Vec<usize>,
 }
+
+/// How much memory is kept from one command to the next.
+const KEPT_BYTES: usize = 1 << 20;
+/// What a value costs beside its bytes where it is kept: a handle, and the header of its block of memory.
+const PER_ARGUMENT: usize = 64;
 
 /// One write: a command name and its arguments.
 #[derive(Clone, Copy)]
@@ -50,12 +55,12 @@ impl Effects {
         let (name_start, name) = (self.bytes.len(), self.arg_ends.len());
         for arg in args {
             self.bytes.extend_from_slice(arg);
-            self.arg_ends.push(self.bytes.len() as u32);
+            self.arg_ends.push(self.bytes.len());
         }
         if let Some(&name_end) = self.arg_ends.get(name) {
-            self.bytes[name_start..name_end as usize].make_ascii_uppercase();
+            self.bytes[name_start..name_end].make_ascii_uppercase();
         }
-        self.effect_ends.push(self.arg_ends.len() as u32);
+        self.effect_ends.push(self.arg_ends.len());
     }
 
     /// Puts one write in the place of the `at`th, before it and all that follow.
@@ -68,13 +73,13 @@ impl Effects {
         for effect in self.iter().skip(at) {
             all.extend(effect.args());
         }
-        all.unit_ends = self.unit_ends.iter().map(|&end| end + u32::from(end as usize > at)).collect();
+        all.unit_ends = self.unit_ends.iter().map(|&end| end + usize::from(end > at)).collect();
         *self = all;
     }
 
     /// Ends a unit: what was written so far is kept, or lost, without what comes.
     pub fn end_unit(&mut self) {
-        self.unit_ends.push(self.effect_ends.len() as u32);
+        self.unit_ends.push(self.effect_ends.len());
     }
 
     /// The units, in order: mostly one. Before a command that found memory short, every key that was evicted is one.
@@ -88,8 +93,8 @@ impl Effects {
     /// assert_eq!(effects.units().map(|unit| unit.len()).collect::<Vec<_>>(), [1, 1]);
     /// ```
     pub fn units(&self) -> impl Iterator<Item = Cow<'_, Effects>> {
-        let ends = self.unit_ends.iter().map(|end| *end as usize).chain([self.len()]);
-        let starts = [0].into_iter().chain(self.unit_ends.iter().map(|end| *end as usize));
+        let ends = self.unit_ends.iter().copied().chain([self.len()]);
+        let starts = [0].into_iter().chain(self.unit_ends.iter().copied());
         starts.zip(ends).filter(|(start, end)| start < end).map(|(start, end)| {
             if end - start == self.len() {
                 return Cow::Borrowed(self);
@@ -104,8 +109,8 @@ impl Effects {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Effect<'_>> + Clone {
         (0..self.effect_ends.len()).map(|i| Effect {
             effects: self,
-            first: if i == 0 { 0 } else { self.effect_ends[i - 1] as usize },
-            end: self.effect_ends[i] as usize,
+            first: if i == 0 { 0 } else { self.effect_ends[i - 1] },
+            end: self.effect_ends[i],
         })
     }
 
@@ -119,8 +124,17 @@ impl Effects {
         self.effect_ends.is_empty()
     }
 
-    /// Forgets all effects and keeps the memory, for the next command.
+    /// About how many bytes of memory hold what was written: of each argument its own, and what it costs to keep it apart.
+    pub fn weight(&self) -> usize {
+        self.bytes.len() + PER_ARGUMENT * self.arg_ends.len()
+    }
+
+    /// Forgets all effects and keeps the memory for the next command, unless it is much.
     pub fn clear(&mut self) {
+        if self.bytes.capacity() > KEPT_BYTES {
+            *self = Self::default();
+            return;
+        }
         self.bytes.clear();
         self.arg_ends.clear();
         self.effect_ends.clear();
@@ -146,8 +160,8 @@ impl<'a> Effect<'a> {
             return &[];
         }
         let ends = &self.effects.arg_ends;
-        let start = if at == 0 { 0 } else { ends[at - 1] as usize };
-        &self.effects.bytes[start..ends[at] as usize]
+        let start = if at == 0 { 0 } else { ends[at - 1] };
+        &self.effects.bytes[start..ends[at]]
     }
 
     /// How many arguments, the name included.

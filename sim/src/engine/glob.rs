@@ -11,6 +11,9 @@
 /// assert!(!glob::matches(b"lane:[^a-c]", b"lane:b"));
 /// ```
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    if pattern.len() > MOST_STARS && stars(pattern) > MOST_STARS {
+        return false;
+    }
     let (mut p, mut t) = (0, 0);
     // Where to go on when a later part does not fit: after the last star, one byte further in the text. Earlier
     // stars need no second look, for the last one can take over whatever they would have left to it.
@@ -41,6 +44,24 @@ pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
             None => return false,
         }
     }
+}
+
+/// How many stars a server follows one within the other (`stringmatchlen_impl`, since Redis 7.0.5).
+const MOST_STARS: usize = 1_000;
+
+/// How many stars a pattern has that something comes after; those next to each other count as one.
+fn stars(pattern: &[u8]) -> usize {
+    let (mut at, mut stars) = (0, 0);
+    while at < pattern.len() {
+        let is_star = pattern[at] == b'*';
+        at = if is_star {
+            pattern[at..].iter().position(|byte| *byte != b'*').map_or(pattern.len(), |more| at + more)
+        } else {
+            match_one(pattern, at, 0).1
+        };
+        stars += usize::from(is_star && at < pattern.len());
+    }
+    stars
 }
 
 /// Whether one byte fits the element of the pattern at `p`, and where the next element starts.

@@ -6,6 +6,8 @@
 
 mod replication;
 
+use std::cell::LazyCell;
+
 use super::{Dialect, Engine, Keyspace, UnixMicros, pubsub::Kind};
 
 /// The sections in the order in which a server lists them, and when they are shown: unasked, with `all`, or by name.
@@ -36,6 +38,8 @@ pub fn text(engine: &Engine, names: &[&[u8]], now: UnixMicros) -> String {
     let asked = |word: &str| names.iter().any(|name| name.eq_ignore_ascii_case(word.as_bytes()));
     let usual = names.is_empty() || asked("default");
     let all = asked("all") || asked("everything");
+    // It takes a walk over all keys.
+    let used = LazyCell::new(|| engine.used_memory() as u64);
     let mut text = String::new();
     for (section, shown) in SECTIONS {
         if all || (usual && *shown == Shown::Always) || asked(section) {
@@ -43,7 +47,7 @@ pub fn text(engine: &Engine, names: &[&[u8]], now: UnixMicros) -> String {
                 text.push_str("\r\n");
             }
             text.push_str(&format!("# {section}\r\n"));
-            for (name, value) in fields(engine, section, now) {
+            for (name, value) in fields(engine, section, now, &|| *used) {
                 text.push_str(&format!("{name}:{value}\r\n"));
             }
         }
@@ -53,7 +57,7 @@ pub fn text(engine: &Engine, names: &[&[u8]], now: UnixMicros) -> String {
 
 type Fields = Vec<(String, String)>;
 
-fn fields(engine: &Engine, section: &str, now: UnixMicros) -> Fields {
+fn fields(engine: &Engine, section: &str, now: UnixMicros, used: &dyn Fn() -> u64) -> Fields {
     match section {
         "Commandstats" => commandstats(engine),
         "Errorstats" => {
@@ -66,7 +70,7 @@ fn fields(engine: &Engine, section: &str, now: UnixMicros) -> Fields {
         "Replication" => replication::fields(engine, recorded(engine.dialect(), section), now),
         _ => {
             let fill_in = |(name, value): (&'static str, &'static str)| {
-                let known = known(engine, name, now);
+                let known = known(engine, name, now, used);
                 (name.to_owned(), known.unwrap_or_else(|| value.to_owned()))
             };
             recorded(engine.dialect(), section).map(fill_in).collect()
@@ -86,7 +90,7 @@ fn recorded(dialect: Dialect, section: &str) -> impl Iterator<Item = (&'static s
 }
 
 /// The value of a field, if the simulated server knows one.
-fn known(engine: &Engine, field: &str, now: UnixMicros) -> Option<String> {
+fn known(engine: &Engine, field: &str, now: UnixMicros, used: &dyn Fn() -> u64) -> Option<String> {
     let clients = &engine.clients;
     let now_seconds = now.0 / 1_000_000;
     let up_seconds = now_seconds.saturating_sub(engine.stats.since.unwrap_or(now).0 / 1_000_000);
@@ -103,15 +107,15 @@ fn known(engine: &Engine, field: &str, now: UnixMicros) -> Option<String> {
         "run_id" => return Some(format!("{:040x}", engine.seed)),
         "connected_clients" => clients.count() as u64,
         "maxclients" => setting("maxclients"),
-        "blocked_clients" => clients.blocked.len() as u64,
+        "blocked_clients" => (clients.blocked.len() + clients.postponed.len()) as u64,
         "pubsub_clients" => engine.pubsub.clients() as u64,
         "watching_clients" => engine.watches.clients() as u64,
         "total_watched_keys" => engine.watches.keys() as u64,
-        "used_memory" | "used_memory_rss" | "used_memory_peak" => engine.used_memory() as u64,
+        "used_memory" | "used_memory_rss" | "used_memory_peak" => used(),
         "used_memory_human" | "used_memory_rss_human" | "used_memory_peak_human" => {
-            return Some(human(engine.used_memory() as u64));
+            return Some(human(used()));
         }
-        "used_memory_dataset" => engine.used_memory().saturating_sub(super::memory::EMPTY_SERVER) as u64,
+        "used_memory_dataset" => used().saturating_sub(super::memory::EMPTY_SERVER as u64),
         "used_memory_startup" | "used_memory_overhead" => super::memory::EMPTY_SERVER as u64,
         "number_of_cached_scripts" => engine.functions.scripts.count() as u64,
         "evicted_scripts" => engine.functions.scripts.evicted(),
@@ -159,7 +163,7 @@ fn commandstats(engine: &Engine) -> Fields {
 
 fn keyspace(engine: &Engine) -> Fields {
     let line = |(number, db): (u8, &Keyspace)| {
-        let expires = db.iter().filter(|(_, entry)| entry.expires_at.is_some()).count();
+        let expires = db.expiring();
         (format!("db{number}"), format!("keys={},expires={expires},avg_ttl=0", db.len()))
     };
     engine.databases().filter(|(_, db)| !db.is_empty()).map(line).collect()

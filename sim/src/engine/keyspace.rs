@@ -4,12 +4,15 @@
 //! costs nothing. Nothing here looks at a clock: the caller says what time it is, and an expired key is removed
 //! by whoever looks at it, as Valkey does ([`Engine`](super::Engine) does so before a handler sees the key).
 
-use std::sync::Arc;
+use std::{hash::BuildHasher, sync::Arc};
 
 use bytes::Bytes;
 use imbl::{OrdMap, OrdSet};
 
-use super::{UnixMillis, value::Value};
+use super::{
+    UnixMillis,
+    value::{FixedState, Value},
+};
 
 /// What a key holds: a value and, perhaps, when it ends.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +28,14 @@ pub struct Entry {
 pub struct Keyspace {
     entries: OrdMap<Bytes, Arc<Entry>>,
     expiries: OrdSet<(UnixMillis, Bytes)>,
+    /// The keys in the order of a scan: made when somebody begins one, and kept up from then on.
+    places: Option<OrdSet<(u64, Bytes)>>,
+}
+
+/// A key's place in a scan: never 0, and small enough for clients that read a cursor as a double. It is the key's own
+/// whatever comes and goes around it, so nothing needs to be remembered about a scan but how far it came.
+fn place(key: &[u8]) -> u64 {
+    (FixedState::default().hash_one(key) >> 12).max(1)
 }
 
 impl Keyspace {
@@ -42,7 +53,9 @@ impl Keyspace {
     pub fn value_or_insert(&mut self, key: &[u8], empty: impl FnOnce() -> Value) -> &mut Value {
         if !self.entries.contains_key(key) {
             let entry = Arc::new(Entry { value: empty(), expires_at: None });
-            self.entries.insert(Bytes::copy_from_slice(key), entry);
+            let key = Bytes::copy_from_slice(key);
+            self.note_place(&key);
+            self.entries.insert(key, entry);
         }
         self.value_mut(key).expect("the key is there, or was just put there")
     }
@@ -54,6 +67,7 @@ impl Keyspace {
             if let Some(at) = expires_at {
                 self.expiries.insert((at, key.clone()));
             }
+            self.note_place(&key);
             self.entries.insert(key, entry);
             return;
         };
@@ -67,7 +81,44 @@ impl Keyspace {
         if let Some(at) = entry.expires_at {
             self.expiries.remove(&(at, Bytes::copy_from_slice(key)));
         }
+        if let Some(places) = &mut self.places {
+            places.remove(&(place(key), Bytes::copy_from_slice(key)));
+        }
         Some(entry)
+    }
+
+    fn note_place(&mut self, key: &Bytes) {
+        if let Some(places) = &mut self.places {
+            places.insert((place(key), key.clone()));
+        }
+    }
+
+    /// About `count` keys from a place in a scan on, and the place to go on from; 0 when there are no more. Keys of one
+    /// place stay together.
+    pub fn scan(&mut self, from: u64, count: usize) -> (Vec<Bytes>, u64) {
+        let entries = &self.entries;
+        let places = self
+            .places
+            .get_or_insert_with(|| entries.iter().map(|(key, _)| (place(key), key.clone())).collect());
+        let (mut page, mut last) = (Vec::with_capacity(count.min(places.len())), 0);
+        for (place, key) in places.range((from, Bytes::new())..) {
+            if page.len() >= count && *place != last {
+                return (page, *place);
+            }
+            last = *place;
+            page.push(key.clone());
+        }
+        (page, 0)
+    }
+
+    /// Whether a scan finds the keys in its order, or has to put them in order first.
+    pub fn is_in_scan_order(&self) -> bool {
+        self.places.is_some()
+    }
+
+    /// How many keys expire.
+    pub fn expiring(&self) -> usize {
+        self.expiries.len()
     }
 
     /// Changes when a key that exists expires.

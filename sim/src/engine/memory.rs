@@ -4,7 +4,7 @@
 //! refused.
 
 use super::{
-    Engine, Entry, ErrorReply, Session,
+    Dialect, Engine, Entry, ErrorReply, Session,
     table::{Command, Flags},
     value::Value,
 };
@@ -16,6 +16,9 @@ pub const EMPTY_SERVER: usize = 1_000_000;
 const PER_KEY: usize = 72;
 /// What an element of a collection costs beside its bytes.
 const PER_ELEMENT: usize = 16;
+
+/// About what an element costs that is not a copy of its own.
+pub const PER_STORED: usize = 64;
 
 /// A command that would use more memory, when there is none.
 pub const OUT_OF_MEMORY: ErrorReply =
@@ -51,9 +54,9 @@ impl Engine {
                 let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
                 self.commands.resolve(self.dialect, &args).is_ok_and(|command| needs(command, &args))
             }),
-            // What is queued takes memory, whatever it is.
-            (Some(_), _) => true,
-            (None, _) => needs(command, args),
+            // What is queued takes memory, whatever it is: Valkey no longer minds.
+            (Some(_), _) if self.dialect == Dialect::Redis7 => true,
+            _ => needs(command, args),
         }
     }
 }

@@ -43,6 +43,7 @@ mod resolve;
 mod script_cache;
 mod script_header;
 mod session;
+mod slow_log;
 mod stats;
 pub mod table;
 mod transactions;
@@ -76,6 +77,7 @@ use functions::Functions;
 use hidden::Hidden;
 use pubsub::PubSub;
 use replication::Replication;
+use slow_log::SlowLog;
 use stats::Stats;
 use table::{Command, CommandTable, Flags, Keys};
 use usage::Usage;
@@ -109,6 +111,11 @@ pub struct Engine {
     is_loading: bool,
     /// How many elements the commands of a script have looked at that it has not paid for yet.
     looked_at: u64,
+    /// How many bytes they have written, beyond what is in the memory of Lua.
+    written: u64,
+    /// The last error that one of them answered: who counted it need not count it again when the script ends with it.
+    error_in_script: Option<ErrorReply>,
+    slow_log: SlowLog,
 }
 
 impl Engine {
@@ -138,6 +145,9 @@ impl Engine {
             hidden: Hidden::new(),
             is_loading: false,
             looked_at: 0,
+            written: 0,
+            error_in_script: None,
+            slow_log: SlowLog::default(),
         }
     }
 
@@ -211,6 +221,10 @@ impl Engine {
     ) -> Reply {
         let command = match self.commands.resolve(self.dialect, args) {
             Ok(command) => command,
+            Err(_) if is_http(args) => {
+                self.clients.order(clients::Order::Close(session.id));
+                return Reply::Nothing;
+            }
             Err(unresolved) => {
                 return self.refuse(session, unresolved.command(), args, unresolved.to_client(args));
             }
@@ -236,9 +250,28 @@ impl Engine {
         if let Reply::Error(error) = &reply
             && session.turn.is_none()
         {
-            self.stats.count_failure(command, error);
+            self.count_failure(command, error);
+        }
+        if self.config.logs_all {
+            self.log_as_slow(command, session, args, now, false);
         }
         reply
+    }
+
+    /// Counts a call that failed; the error only if it is not one that a command of its script was counted for.
+    fn count_failure(&mut self, command: &Command, error: &ErrorReply) {
+        let within = self.error_in_script.take();
+        match within.is_some_and(|within| error.0.starts_with(&*within.0)) {
+            true => self.stats.count_failure_within(command),
+            false => self.stats.count_failure(command, error),
+        }
+    }
+
+    /// Counts the error that a command was answered which had waited.
+    pub fn count_late_failure(&mut self, args: &[&[u8]], error: &ErrorReply) {
+        if let Ok(command) = self.commands.lookup(self.dialect, args) {
+            self.stats.count_failure(command, error);
+        }
     }
 
     /// Does what another engine did: runs its effects, in order. They come over `stream`, a connection of this engine
@@ -274,6 +307,9 @@ impl Engine {
         args: &[&[u8]],
         now: UnixMicros,
     ) -> Result<(), ErrorReply> {
+        if self.is_stranger(session) && !matches!(command.name, "AUTH" | "HELLO" | "QUIT" | "RESET") {
+            return Err(ErrorReply::new("NOAUTH Authentication required."));
+        }
         if let Some(error) = self.loading(command) {
             return Err(error);
         }
@@ -304,7 +340,16 @@ impl Engine {
         {
             return Err(pubsub::listens_to_nothing(command));
         }
+        if session.is_monitor && self.asks_keyspace(command, args) {
+            return Err(monitor::IS_REPLICA);
+        }
         Ok(())
+    }
+
+    /// Whether a connection has to give the password before it may do anything else.
+    #[inline]
+    pub(crate) fn is_stranger(&self, session: &Session) -> bool {
+        !self.config.password.is_empty() && session.is_stranger && !session.from_primary
     }
 
     /// A command is about to run, by itself, in a transaction or in a script.
@@ -342,9 +387,11 @@ impl Engine {
     /// that to its primary.
     pub fn reap(&mut self, now: UnixMicros, limit: usize, effects: &mut Effects) -> usize {
         let (mut reaped, first) = (0, effects.len());
+        let database = self.databases.propagated();
+        let keeps = self.keeps_expired(now);
         self.enter(0, effects);
         while reaped < limit
-            && !self.is_replica()
+            && !keeps
             && let Some((at, number)) = self.next_expiry_of_all()
             && now.millis() > at
         {
@@ -355,13 +402,24 @@ impl Engine {
             reaped += 1;
         }
         self.leave(effects);
+        if !self.watches.is_empty() {
+            self.touch_watched(effects.iter().skip(first), database);
+        }
         self.log_effects(effects, first, now);
         reaped
     }
 
-    /// When the next key expires, for a server that wants to [`reap`](Self::reap) in time; never, on a replica.
+    /// Whether expired keys stay, unseen: a replica leaves them to its primary, and nothing changes during a pause.
+    fn keeps_expired(&self, now: UnixMicros) -> bool {
+        self.is_replica() || (self.may_be_paused() && self.pause(now).is_some())
+    }
+
+    /// When the next key expires, for a server that wants to [`reap`](Self::reap) in time; never, on a replica, and not
+    /// before a pause ends.
     pub fn next_expiry(&self) -> Option<UnixMillis> {
-        if self.is_replica() { None } else { self.next_expiry_of_all().map(|(at, _)| at) }
+        let next = if self.is_replica() { None } else { self.next_expiry_of_all() };
+        let pause = self.clients.pause.map_or(UnixMillis(0), |pause| pause.until);
+        next.map(|(at, _)| at.max(pause))
     }
 
     /// The loaded libraries, to look at.
@@ -393,6 +451,12 @@ impl Engine {
             Dialect::Redis7 => b"DEL",
         }
     }
+}
+
+/// Whether a request is the first line of one by HTTP, or one of its headers: a server has no word for a browser that was
+/// lured to it.
+fn is_http(args: &[&[u8]]) -> bool {
+    args.first().is_some_and(|name| name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"HOST:"))
 }
 
 /// A value of another type is under the key.
@@ -477,7 +541,7 @@ impl<'a> Context<'a> {
         let now = self.now_ms();
         if self.engine.db.next_expiry().is_some_and(|(at, _)| now > at) && self.engine.db.is_expired(key, now)
         {
-            match self.engine.is_replica() {
+            match self.engine.keeps_expired(self.now) {
                 false => self.engine.expire(key, self.effects),
                 true if self.session.from_primary => {}
                 true => self.engine.hide(key),
@@ -498,30 +562,30 @@ impl<'a> Context<'a> {
         self.effects.push(args);
     }
 
+    /// A script pays for work that shows neither in the command's arguments nor in its reply: so many elements looked at, or
+    /// sixteen times as many bytes copied.
+    pub fn pay(&mut self, elements: usize) {
+        self.engine.looked_at += elements as u64;
+    }
+
+    /// So many bytes more are used, which are not in the command's effects: a script may write no more than it may hold.
+    pub fn grow(&mut self, bytes: usize) {
+        self.engine.written += bytes as u64;
+    }
+
     /// Runs a command on behalf of the running script.
     pub fn call_from_script(&mut self, args: &[&[u8]], rules: ScriptRules) -> CommandResult {
-        let dialect = self.engine.dialect;
-        let command = self
-            .engine
-            .commands
-            .resolve(dialect, args)
-            .map_err(|unresolved| unresolved.to_script(dialect))?;
-        if command.flags.has(Flags::NOSCRIPT) {
-            // Valkey 8 says Redis here, too.
-            return Err(ErrorReply::new("ERR This Redis command is not allowed from script"));
-        }
-        let writes = command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE);
-        if rules.read_only && writes {
-            return Err(ErrorReply::new("ERR Write commands are not allowed from read-only scripts."));
-        }
-        if let Some(refusal) = rules.refusal_of_writes
-            && command.flags.has(Flags::WRITE)
-        {
-            return Err(refusal.clone());
-        }
-        if rules.short_of_memory && command.flags.has(Flags::DENYOOM) {
-            return Err(memory::OUT_OF_MEMORY);
-        }
+        let resolved = self.engine.commands.resolve(self.engine.dialect, args);
+        let refusal = match resolved {
+            Err(unresolved) => Some((unresolved.command(), unresolved.to_script(self.engine.dialect, args))),
+            Ok(command) => refusal_in_script(command, rules).map(|refusal| (Some(command), refusal)),
+        };
+        let (Ok(command), None) = (resolved, &refusal) else {
+            let (command, error) = refusal.unwrap_or((None, SYNTAX));
+            self.engine.stats.count_rejection(command, &error);
+            self.engine.error_in_script = Some(error.clone());
+            return Err(error);
+        };
         self.engine.begin(command, self.session, self.now);
         self.engine.show(command, self.session, args, self.now, true);
         if command.flags.has(Flags::LINEAR) {
@@ -535,10 +599,34 @@ impl<'a> Context<'a> {
             effects: self.effects,
             script: Some(rules),
         };
+        let before = context.effects.weight();
         let result = (command.run)(&mut context);
-        if result.is_err() {
-            self.engine.stats.count_failure_within(command);
+        self.engine.written += (self.effects.weight() - before) as u64;
+        if let Err(error) = &result {
+            self.engine.stats.count_failure(command, error);
+            self.engine.error_in_script = Some(error.clone());
+        }
+        if self.engine.config.logs_all {
+            self.engine.log_as_slow(command, self.session, args, self.now, true);
         }
         result
     }
+}
+
+/// Why a script may not call a command, if it may not.
+fn refusal_in_script(command: &Command, rules: ScriptRules) -> Option<ErrorReply> {
+    if command.flags.has(Flags::NOSCRIPT) {
+        // Valkey 8 says Redis here, too.
+        return Some(ErrorReply::new("ERR This Redis command is not allowed from script"));
+    }
+    let writes = command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE);
+    if rules.read_only && writes {
+        return Some(ErrorReply::new("ERR Write commands are not allowed from read-only scripts."));
+    }
+    if let Some(refusal) = rules.refusal_of_writes
+        && command.flags.has(Flags::WRITE)
+    {
+        return Some(refusal.clone());
+    }
+    (rules.short_of_memory && command.flags.has(Flags::DENYOOM)).then_some(memory::OUT_OF_MEMORY)
 }

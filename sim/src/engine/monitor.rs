@@ -1,7 +1,7 @@
 //! `MONITOR`: every command as it is executed, told to those who asked.
 
 use super::{
-    Context, Engine, Reply, Session, UnixMicros,
+    Context, Engine, ErrorReply, Reply, Session, UnixMicros,
     table::{Command, Flags},
 };
 
@@ -26,12 +26,16 @@ impl Engine {
         if self.clients.monitors.is_empty() {
             return;
         }
-        let is_secret = args.first().is_some_and(|name| name.eq_ignore_ascii_case(b"AUTH"));
+        // The database is the one that is selected once the command has run.
+        let database = match args {
+            [name, number, ..] if name.eq_ignore_ascii_case(b"SELECT") => super::databases::parse(number).unwrap_or(session.db),
+            _ => session.db,
+        };
         let (seconds, micros) = (now.0 / 1_000_000, now.0 % 1_000_000);
         let from = if in_script { "lua".to_owned() } else { self.addresses(session).0 };
-        let mut line = format!("{seconds}.{micros:06} [{} {from}]", session.db);
+        let mut line = format!("{seconds}.{micros:06} [{database} {from}]");
         for (index, arg) in args.iter().enumerate() {
-            let arg = if index > 0 && is_secret { b"(redacted)" } else { *arg };
+            let arg = if is_secret(args, index) { b"(redacted)" } else { *arg };
             line.push_str(" \"");
             line.push_str(&quote(arg));
             line.push('"');
@@ -54,6 +58,26 @@ impl Context<'_> {
         self.engine.clients.monitors.insert(self.session.id);
     }
 }
+
+/// Settings that are told to nobody.
+const SECRETS: [&[u8]; 5] =
+    [b"masteruser", b"masterauth", b"requirepass", b"tls-key-file-pass", b"tls-client-key-file-pass"];
+
+/// Whether an argument is a password, or the user that it is for.
+pub(super) fn is_secret(args: &[&[u8]], index: usize) -> bool {
+    let is = |at: usize, word: &str| args.get(at).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()));
+    if is(0, "AUTH") {
+        return index > 0;
+    }
+    if is(0, "HELLO") {
+        return index >= 3 && (is(index - 1, "AUTH") || (index >= 4 && is(index - 2, "AUTH")));
+    }
+    let is_value = is(0, "CONFIG") && is(1, "SET") && index >= 3 && index % 2 == 1;
+    is_value && args.get(index - 1).is_some_and(|name| SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret)))
+}
+
+/// What asks a client that watches with `MONITOR` is refused: it counts as a replica.
+pub(super) const IS_REPLICA: ErrorReply = ErrorReply::new("ERR Replica can't interact with the keyspace");
 
 /// As a server prints a string: printable characters as they are, the others escaped.
 fn quote(bytes: &[u8]) -> String {

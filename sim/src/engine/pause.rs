@@ -6,6 +6,7 @@ use super::{
     Engine, Session, UnixMicros, UnixMillis,
     table::{Command, Flags},
 };
+use crate::lua::FunctionFlags;
 
 /// A pause that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,25 +36,53 @@ impl Engine {
         self.clients.pause.is_some()
     }
 
-    /// Whether a command has to wait.
+    /// Whether a command has to wait. What is refused is refused at once.
     pub fn must_wait(&self, session: &Session, args: &[&[u8]], now: UnixMicros) -> bool {
-        self.pause(now).is_some_and(|pause| !pause.writes_only || self.may_write(session, args))
+        let Some(pause) = self.pause(now) else { return false };
+        let Ok(command) = self.commands.resolve(self.dialect, args) else { return false };
+        self.admit(command, session, args, now).is_ok()
+            && (!pause.writes_only || self.may_write(command, session, args))
     }
 
-    fn may_write(&self, session: &Session, args: &[&[u8]]) -> bool {
-        let Ok(command) = self.commands.lookup(self.dialect, args) else { return false };
+    fn may_write(&self, command: &Command, session: &Session, args: &[&[u8]]) -> bool {
         match &session.transaction {
             Some(transaction) if command.name == "EXEC" => transaction.queued.iter().any(|args| {
                 let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
-                self.commands.lookup(self.dialect, &args).is_ok_and(writes)
+                let command = self.commands.resolve(self.dialect, &args);
+                command.is_ok_and(|command| self.may_write_by_itself(command, &args))
             }),
-            _ => writes(command),
+            _ => self.may_write_by_itself(command, args),
         }
     }
-}
 
-fn writes(command: &'static Command) -> bool {
-    command.flags.has(Flags::WRITE)
-        || command.flags.has(Flags::MAY_REPLICATE)
-        || matches!(command.name, "EVAL" | "EVALSHA" | "FCALL")
+    fn may_write_by_itself(&self, command: &Command, args: &[&[u8]]) -> bool {
+        match self.declared_flags(command, args) {
+            Some(flags) => !flags.has(FunctionFlags::NO_WRITES),
+            None => {
+                command.flags.has(Flags::WRITE)
+                    || command.flags.has(Flags::MAY_REPLICATE)
+                    || matches!(command.name, "EVAL" | "EVALSHA" | "FCALL")
+            }
+        }
+    }
+
+    /// Whether a command reads or may write data.
+    pub(super) fn asks_keyspace(&self, command: &Command, args: &[&[u8]]) -> bool {
+        command.flags.has(Flags::READONLY) || self.may_write_by_itself(command, args)
+    }
+
+    /// A connection's next command waits for the end of the pause: others see that it does.
+    pub fn postpone(&mut self, session: &mut Session, args: &[&[u8]]) {
+        session.postponed = args.iter().map(|arg| arg.len()).sum::<usize>().max(1);
+        if let Ok(command) = self.commands.lookup(self.dialect, args) {
+            session.last_command = Some(command.name);
+        }
+        self.clients.postponed.insert(session.id);
+    }
+
+    /// It waits no longer.
+    pub fn go_on(&mut self, session: &mut Session) {
+        session.postponed = 0;
+        self.clients.postponed.remove(&session.id);
+    }
 }

@@ -54,6 +54,16 @@ pub fn container(cx: &mut Context<'_>) -> CommandResult {
     Err(unknown_subcommand(cx.arg(0), cx.opt(1).unwrap_or_default()))
 }
 
+/// Commands that only a real server has, and that it lets no script call.
+const NOT_FOR_SCRIPTS: &[&str] = &[
+    "ACL", "BGREWRITEAOF", "BGSAVE", "FAILOVER", "PSYNC", "REPLCONF", "REPLICAOF", "SAVE", "SHUTDOWN", "SLAVEOF", "SYNC",
+];
+/// What a server can be asked about its cluster.
+const OF_CLUSTERS: &[&str] = &[
+    "COUNTKEYSINSLOT", "GETKEYSINSLOT", "INFO", "KEYSLOT", "LINKS", "MYID", "MYSHARDID", "NODES", "REPLICAS", "SHARDS",
+    "SLOTS",
+];
+
 impl Unresolved {
     /// The command that was meant, if there is one.
     pub fn command(self) -> Option<&'static Command> {
@@ -74,9 +84,19 @@ impl Unresolved {
         }
     }
 
-    /// As a script is told of it.
-    pub fn to_script(self, dialect: Dialect) -> ErrorReply {
+    /// As a script is told of it. Commands that a server has and this one has not it does not let a script call either.
+    pub fn to_script(self, dialect: Dialect, args: &[&[u8]]) -> ErrorReply {
+        let is_one_of = |index: usize, names: &[&str]| {
+            args.get(index).is_some_and(|arg| names.iter().any(|name| arg.eq_ignore_ascii_case(name.as_bytes())))
+        };
         match self {
+            Unresolved::Command if is_one_of(0, NOT_FOR_SCRIPTS) => {
+                ErrorReply::new("ERR This Redis command is not allowed from script")
+            }
+            Unresolved::Command if is_one_of(0, &["CLUSTER"]) && args.len() == 1 => wrong_arity_in_script(dialect),
+            Unresolved::Command if is_one_of(0, &["CLUSTER"]) && is_one_of(1, OF_CLUSTERS) => {
+                ErrorReply::new("ERR This instance has cluster support disabled")
+            }
             Unresolved::Command | Unresolved::Subcommand(_) => ErrorReply::new(match dialect {
                 Dialect::Valkey8 => "ERR Unknown command called from script",
                 Dialect::Redis7 => "ERR Unknown Redis command called from script",
@@ -106,6 +126,15 @@ pub fn unknown_subcommand(container: &[u8], name: &[u8]) -> ErrorReply {
     let name: String = ErrorReply::quote(name).chars().take(128).collect();
     let container = ErrorReply::quote(container).to_ascii_uppercase();
     format!("ERR unknown subcommand '{name}'. Try {container} HELP.").into()
+}
+
+impl Context<'_> {
+    /// A subcommand that takes other arguments; it is named as the client wrote it.
+    pub fn wrong_subcommand(&self, container: &str) -> ErrorReply {
+        let name: String =
+            ErrorReply::quote(self.opt(1).unwrap_or_default()).chars().take(128).collect();
+        format!("ERR unknown subcommand or wrong number of arguments for '{name}'. Try {container} HELP.").into()
+    }
 }
 
 /// `ERR wrong number of arguments for 'get' command`; subcommands are written `client|id`.

@@ -88,6 +88,10 @@ pub struct Session {
     pub shard_channels: BTreeSet<Bytes>,
     /// The command it waits in. No other may be run before [`Engine::resume`](super::Engine::resume) ended it.
     pub blocked: Option<Blocked>,
+    /// While its next command waits for the end of a pause: how many bytes its arguments are, or 1.
+    pub postponed: usize,
+    /// Whether it has to give the password first, if there is one.
+    pub is_stranger: bool,
     /// The database that it selected.
     pub db: u8,
     /// What was queued since `MULTI`.

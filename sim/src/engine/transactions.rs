@@ -71,7 +71,10 @@ impl Context<'_> {
         };
         let reply = (command.run)(&mut cx).into();
         if let Reply::Error(error) = &reply {
-            self.engine.stats.count_failure(command, error);
+            self.engine.count_failure(command, error);
+        }
+        if self.engine.config.logs_all {
+            self.engine.log_as_slow(command, self.session, &args, self.now, false);
         }
         match reply {
             // Those who subscribe are answered by what would otherwise follow the reply.

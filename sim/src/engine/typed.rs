@@ -86,7 +86,10 @@ impl Context<'_> {
         if is_empty {
             return self.db(key).remove(key).is_some();
         }
-        self.db(key).insert(Bytes::copy_from_slice(key), value.into_value(), None);
+        let value = value.into_value();
+        self.pay(value.work());
+        self.grow(value.work() * crate::engine::memory::PER_STORED);
+        self.db(key).insert(Bytes::copy_from_slice(key), value, None);
         true
     }
 }

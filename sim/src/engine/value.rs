@@ -94,6 +94,14 @@ impl Value {
         }
     }
 
+    /// What it costs to look at all of it, or to copy it: so many elements, or sixteen bytes for one.
+    pub fn work(&self) -> usize {
+        match self {
+            Value::String(text) => text.len() / 16,
+            collection => collection.elements() as usize,
+        }
+    }
+
     /// All that [`type_name`](Self::type_name) answers.
     pub const TYPE_NAMES: [&str; 6] = ["string", "hash", "list", "set", "zset", "stream"];
 

@@ -92,6 +92,8 @@ impl Engine {
 fn written_keys<'a>(commands: &CommandTable, name: &[u8], args: &[&'a [u8]]) -> Vec<&'a [u8]> {
     match name {
         b"XACK" | b"XCLAIM" | b"XSETID" => Vec::new(),
+        // The set that it adds to says itself whether it changed.
+        b"SMOVE" => args.get(1).copied().into_iter().collect(),
         b"XGROUP" if args.iter().any(|arg| arg.eq_ignore_ascii_case(b"MKSTREAM")) => vec![args[2]],
         b"XGROUP" => Vec::new(),
         name if name.ends_with(b"STORE") => args.get(1).copied().into_iter().collect(),
@@ -117,6 +119,14 @@ impl Watches {
 }
 
 impl Context<'_> {
+    /// Touches a key that was written, for those who watch it; what an effect says need not be said again.
+    pub fn touch(&mut self, key: &[u8]) {
+        if !self.engine.watches.is_empty() {
+            let database = self.selected();
+            self.engine.watches.touch(database, key, false);
+        }
+    }
+
     /// Has the connection watch a key of the selected database.
     pub fn watch(&mut self, key: &[u8]) {
         let was_absent = self.engine.db.get(key).is_none() || self.engine.db.is_expired(key, self.now_ms());

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::{
     raw::{Kind, Lua, Outcome, Ref, to_integer},
     redis,
+    state::BYTES_A_STEP,
 };
 use crate::base::{Dialect, ErrorReply, Protocol, Reply, number::format_double};
 
@@ -34,7 +35,10 @@ pub fn push_reply(lua: &mut Lua<'_>, reply: &Reply) -> Result<(), super::raw::Ra
     let resp3 = lua.with(|state| state.protocol) == Protocol::Resp3;
     match reply {
         Reply::Int(value) => lua.push_number(*value as f64),
-        Reply::Bulk(bytes) => lua.push_bytes(bytes),
+        Reply::Bulk(bytes) => {
+            lua.charge(bytes.len() as u64 / BYTES_A_STEP)?;
+            lua.push_bytes(bytes);
+        }
         Reply::Status(text) => push_single(lua, lua.with(|state| state.refs.ok), text.as_bytes()),
         Reply::Error(error) => push_single(lua, lua.with(|state| state.refs.err), error.0.as_bytes()),
         Reply::Null | Reply::NullArray if resp3 => lua.push_nil(),

@@ -56,7 +56,7 @@ pub struct Limits {
     /// bytes and elements that are copied, the values that are converted, and 100 for each command and each resumed
     /// coroutine.
     pub instructions_per_call: u64,
-    /// Memory of one Lua state; beyond it a call fails.
+    /// Memory of one Lua state; beyond it a call fails. And as much as one call may write to the server.
     pub memory_bytes: usize,
 }
 
@@ -81,6 +81,10 @@ pub trait Host {
     fn knows(&self, command: &[u8]) -> bool;
     /// How many elements commands have looked at since the last call, beside those in their replies.
     fn looked_at(&mut self) -> u64 {
+        0
+    }
+    /// How many bytes they have written since.
+    fn written(&mut self) -> u64 {
         0
     }
 }

@@ -265,6 +265,12 @@ impl<'l> Lua<'l> {
         unsafe { ffi::lua_toboolean(self.raw, index) != 0 }
     }
 
+    /// Whether two values are the same, without metamethods.
+    pub fn is_same(&self, one: c_int, other: c_int) -> bool {
+        // SAFETY: reads a live state.
+        unsafe { ffi::lua_rawequal(self.raw, one, other) != 0 }
+    }
+
     /// The pointer in a light userdata; null for other values.
     pub fn pointer(&self, index: c_int) -> *const () {
         // SAFETY: reads a live state.

@@ -130,11 +130,17 @@ fn command(lua: &mut Lua<'_>) -> Result<bool, Raised> {
         error_table(lua, problem);
         return Ok(true);
     }
-    lua.charge(COMMAND_STEPS)?;
+    let (steps, too_much) = lua.with(|state| (state.argument_steps(), state.has_written_too_much()));
+    lua.charge(COMMAND_STEPS + steps)?;
+    if too_much {
+        lua.raise_out_of_memory();
+    }
     // SAFETY: the arguments are on the stack, where `gather` found them: nothing was taken off since.
     if !unsafe { state::send(lua) } {
         return Err(error_table(lua, b"ERR the simulated server panicked"));
     }
+    // The arguments may fill the stack, and are not needed any more.
+    lua.set_top(0);
     // SAFETY: no command is sent while the reply is pushed: pushing runs neither Lua code nor a host.
     let reply = unsafe { state::reply(lua) };
     convert::push_reply(lua, reply)?;

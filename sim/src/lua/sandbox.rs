@@ -585,6 +585,17 @@ fn pairs(lua: &mut Lua<'_>) -> Outcome {
 fn getmetatable(lua: &mut Lua<'_>) -> Outcome {
     lua.check_any(1);
     if lua.kind(1) == Kind::Table && push_behind(lua, 1) {
+        // That of the globals answers for what is not there.
+        lua.push_ref(lua.with(|state| state.refs.globals));
+        if lua.is_same(1, -1) {
+            lua.set_top(1);
+            lua.push_table(0, 1);
+            lua.push_native(native!(missing), 0);
+            lua.set_raw_field(-2, "__index");
+            let table = lua.top();
+            protect(lua, table);
+            return Ok(1);
+        }
         lua.push_nil();
         return Ok(1);
     }

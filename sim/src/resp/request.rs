@@ -10,6 +10,9 @@ use crate::base::{ErrorReply, RequestLimits, number};
 /// How long an inline command, or the line that carries a length, may be.
 const MAX_LINE: usize = 64 * 1024;
 
+/// From here on the memory of a request is not kept for the next.
+const LARGE_REQUEST: usize = 1 << 20;
+
 /// What is wrong with a client's bytes. The connection is closed after telling it so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolError {
@@ -99,9 +102,13 @@ impl RequestDecoder {
         self.done = false;
     }
 
-    /// Forgets the request at the head.
+    /// Forgets the request at the head, and gives back the memory of a large one.
     fn start_over(&mut self) {
-        self.buffer.advance(self.at);
+        if self.at > LARGE_REQUEST {
+            self.buffer = BytesMut::from(&self.buffer[self.at..]);
+        } else {
+            self.buffer.advance(self.at);
+        }
         self.args.clear();
         self.at = 0;
         self.missing = 0;
@@ -155,7 +162,9 @@ impl RequestDecoder {
     }
 
     fn read_inline(&mut self) -> Result<bool, ProtocolError> {
-        let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') else {
+        // A server looks for the end of the line no further than to a zero byte.
+        let end = self.buffer.iter().position(|byte| matches!(byte, b'\n' | 0));
+        let Some(end) = end.filter(|end| self.buffer[*end] == b'\n') else {
             return self.wait("ERR Protocol error: too big inline request");
         };
         let line = &self.buffer[..end];

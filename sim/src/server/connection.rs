@@ -16,6 +16,9 @@ use crate::{
     resp::RequestDecoder,
 };
 
+/// How much memory a buffer keeps that is written out.
+const KEPT_BYTES: usize = 1 << 20;
+
 /// One connection as it sees itself: a future, to be spawned by whoever accepted the stream.
 #[must_use = "a connection is served by polling it"]
 pub struct Connection<S> {
@@ -187,6 +190,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn write(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
         loop {
             if self.written == self.outgoing.len() {
+                // Both buffers go back and forth: neither keeps what one large reply took.
+                if self.outgoing.capacity() > KEPT_BYTES {
+                    self.outgoing = Vec::new();
+                }
                 self.outgoing.clear();
                 self.written = 0;
                 if let Some(peer) = self.server.shared.borrow_mut().peers.get_mut(&self.id) {
@@ -233,6 +240,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if let Some(peer) = shared.peers.get_mut(&self.id) {
             peer.session.received += mem::take(&mut self.received);
         }
+        let waiting = self.outgoing.len() - self.written;
         self.decoder.limit(shared.engine.request_limits());
         loop {
             let ready = match self.decoder.next() {
@@ -253,7 +261,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     false
                 }
             };
-            if !ready || shared.peers.get(&self.id).is_none_or(|peer| peer.outbox.len() > WRITE_AHEAD) {
+            if !ready || shared.peers.get(&self.id).is_none_or(|peer| waiting + peer.outbox.len() > WRITE_AHEAD) {
                 return;
             }
         }

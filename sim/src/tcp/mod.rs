@@ -6,11 +6,22 @@
 
 mod clock;
 
-use std::{future::poll_fn, io, net::SocketAddr, pin::pin, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    process,
+    sync::atomic::{AtomicBool, Ordering},
+    task::Poll,
+    thread,
+    time::Duration,
+};
 
 use tokio::io::AsyncWriteExt;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
+    runtime,
     signal::unix::{SignalKind, signal},
     task::spawn_local,
     time::{sleep, timeout},
@@ -24,6 +35,22 @@ use crate::server::Server;
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 /// How long to wait when a connection cannot be accepted: for want of file descriptors, mostly.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// How many connections may wait to be accepted: a real server's `tcp-backlog`.
+const BACKLOG: u32 = 511;
+/// How long a server may leave a signal unnoticed. Longer than that it is in the middle of a script.
+const NOTICES_WITHIN: Duration = Duration::from_millis(500);
+
+/// Listens as a real server does.
+///
+/// # Errors
+/// The address is taken, or not this machine's.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves whoever connects, until `stop` is ready; then the connections end when their replies are out, and it returns
 /// what `stop` gave. A connection that breaks concerns its client only.
@@ -69,17 +96,59 @@ async fn attend(server: Server, mut stream: TcpStream, from: SocketAddr) {
     let _ = server.connection_from(stream, from, to).await;
 }
 
+/// The signals that ask a process to end.
+struct EndSignals([(&'static str, tokio::signal::unix::Signal); 2]);
+
+impl EndSignals {
+    fn watch() -> io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self([("SIGTERM", terminate), ("Ctrl-C", signal(SignalKind::interrupt())?)]))
+    }
+
+    async fn next(&mut self) -> &'static str {
+        poll_fn(|cx| {
+            let mut asked = self.0.iter_mut().filter_map(|(name, signal)| signal.poll_recv(cx).is_ready().then_some(*name));
+            asked.next().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+}
+
+/// Whether the thread of the server knows that it is to end.
+static NOTICED: AtomicBool = AtomicBool::new(false);
+
 /// Ready when the process is asked to end: by SIGTERM or by Ctrl-C. Says which.
 ///
 /// # Errors
 /// When the signals cannot be watched. They are, from the moment of this call.
 pub fn asked_to_end() -> io::Result<impl Future<Output = &'static str>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(poll_fn(move |cx| {
-        if terminate.poll_recv(cx).is_ready() {
-            return Poll::Ready("SIGTERM");
-        }
-        interrupt.poll_recv(cx).map(|_| "Ctrl-C")
-    }))
+    let mut signals = EndSignals::watch()?;
+    Ok(async move {
+        let why = signals.next().await;
+        NOTICED.store(true, Ordering::Relaxed);
+        why
+    })
+}
+
+/// Ends the process, with code 0 and after a last word, when it is [asked to end](asked_to_end) and the server's thread
+/// does not notice: a script runs there, and whoever waits for it has no reply on the way.
+///
+/// # Errors
+/// When the signals cannot be watched.
+pub fn end_if_stuck(last_word: impl Fn(&str) + Send + 'static) -> io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let entered = runtime.enter();
+    let mut signals = EndSignals::watch()?;
+    drop(entered);
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            let why = signals.next().await;
+            sleep(NOTICES_WITHIN).await;
+            if !NOTICED.load(Ordering::Relaxed) {
+                last_word(why);
+                process::exit(0);
+            }
+        });
+    })?;
+    Ok(())
 }

@@ -40,12 +40,13 @@ fn echo(cx: &mut Context<'_>) -> CommandResult {
 /// Everything is checked before anything changes.
 fn hello(cx: &mut Context<'_>) -> CommandResult {
     let protocol = cx.opt(1).map(protocol).transpose()?;
-    let mut name = None;
+    let (mut name, mut is_known) = (None, !cx.engine.is_stranger(cx.session));
     let mut rest = cx.args.get(2..).unwrap_or_default();
     while let [option, more @ ..] = rest {
         rest = match more {
             [user, password, more @ ..] if option.eq_ignore_ascii_case(b"AUTH") => {
-                check_password(user, password)?;
+                check_password(cx, user, password)?;
+                is_known = true;
                 more
             }
             [given, more @ ..] if option.eq_ignore_ascii_case(b"SETNAME") => {
@@ -57,6 +58,20 @@ fn hello(cx: &mut Context<'_>) -> CommandResult {
                 return Err(format!("ERR Syntax error in HELLO option '{option}'").into());
             }
         };
+    }
+    if !is_known {
+        return Err(ErrorReply::new(match cx.engine.dialect() {
+            Dialect::Valkey8 => {
+                "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH \
+                 <user> <pass> option can be used to authenticate the client and select the RESP protocol version at \
+                 the same time"
+            }
+            Dialect::Redis7 => {
+                "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> \
+                 <pass> option can be used to authenticate the client and select the RESP protocol version at the same \
+                 time"
+            }
+        }));
     }
     cx.session.protocol = protocol.unwrap_or(cx.session.protocol);
     if let Some(name) = name {
@@ -76,6 +91,7 @@ fn protocol(text: &[u8]) -> Result<Protocol, ErrorReply> {
 
 fn greeting(cx: &Context<'_>) -> Reply {
     let (server, version) = match cx.engine.dialect() {
+        Dialect::Valkey8 if cx.engine.config.get("extended-redis-compatibility") == "yes" => ("redis", "7.2.4"),
         Dialect::Valkey8 => ("valkey", "8.0.1"),
         Dialect::Redis7 => ("redis", "7.0.15"),
     };
@@ -94,21 +110,24 @@ fn greeting(cx: &Context<'_>) -> Reply {
 
 fn auth(cx: &mut Context<'_>) -> CommandResult {
     match &cx.args[1..] {
-        [_] => Err(ErrorReply::new(
+        [_] if cx.engine.config.password.is_empty() => Err(ErrorReply::new(
             "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
              configuration is correct?",
         )),
-        [user, password] => check_password(user, password).map(|()| Reply::OK),
+        [password] => check_password(cx, b"default", password).map(|()| Reply::OK),
+        [user, password] => check_password(cx, user, password).map(|()| Reply::OK),
         _ => Err(SYNTAX),
     }
 }
 
-/// There is one user, and any password is right.
-fn check_password(user: &[u8], _password: &[u8]) -> Result<(), ErrorReply> {
-    if user == b"default" {
-        return Ok(());
+/// There is one user; without `requirepass` any password is right. Who has given it may do everything.
+fn check_password(cx: &mut Context<'_>, user: &[u8], password: &[u8]) -> Result<(), ErrorReply> {
+    let wanted = cx.engine.config.password.as_bytes();
+    if user != b"default" || (!wanted.is_empty() && password != wanted) {
+        return Err(ErrorReply::new("WRONGPASS invalid username-password pair or user is disabled."));
     }
-    Err(ErrorReply::new("WRONGPASS invalid username-password pair or user is disabled."))
+    cx.session.is_stranger = false;
+    Ok(())
 }
 
 fn quit(cx: &mut Context<'_>) -> CommandResult {
@@ -134,6 +153,7 @@ fn reset(cx: &mut Context<'_>) -> CommandResult {
         sent: old.sent,
         commands: old.commands,
         id: old.id,
+        is_stranger: true,
         ..Session::default()
     };
     Ok(Reply::Status("RESET".into()))
@@ -152,6 +172,9 @@ fn select(cx: &mut Context<'_>) -> CommandResult {
 fn monitor(cx: &mut Context<'_>) -> CommandResult {
     if !cx.may_block() {
         return Err(ErrorReply::new("ERR MONITOR isn't allowed for DENY BLOCKING client"));
+    }
+    if cx.session.is_monitor {
+        return Ok(Reply::Nothing);
     }
     cx.monitor();
     Ok(Reply::OK)

@@ -2,7 +2,7 @@
 
 use super::{Command, Flags, Keys, reference, resolve, scripts};
 use crate::{
-    engine::{CommandResult, Context, ErrorReply, Reply, ScriptRules, functions::Library},
+    engine::{CommandResult, Context, ErrorReply, Reply, ScriptRules, functions::Library, glob},
     lua::{FunctionFlags, Input},
 };
 
@@ -87,11 +87,7 @@ fn flush(cx: &mut Context<'_>) -> CommandResult {
         [] => {}
         [mode] if mode.eq_ignore_ascii_case(b"SYNC") || mode.eq_ignore_ascii_case(b"ASYNC") => {}
         [_] => return Err(ErrorReply::new("ERR FUNCTION FLUSH only supports SYNC|ASYNC option")),
-        _ => {
-            return Err(ErrorReply::new(
-                "ERR unknown subcommand or wrong number of arguments for 'FLUSH'. Try FUNCTION HELP.",
-            ));
-        }
+        _ => return Err(cx.wrong_subcommand("FUNCTION")),
     }
     cx.engine.functions.clear();
     cx.propagate();
@@ -114,7 +110,7 @@ fn list(cx: &mut Context<'_>) -> CommandResult {
     let wanted = |library: &&Library| {
         pattern
             .as_ref()
-            .is_none_or(|pattern| matches(pattern, &library.name.to_ascii_lowercase().into_bytes()))
+            .is_none_or(|pattern| glob::matches(pattern, library.name.to_ascii_lowercase().as_bytes()))
     };
     let libraries = cx.engine.functions.libraries().filter(wanted);
     Ok(Reply::Array(libraries.map(|library| describe(library, with_code)).collect()))
@@ -152,15 +148,4 @@ fn stats(cx: &mut Context<'_>) -> CommandResult {
         (Reply::bulk("running_script"), Reply::Null),
         (Reply::bulk("engines"), Reply::Map(vec![(Reply::bulk("LUA"), counts)])),
     ]))
-}
-
-/// Whether a name fits a pattern of `*`, `?` and plain characters, which is all that library names need.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    match (pattern, name) {
-        ([], []) => true,
-        ([b'*', rest @ ..], _) => (0..=name.len()).any(|skipped| matches(rest, &name[skipped..])),
-        ([b'?', rest @ ..], [_, others @ ..]) => matches(rest, others),
-        ([first, rest @ ..], [other, others @ ..]) => first == other && matches(rest, others),
-        _ => false,
-    }
 }

@@ -9,7 +9,7 @@ use super::{
     shape,
 };
 use crate::engine::{
-    CommandResult, Context, Dialect, ErrorReply, NOT_A_FLOAT, Reply, SYNTAX,
+    CommandResult, Context, ErrorReply, NOT_A_FLOAT, Reply, SYNTAX,
     number::{self, extended},
     value::{self, Hash},
     wrong_arity,
@@ -185,15 +185,12 @@ fn add_float(cx: &mut Context<'_>) -> CommandResult {
 
 fn scan(cx: &mut Context<'_>) -> CommandResult {
     let cursor = scan::cursor(cx.arg(2), cx.engine.dialect())?;
-    let extra = match cx.engine.dialect() {
-        Dialect::Valkey8 => Extra::NoValues,
-        Dialect::Redis7 => Extra::None,
-    };
-    let options = scan::Options::parse(cx, 3, extra);
+    let options = scan::Options::parse(cx, 3, Extra::NoValues);
     let limits = cx.engine.config.compact;
     let Some(hash) = cx.read::<Hash>(cx.arg(1))? else { return scan::reply(0, Vec::new()) };
     let options = options?;
     let (positions, next) = options.page(cursor, hash.len(), limits.holds_hash(hash));
+    let looked_at = positions.len();
     let mut elements = Vec::new();
     for (field, value) in positions.filter_map(|position| hash.get_index(position)) {
         if options.matches(field) {
@@ -203,6 +200,7 @@ fn scan(cx: &mut Context<'_>) -> CommandResult {
             }
         }
     }
+    cx.pay(looked_at);
     scan::reply(next, elements)
 }
 

@@ -10,7 +10,7 @@ use super::{
     scan::{self, Extra},
 };
 use crate::engine::{
-    CommandResult, Context, Dialect, Entry, ErrorReply, Reply, SYNTAX, UnixMillis, databases, glob,
+    CommandResult, Context, Dialect, Entry, ErrorReply, Reply, SYNTAX, UnixMillis, databases, glob, memory,
     value::Value,
 };
 
@@ -198,9 +198,11 @@ fn copy(cx: &mut Context<'_>) -> CommandResult {
         return Err(SAME_OBJECT);
     }
     let Some(entry) = cx.db(source).get(source).cloned() else { return Ok(Reply::Int(0)) };
+    cx.pay(entry.value.work());
     if cx.in_database(number, |cx| cx.exists(target)) && !replace {
         return Ok(Reply::Int(0));
     }
+    cx.grow(memory::of_entry(target, &entry));
     cx.engine.database_mut(number).insert(Bytes::copy_from_slice(target), entry.value, entry.expires_at);
     cx.propagate();
     Ok(Reply::Int(1))
@@ -260,6 +262,7 @@ fn move_key(cx: &mut Context<'_>, source: &[u8], target: &[u8]) {
 fn random_key(cx: &mut Context<'_>) -> CommandResult {
     while !cx.engine.db.is_empty() {
         let position = cx.engine.random.index(cx.engine.db.len());
+        cx.pay(position);
         let Some(key) = cx.engine.db.iter().nth(position).map(|(key, _)| key.clone()) else { break };
         if cx.exists(&key) {
             return Ok(Reply::Bulk(key));
@@ -276,12 +279,14 @@ fn keys(cx: &mut Context<'_>) -> CommandResult {
     Ok(Reply::bulks(matching))
 }
 
-/// Keys are scanned in the order of their hashes: a key keeps its place whatever comes and goes around it, so that
-/// the hash to go on with can be the cursor and nothing needs to be remembered.
+/// The place to go on from is the cursor.
 fn scan(cx: &mut Context<'_>) -> CommandResult {
     let cursor = scan::cursor(cx.arg(1), cx.engine.dialect())?;
     let options = scan::Options::parse(cx, 2, Extra::Type)?;
-    let (page, next) = keys_by_hash(cx, cursor, options.count);
+    let db = &mut cx.engine.db;
+    let ordered = if db.is_in_scan_order() { 0 } else { db.len() };
+    let (page, next) = db.scan(cursor, options.count);
+    cx.pay(ordered + page.len());
     let of_type = |value: &Value| options.type_name.is_none_or(|name| is(name, value.type_name()));
     // Only an expired key that is looked at goes: Valkey 8 tells its type without that.
     let peeks = cx.engine.dialect() == Dialect::Valkey8;
@@ -296,31 +301,6 @@ fn scan(cx: &mut Context<'_>) -> CommandResult {
         }
     }
     scan::reply(next, found)
-}
-
-/// About `count` keys in the order of their hashes, from the hash `cursor` on, and the hash to go on with; 0 when
-/// there are no more. Keys of one hash stay together.
-fn keys_by_hash(cx: &Context<'_>, cursor: u64, count: usize) -> (Vec<Bytes>, u64) {
-    let hashed = cx.engine.db.iter().map(|(key, _)| (place(key), key));
-    let mut ahead: Vec<(u64, &Bytes)> = hashed.filter(|(hash, _)| *hash >= cursor).collect();
-    let mut next = 0;
-    if count < ahead.len() {
-        next = ahead.select_nth_unstable(count).1.0;
-        // A hash shared with the last one listed would be listed again and again.
-        let last_listed = ahead[..count].iter().map(|(hash, _)| *hash).max().unwrap_or_default();
-        if next == last_listed {
-            next = ahead.iter().map(|(hash, _)| *hash).filter(|hash| *hash > last_listed).min().unwrap_or(0);
-        }
-        ahead.retain(|(hash, _)| next == 0 || *hash < next);
-    }
-    ahead.sort_unstable();
-    (ahead.into_iter().map(|(_, key)| key.clone()).collect(), next)
-}
-
-/// A key's place in a scan: never 0, and small enough for clients that read a cursor as a double.
-fn place(key: &[u8]) -> u64 {
-    use std::hash::BuildHasher;
-    (crate::engine::value::FixedState::default().hash_one(key) >> 12).max(1)
 }
 
 fn object_encoding(cx: &mut Context<'_>) -> CommandResult {
@@ -349,5 +329,10 @@ fn object_freq(cx: &mut Context<'_>) -> CommandResult {
 fn object(cx: &mut Context<'_>, tell: impl Fn(&Context<'_>, &Value) -> CommandResult) -> CommandResult {
     let key = cx.arg(2);
     cx.drop_if_expired(key);
+    // How large a list is takes a look at its elements.
+    if let Some(Value::List(list)) = cx.engine.db.get(key).map(|entry| &entry.value) {
+        let elements = list.len();
+        cx.pay(elements);
+    }
     cx.engine.db.get(key).map_or(Ok(Reply::Null), |entry| tell(cx, &entry.value))
 }

@@ -162,6 +162,9 @@ fn trim(cx: &mut Context<'_>) -> CommandResult {
     cx.remove_emptied(key, after == 0);
     if after != before {
         cx.propagate();
+    } else {
+        // A change to who watches it, and to nobody else.
+        cx.touch(key);
     }
     Ok(Reply::OK)
 }

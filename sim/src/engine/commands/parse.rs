@@ -330,3 +330,17 @@ mod tests {
         assert!(limit(50, 5).of(10..20, true).is_empty());
     }
 }
+
+/// Reads how many milliseconds a command waits at most.
+pub fn timeout_ms(cx: &Context<'_>, text: &[u8]) -> Result<u64, ErrorReply> {
+    let ms = number::parse_i64(text)
+        .map_err(|_| ErrorReply::new("ERR timeout is not an integer or out of range"))?;
+    let timeout = u64::try_from(ms).map_err(|_| ErrorReply::new("ERR timeout is negative"))?;
+    // Redis 7.0 lets the sum wrap, and waits without end.
+    match cx.engine.dialect() {
+        Dialect::Valkey8 if cx.now_ms().0.checked_add(ms).is_none() => {
+            Err(ErrorReply::new("ERR timeout is out of range"))
+        }
+        _ => Ok(timeout),
+    }
+}

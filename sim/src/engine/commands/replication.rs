@@ -1,7 +1,7 @@
 //! What clients ask about replicas: ROLE, WAIT, WAITAOF. Not here: `REPLICAOF` and `PSYNC`; whom a server follows is the
 //! host's to say.
 
-use super::{Command, Flags, Keys};
+use super::{Command, Flags, Keys, parse};
 use crate::engine::{
     CommandResult, Context, Dialect, ErrorReply, NOT_AN_INTEGER, Reply,
     number::parse_i64,
@@ -63,7 +63,7 @@ fn wait(cx: &mut Context<'_>) -> CommandResult {
         }));
     }
     let wanted = parse_i64(cx.arg(1)).map_err(|_| NOT_AN_INTEGER)?;
-    let timeout_ms = timeout(cx.arg(2))?;
+    let timeout_ms = parse::timeout_ms(cx, cx.arg(2))?;
     let offset = cx.written_to();
     let acknowledged = cx.engine.replication().acknowledged(offset) as i64;
     if acknowledged >= wanted || !cx.may_block() {
@@ -79,7 +79,7 @@ fn wait_for_files(cx: &mut Context<'_>) -> CommandResult {
     let here = parse_i64(cx.arg(1)).map_err(|_| NOT_AN_INTEGER)?;
     let here = Some(here).filter(|here| (0..=1).contains(here)).ok_or(NOT_ONE)?;
     let wanted = parse_i64(cx.arg(2)).ok().filter(|wanted| *wanted >= 0).ok_or(NEGATIVE)?;
-    let timeout_ms = timeout(cx.arg(3))?;
+    let timeout_ms = parse::timeout_ms(cx, cx.arg(3))?;
     if cx.engine.replication().role() != &Role::Primary {
         return Err(ErrorReply::new(
             "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local \
@@ -100,10 +100,4 @@ fn wait_for_files(cx: &mut Context<'_>) -> CommandResult {
         return Ok(Reply::Array(vec![Reply::Int(synced_here), Reply::Int(synced)]));
     }
     Ok(cx.block_for_replicas(offset, timeout_ms))
-}
-
-fn timeout(text: &[u8]) -> Result<u64, ErrorReply> {
-    let timeout =
-        parse_i64(text).map_err(|_| ErrorReply::new("ERR timeout is not an integer or out of range"))?;
-    u64::try_from(timeout).map_err(|_| ErrorReply::new("ERR timeout is negative"))
 }

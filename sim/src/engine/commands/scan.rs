@@ -19,6 +19,8 @@ pub struct Options<'a> {
     pub type_name: Option<&'a [u8]>,
     /// `HSCAN … NOVALUES`.
     pub no_values: bool,
+    /// `ZSCAN … NOSCORES`.
+    pub no_scores: bool,
 }
 
 /// Which options beyond MATCH and COUNT a command has.
@@ -28,8 +30,10 @@ pub enum Extra {
     None,
     /// TYPE.
     Type,
-    /// NOVALUES.
+    /// NOVALUES, which only Valkey has.
     NoValues,
+    /// NOSCORES, which only Valkey has.
+    NoScores,
 }
 
 /// Reads a cursor. Both servers leave most of it to `strtoul`, and each its own part not.
@@ -67,7 +71,8 @@ fn is_space(byte: &u8) -> bool {
 impl<'a> Options<'a> {
     /// Reads the options from the argument at `index` on.
     pub fn parse(cx: &Context<'a>, index: usize, extra: Extra) -> Result<Self, ErrorReply> {
-        let mut options = Self { pattern: None, count: 10, type_name: None, no_values: false };
+        let mut options = Self { pattern: None, count: 10, type_name: None, no_values: false, no_scores: false };
+        let is_valkey = cx.engine.dialect() == Dialect::Valkey8;
         let mut words = Words::from(cx, index);
         while let Some(word) = words.next() {
             if is(word, "MATCH") {
@@ -83,8 +88,16 @@ impl<'a> Options<'a> {
                     return Err(format!("ERR unknown type name '{}'", ErrorReply::quote(name)).into());
                 }
                 options.type_name = Some(name);
-            } else if extra == Extra::NoValues && is(word, "NOVALUES") {
+            } else if is_valkey && is(word, "NOVALUES") {
+                if extra != Extra::NoValues {
+                    return Err(ErrorReply::new("ERR NOVALUES option can only be used in HSCAN"));
+                }
                 options.no_values = true;
+            } else if is_valkey && is(word, "NOSCORES") {
+                if extra != Extra::NoScores {
+                    return Err(ErrorReply::new("ERR NOSCORES option can only be used in ZSCAN"));
+                }
+                options.no_scores = true;
             } else {
                 return Err(SYNTAX);
             }

@@ -74,6 +74,10 @@ impl Host for ScriptHost<'_, '_> {
     fn looked_at(&mut self) -> u64 {
         std::mem::take(&mut self.cx.engine.looked_at)
     }
+
+    fn written(&mut self) -> u64 {
+        std::mem::take(&mut self.cx.engine.written)
+    }
 }
 
 /// Has `run` call a script whose commands are executed in this context.
@@ -83,6 +87,9 @@ pub fn with_host(
     run: impl FnOnce(&mut dyn Host) -> Reply,
 ) -> Reply {
     let database = cx.selected();
+    // What other commands have looked at and written is not the script's.
+    (cx.engine.looked_at, cx.engine.written) = (0, 0);
+    cx.engine.error_in_script = None;
     let reply = run(&mut ScriptHost { cx, rules });
     cx.engine.select(database, cx.effects);
     reply
@@ -106,13 +113,20 @@ fn evalsha_ro(cx: &mut Context<'_>) -> CommandResult {
     run_known(cx, true)
 }
 
+fn unknown(cx: &Context<'_>) -> ErrorReply {
+    ErrorReply::new(match cx.engine.dialect() {
+        Dialect::Valkey8 => "NOSCRIPT No matching script.",
+        Dialect::Redis7 => "NOSCRIPT No matching script. Please use EVAL.",
+    })
+}
+
+fn show(cx: &mut Context<'_>) -> CommandResult {
+    let hash = <[u8; 40]>::try_from(cx.arg(2).to_ascii_lowercase()).map_err(|_| unknown(cx))?;
+    let code = cx.engine.functions.scripts.get(&hash);
+    code.map(|code| Reply::Bulk(code.clone())).ok_or_else(|| unknown(cx))
+}
+
 fn run_known(cx: &mut Context<'_>, read_only: bool) -> CommandResult {
-    let unknown = |cx: &Context<'_>| {
-        ErrorReply::new(match cx.engine.dialect() {
-            Dialect::Valkey8 => "NOSCRIPT No matching script.",
-            Dialect::Redis7 => "NOSCRIPT No matching script. Please use EVAL.",
-        })
-    };
     let hash = <[u8; 40]>::try_from(cx.arg(1).to_ascii_lowercase()).map_err(|_| unknown(cx))?;
     keys_and_args(cx, crate::engine::NOT_AN_INTEGER)?;
     let code = cx.engine.functions.scripts.get(&hash).cloned().ok_or_else(|| unknown(cx))?;
@@ -147,6 +161,7 @@ pub const SCRIPT: &[Command] = &[
     Command::new("SCRIPT|EXISTS", -3, Flags::NOSCRIPT, exists),
     Command::new("SCRIPT|FLUSH", -2, Flags::NOSCRIPT, flush),
     Command::new("SCRIPT|KILL", 2, Flags::NOSCRIPT.and(Flags::ALLOW_BUSY), |_| Err(NOT_BUSY)),
+    Command::new("SCRIPT|SHOW", 3, Flags::NOSCRIPT.and(Flags::VALKEY_ONLY), show),
     Command::new("SCRIPT|HELP", 2, Flags::NONE, reference::help),
 ];
 

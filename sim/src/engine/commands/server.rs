@@ -1,7 +1,7 @@
 //! The server itself: TIME, INFO, COMMAND, CONFIG, DBSIZE, FLUSHALL.
 
 use super::{Command, Flags, Keys, reference, resolve};
-use crate::engine::{CommandResult, Context, ErrorReply, Reply, SYNTAX, databases, glob, info};
+use crate::engine::{CommandResult, Context, ErrorReply, Reply, SYNTAX, Value, databases, glob, info};
 
 const ADMIN: Flags = Flags::ADMIN.and(Flags::NOSCRIPT);
 
@@ -80,7 +80,17 @@ fn swap(cx: &mut Context<'_>) -> CommandResult {
     Ok(Reply::OK)
 }
 
+/// What it costs to put `INFO` together, without a look at the keys.
+const TEXT: usize = 1_000;
+
 fn info(cx: &mut Context<'_>) -> CommandResult {
+    let entries = cx.engine.databases().flat_map(|(_, db)| db.iter());
+    let looked_at = entries.map(|(_, entry)| match &entry.value {
+        Value::String(_) => 1,
+        collection => 1 + collection.work(),
+    });
+    let looked_at: usize = looked_at.sum();
+    cx.pay(TEXT + looked_at);
     let text = info::text(cx.engine, &cx.args[1..], cx.now);
     Ok(Reply::Verbatim(*b"txt", text.into()))
 }
@@ -91,7 +101,10 @@ fn config_get(cx: &mut Context<'_>) -> CommandResult {
     let wanted = |name: &str| {
         cx.args[2..].iter().any(|pattern| glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes()))
     };
-    let settings = cx.engine.config.iter().filter(|(name, _)| wanted(name));
+    let config = &cx.engine.config;
+    let named = cx.args[2..].iter().map(|name| String::from_utf8_lossy(name).to_ascii_lowercase());
+    let hidden = named.filter_map(|name| config.hidden(&name));
+    let settings = config.iter().filter(|(name, _)| wanted(name)).chain(hidden);
     Ok(Reply::Map(settings.map(|(name, value)| (Reply::bulk(name), Reply::bulk(value))).collect()))
 }
 

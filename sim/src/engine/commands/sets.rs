@@ -99,7 +99,9 @@ fn move_member(cx: &mut Context<'_>) -> CommandResult {
     set.remove(member);
     let is_empty = set.is_empty();
     cx.remove_emptied(source, is_empty);
-    cx.write_or_new::<Set>(target)?.insert(member);
+    if cx.write_or_new::<Set>(target)?.insert(member) {
+        cx.touch(target);
+    }
     cx.propagate();
     Ok(Reply::Int(1))
 }
@@ -231,6 +233,9 @@ fn scan(cx: &mut Context<'_>) -> CommandResult {
     let Some(set) = cx.read::<Set>(cx.arg(1))? else { return scan::reply(0, Vec::new()) };
     let options = options?;
     let (positions, next) = options.page(cursor, set.len(), limits.holds_set(set, dialect));
+    let looked_at = positions.len();
     let members = positions.filter_map(|position| set.at(position)).filter(|member| options.matches(member));
-    scan::reply(next, members.cloned().map(Reply::Bulk).collect())
+    let members = members.cloned().map(Reply::Bulk).collect();
+    cx.pay(looked_at);
+    scan::reply(next, members)
 }

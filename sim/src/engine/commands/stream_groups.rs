@@ -1,5 +1,7 @@
 //! Consumer groups of streams.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use super::{
@@ -51,17 +53,17 @@ const KEY_REQUIRED: ErrorReply = ErrorReply::new(
 
 fn create(cx: &mut Context<'_>) -> CommandResult {
     let args = cx.args;
-    let (make_stream, entries_read) = group_options(&args[5..], "CREATE")?;
+    let (make_stream, entries_read) = group_options(cx)?;
     let (key, name) = (cx.arg(2), Bytes::copy_from_slice(cx.arg(3)));
     if stream(cx, key)?.is_none() {
         if !make_stream {
             return Err(KEY_REQUIRED);
         }
-        start_id(cx.arg(4), StreamId::MIN)?;
+        first_id(cx.arg(4), StreamId::MIN)?;
         cx.get_or_insert(key, || Value::Stream(Stream::default()));
     }
     let stream = stream_mut(cx, key)?.ok_or(KEY_REQUIRED)?;
-    let last_id = start_id(args[4], stream.last_id)?;
+    let last_id = first_id(args[4], stream.last_id)?;
     if stream.groups.contains_key(&name) {
         return Err(ErrorReply::new("BUSYGROUP Consumer Group name already exists"));
     }
@@ -72,7 +74,7 @@ fn create(cx: &mut Context<'_>) -> CommandResult {
 
 fn set_id(cx: &mut Context<'_>) -> CommandResult {
     let args = cx.args;
-    let (_, entries_read) = group_options(&args[5..], "SETID")?;
+    let (_, entries_read) = group_options(cx)?;
     let stream = stream_mut(cx, cx.arg(2))?.ok_or(KEY_REQUIRED)?;
     let newest = stream.last_id;
     let group = group_mut(stream, args[2], args[3])?;
@@ -84,12 +86,14 @@ fn set_id(cx: &mut Context<'_>) -> CommandResult {
 }
 
 /// Reads `[MKSTREAM] [ENTRIESREAD n]`.
-fn group_options(mut options: &[&[u8]], subcommand: &str) -> Result<(bool, Option<u64>), ErrorReply> {
+fn group_options(cx: &Context<'_>) -> Result<(bool, Option<u64>), ErrorReply> {
+    let mut options = &cx.args[5..];
+    let creates = cx.arg(1).eq_ignore_ascii_case(b"CREATE");
     let (mut make_stream, mut entries_read) = (false, None);
     loop {
         options = match options {
             [] => return Ok((make_stream, entries_read)),
-            [word, rest @ ..] if word.eq_ignore_ascii_case(b"MKSTREAM") && subcommand == "CREATE" => {
+            [word, rest @ ..] if word.eq_ignore_ascii_case(b"MKSTREAM") && creates => {
                 make_stream = true;
                 rest
             }
@@ -103,11 +107,16 @@ fn group_options(mut options: &[&[u8]], subcommand: &str) -> Result<(bool, Optio
                     };
                 rest
             }
-            _ => {
-                let text = "ERR unknown subcommand or wrong number of arguments for";
-                return Err(format!("{text} '{subcommand}'. Try XGROUP HELP.").into());
-            }
+            _ => return Err(cx.wrong_subcommand("XGROUP")),
         };
+    }
+}
+
+/// Where a new group begins: unlike `SETID`, `CREATE` takes neither `-` nor `+`.
+fn first_id(text: &[u8], last: StreamId) -> Result<StreamId, ErrorReply> {
+    match text {
+        b"$" => Ok(last),
+        id => parse_id(id, 0),
     }
 }
 
@@ -151,7 +160,9 @@ fn delete_consumer(cx: &mut Context<'_>) -> CommandResult {
     if !group.consumers.contains_key(&consumer) {
         return Ok(Reply::Int(0));
     }
+    let looked_at = group.pending.len();
     let dropped = group.remove_consumer(&consumer);
+    cx.pay(looked_at);
     cx.propagate();
     Ok(Reply::Int(dropped as i64))
 }
@@ -213,7 +224,7 @@ fn xreadgroup(cx: &mut Context<'_>) -> CommandResult {
     let mut after = Vec::new();
     for (key, id) in read.keys.iter().zip(read.ids) {
         required(cx, key, group, " in XREADGROUP with GROUP option")?;
-        after.push(position(id)?);
+        after.push(position(id, cx.engine.dialect())?);
     }
     let consumer = Bytes::copy_from_slice(consumer);
     let mut found = Vec::new();
@@ -234,9 +245,14 @@ fn xreadgroup(cx: &mut Context<'_>) -> CommandResult {
 }
 
 /// `>` asks for what nobody has had (`None`), an id for what the consumer has not acknowledged after it.
-fn position(id: &[u8]) -> Result<Option<StreamId>, ErrorReply> {
+fn position(id: &[u8], dialect: Dialect) -> Result<Option<StreamId>, ErrorReply> {
     match id {
         b">" => Ok(None),
+        b"+" if dialect == Dialect::Valkey8 => Err(ErrorReply::new(
+            "ERR The + ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer \
+             by specifying a proper ID, or use the > ID to get new messages. The + ID would just return an empty \
+             result set.",
+        )),
         b"$" => Err(ErrorReply::new(
             "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer \
              by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty \
@@ -308,6 +324,7 @@ fn read_again(
     let ids: Vec<StreamId> = stream.groups.get(group).map_or_else(Vec::new, |group| {
         group.pending_of(consumer).map(|(id, _)| *id).filter(|id| *id > after).take(count).collect()
     });
+    let looked_at = stream.groups.get(group).map_or(0, |group| group.pending.len());
     let mut entries = Vec::new();
     for id in ids {
         let Some(entry) = stream.get(id).map(entry_reply) else {
@@ -320,6 +337,7 @@ fn read_again(
             pending.deliveries += 1;
         }
     }
+    cx.pay(looked_at);
     Ok(entries)
 }
 
@@ -498,6 +516,7 @@ fn xautoclaim(cx: &mut Context<'_>) -> CommandResult {
         .map(|(id, _)| *id)
         .take(count.saturating_mul(10).saturating_add(1))
         .collect();
+    let looked = looked_at.len();
     let (mut replies, mut deleted, mut claims) = (Vec::new(), Vec::new(), Vec::new());
     let mut attempts = count.saturating_mul(10);
     let mut next = StreamId::MIN;
@@ -521,6 +540,7 @@ fn xautoclaim(cx: &mut Context<'_>) -> CommandResult {
         count -= 1;
     }
     propagate_claims(cx, key, name, &claims, last);
+    cx.pay(looked);
     Ok(Reply::Array(vec![id_reply(next), Reply::Array(replies), Reply::Array(deleted)]))
 }
 
@@ -560,7 +580,10 @@ fn xpending(cx: &mut Context<'_>) -> CommandResult {
     };
     let Some((min_idle_ms, range)) = query else {
         let stream = required(cx, cx.arg(1), cx.arg(2), "")?;
-        return Ok(stream.groups.get(args[2]).map_or(Reply::NullArray, pending_summary));
+        let group = stream.groups.get(args[2]);
+        let (looked_at, told) = group.map_or((0, Reply::NullArray), |group| (group.pending.len(), pending_summary(group)));
+        cx.pay(looked_at);
+        return Ok(told);
     };
     let [start, end, count, rest @ ..] = range else { return Err(SYNTAX) };
     // A server looks no further than the consumer: more words are neither read nor refused.
@@ -584,7 +607,9 @@ fn xpending(cx: &mut Context<'_>) -> CommandResult {
             Reply::Int(pending.deliveries as i64),
         ])
     };
-    Ok(Reply::Array(wanted.take(count).map(row).collect()))
+    let (looked_at, told) = (group.pending.len(), Reply::Array(wanted.take(count).map(row).collect()));
+    cx.pay(looked_at);
+    Ok(told)
 }
 
 fn pending_summary(group: &Group) -> Reply {
@@ -592,13 +617,11 @@ fn pending_summary(group: &Group) -> Reply {
     let Some(((first, _), (last, _))) = ids else {
         return Reply::Array(vec![Reply::Int(0), Reply::Null, Reply::Null, Reply::NullArray]);
     };
-    let mut consumers = Vec::new();
-    for name in group.consumers.keys() {
-        let count = group.pending_of(name).count();
-        if count > 0 {
-            consumers.push(Reply::Array(vec![Reply::Bulk(name.clone()), Reply::bulk(count.to_string())]));
-        }
-    }
+    let counts = group.pending_counts();
+    let row = |(name, count): (&Bytes, &usize)| {
+        Reply::Array(vec![Reply::Bulk(name.clone()), Reply::bulk(count.to_string())])
+    };
+    let consumers = counts.iter().map(|(name, count)| row((name, count))).collect();
     let count = Reply::Int(group.pending.len() as i64);
     Reply::Array(vec![count, id_reply(*first), id_reply(*last), Reply::Array(consumers)])
 }
@@ -613,7 +636,7 @@ pub(super) fn xinfo_groups(cx: &mut Context<'_>) -> CommandResult {
             ("pending", Reply::Int(group.pending.len() as i64)),
             ("last-delivered-id", id_reply(group.last_id)),
             ("entries-read", count_or_null(group.entries_read)),
-            ("lag", count_or_null(stream.lag(group))),
+            ("lag", stream.lag(group).map_or(Reply::Null, Reply::Int)),
         ])
     };
     Ok(Reply::Array(stream.groups.iter().map(group).collect()))
@@ -626,10 +649,11 @@ pub(super) fn xinfo_consumers(cx: &mut Context<'_>) -> CommandResult {
     let stream = stream_mut(cx, key)?.ok_or(NO_SUCH_KEY)?;
     let group = group_mut(stream, key, name)?;
     let since = |at: UnixMillis| Reply::Int((now.0 - at.0).max(0));
+    let (pending, counts) = (group.pending.len(), group.pending_counts());
     let consumer = |(name, consumer): (&Bytes, &Consumer)| {
         let mut info = vec![
             ("name", Reply::Bulk(name.clone())),
-            ("pending", Reply::Int(group.pending_of(name).count() as i64)),
+            ("pending", Reply::Int(counts.get(name).map_or(0, |count| *count as i64))),
             ("idle", since(consumer.seen_at)),
         ];
         if dialect == Dialect::Valkey8 {
@@ -637,7 +661,9 @@ pub(super) fn xinfo_consumers(cx: &mut Context<'_>) -> CommandResult {
         }
         named(info)
     };
-    Ok(Reply::Array(group.consumers.iter().map(consumer).collect()))
+    let told = Reply::Array(group.consumers.iter().map(consumer).collect());
+    cx.pay(pending);
+    Ok(told)
 }
 
 fn count_or_null(count: Option<u64>) -> Reply {
@@ -647,7 +673,7 @@ fn count_or_null(count: Option<u64>) -> Reply {
 /// The groups as `XINFO STREAM FULL` shows them, with `count` pending entries each.
 pub(super) fn all_groups(stream: &Stream, count: usize, dialect: Dialect) -> Reply {
     let time = |at: UnixMillis| Reply::Int(at.0);
-    let consumer = |group: &Group, name: &Bytes, consumer: &Consumer| {
+    let consumer = |group: &Group, counts: &BTreeMap<&Bytes, usize>, name: &Bytes, consumer: &Consumer| {
         let row = |(id, pending): (&StreamId, &Pending)| {
             let deliveries = Reply::Int(pending.deliveries as i64);
             Reply::Array(vec![id_reply(*id), time(pending.delivered_at), deliveries])
@@ -656,8 +682,9 @@ pub(super) fn all_groups(stream: &Stream, count: usize, dialect: Dialect) -> Rep
         if dialect == Dialect::Valkey8 {
             info.push(("active-time", consumer.active_at.map_or(Reply::Int(-1), time)));
         }
-        info.push(("pel-count", Reply::Int(group.pending_of(name).count() as i64)));
-        info.push(("pending", Reply::Array(group.pending_of(name).take(count).map(row).collect())));
+        let pending = group.pending_of(name);
+        info.push(("pel-count", Reply::Int(counts.get(name).map_or(0, |count| *count as i64))));
+        info.push(("pending", Reply::Array(pending.take(count).map(row).collect())));
         named(info)
     };
     let group = |(name, group): (&Bytes, &Group)| {
@@ -666,12 +693,13 @@ pub(super) fn all_groups(stream: &Stream, count: usize, dialect: Dialect) -> Rep
             let deliveries = Reply::Int(pending.deliveries as i64);
             Reply::Array(vec![id_reply(*id), who, time(pending.delivered_at), deliveries])
         };
-        let consumers = group.consumers.iter().map(|(name, known)| consumer(group, name, known));
+        let counts = group.pending_counts();
+        let consumers = group.consumers.iter().map(|(name, known)| consumer(group, &counts, name, known));
         named(vec![
             ("name", Reply::Bulk(name.clone())),
             ("last-delivered-id", id_reply(group.last_id)),
             ("entries-read", count_or_null(group.entries_read)),
-            ("lag", count_or_null(stream.lag(group))),
+            ("lag", stream.lag(group).map_or(Reply::Null, Reply::Int)),
             ("pel-count", Reply::Int(group.pending.len() as i64)),
             ("pending", Reply::Array(group.pending.iter().take(count).map(row).collect())),
             ("consumers", Reply::Array(consumers.collect())),

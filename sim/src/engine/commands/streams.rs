@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Command, Flags, Keys, reference, resolve, stream_groups};
+use super::{Command, Flags, Keys, parse, reference, resolve, stream_groups};
 use crate::engine::{
     CommandResult, Context, Dialect, ErrorReply, NOT_AN_INTEGER, Protocol, Reply, SYNTAX, WRONG_TYPE,
     number::parse_i64,
     value::{
         Stream, Value,
-        stream::{Keep, NODE_MAX_ENTRIES, StreamEntry, StreamId, Trim},
+        stream::{Group, Keep, StreamEntry, StreamId, Trim},
     },
     wrong_arity,
 };
@@ -54,10 +54,11 @@ fn xadd(cx: &mut Context<'_>) -> CommandResult {
     let id = options.id.resolve(last, now)?;
     let fields: Arc<[Bytes]> =
         cx.args[options.fields_at..].iter().map(|arg| Bytes::copy_from_slice(arg)).collect();
+    let limits = cx.engine.config.stream_node;
     let Value::Stream(stream) = cx.get_or_insert(key, || Value::Stream(Stream::default())) else {
         return Err(WRONG_TYPE);
     };
-    stream.append(id, fields);
+    stream.append(id, fields, limits);
     let trimmed = options.trim.map(|option| {
         stream.trim(option.trim);
         (option, threshold_reached(stream, option.trim))
@@ -184,11 +185,15 @@ struct TrimParser<'a> {
     limit: Option<u64>,
     /// A primary has trimmed already, and says exactly how far: its `LIMIT` means nothing any more.
     from_primary: bool,
+    /// How many entries go at most where nothing is said: those of a hundred nodes.
+    usual_limit: u64,
 }
 
 impl<'a> TrimParser<'a> {
     fn new(cx: &Context<'a>) -> Self {
-        Self { args: cx.args, at: 2, trim: None, limit: None, from_primary: cx.session.from_primary }
+        let of_nodes = (cx.engine.config.stream_node.entries as u64).saturating_mul(100);
+        let usual_limit = if of_nodes == 0 { 10_000 } else { of_nodes.min(1_000_000) };
+        Self { args: cx.args, at: 2, trim: None, limit: None, from_primary: cx.session.from_primary, usual_limit }
     }
 
     /// Reads one option, if one is next.
@@ -242,7 +247,7 @@ impl<'a> TrimParser<'a> {
             ));
         }
         if option.trim.approximate {
-            option.trim.limit = self.limit.unwrap_or(100 * NODE_MAX_ENTRIES as u64);
+            option.trim.limit = self.limit.unwrap_or(self.usual_limit);
         }
         Ok(Some(option))
     }
@@ -420,7 +425,7 @@ impl<'a> Read<'a> {
             let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
             at += match rest {
                 [ms, ..] if is("BLOCK") => {
-                    read.block_ms = Some(timeout(ms)?);
+                    read.block_ms = Some(parse::timeout_ms(cx, ms)?);
                     2
                 }
                 [count, ..] if is("COUNT") => {
@@ -454,6 +459,11 @@ impl<'a> Read<'a> {
         let last = stream(cx, self.keys[index])?.map(|stream| stream.last_id).unwrap_or_default();
         match self.ids[index] {
             b"$" => Ok(last),
+            // What comes after the entry before the last one: the last one.
+            b"+" if cx.engine.dialect() == Dialect::Valkey8 => {
+                let newest = stream(cx, self.keys[index])?.and_then(Stream::last).map(|entry| entry.id);
+                Ok(newest.and_then(StreamId::previous).unwrap_or(last))
+            }
             b">" => Err(ErrorReply::new(
                 "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> \
                  option.",
@@ -462,11 +472,15 @@ impl<'a> Read<'a> {
         }
     }
 
-    /// The command as it is run again: what `$` stood for is known by then.
+    /// The command as it is run again: what `$` stood for is known by then, and `+` is the last entry of that time.
     fn again(&self, cx: &Context<'_>, after: &[StreamId]) -> Vec<Bytes> {
         let ids_at = cx.args.len() - after.len();
         let words = cx.args[..ids_at].iter().map(|arg| Bytes::copy_from_slice(arg));
-        words.chain(after.iter().map(|id| Bytes::from(id.to_string()))).collect()
+        let ids = self.ids.iter().zip(after).map(|(word, id)| match *word {
+            b"+" => Bytes::from_static(b"+"),
+            _ => Bytes::from(id.to_string()),
+        });
+        words.chain(ids).collect()
     }
 }
 
@@ -483,12 +497,6 @@ fn unbalanced(dialect: Dialect, grouped: bool) -> ErrorReply {
         .into()
 }
 
-fn timeout(text: &[u8]) -> Result<u64, ErrorReply> {
-    match parse_i64(text) {
-        Err(_) => Err(ErrorReply::new("ERR timeout is not an integer or out of range")),
-        Ok(ms) => u64::try_from(ms).map_err(|_| ErrorReply::new("ERR timeout is negative")),
-    }
-}
 
 fn xread(cx: &mut Context<'_>) -> CommandResult {
     let read = Read::parse(cx, false)?;
@@ -517,19 +525,19 @@ pub(super) fn by_stream(cx: &Context<'_>, streams: Vec<(Reply, Reply)>) -> Reply
     Reply::Array(streams.into_iter().map(|(key, entries)| Reply::Array(vec![key, entries])).collect())
 }
 
-const UNKNOWN_FORM: ErrorReply =
-    ErrorReply::new("ERR unknown subcommand or wrong number of arguments for 'STREAM'. Try XINFO HELP.");
-
 fn xinfo_stream(cx: &mut Context<'_>) -> CommandResult {
     stream(cx, cx.arg(2))?.ok_or(NO_SUCH_KEY)?;
     let full = match &cx.args[3..] {
         [] => None,
-        [word, rest @ ..] if word.eq_ignore_ascii_case(b"FULL") => Some(full_count(rest)?),
-        _ => return Err(UNKNOWN_FORM),
+        [word, rest @ ..] if word.eq_ignore_ascii_case(b"FULL") => Some(full_count(cx, rest)?),
+        _ => return Err(cx.wrong_subcommand("XINFO")),
     };
     let dialect = cx.engine.dialect();
     let stream = stream(cx, cx.arg(2))?.ok_or(NO_SUCH_KEY)?;
     let first_id = stream.first().map(|entry| entry.id).unwrap_or_default();
+    // Each consumer's share is looked for among all that is pending.
+    let of_group = |group: &Group| group.pending.len() * (1 + group.consumers.len());
+    let looked_at = if full.is_some() { stream.groups.values().map(of_group).sum() } else { 0 };
     let mut info = vec![
         ("length", Reply::Int(stream.len() as i64)),
         ("radix-tree-keys", Reply::Int(stream.nodes() as i64)),
@@ -551,7 +559,9 @@ fn xinfo_stream(cx: &mut Context<'_>) -> CommandResult {
             info.push(("last-entry", stream.last().map_or(Reply::Null, entry_reply)));
         }
     }
-    Ok(named(info))
+    let told = named(info);
+    cx.pay(looked_at);
+    Ok(told)
 }
 
 /// A map with names for keys.
@@ -560,10 +570,10 @@ pub(super) fn named(pairs: Vec<(&str, Reply)>) -> Reply {
 }
 
 /// How many entries `FULL [COUNT n]` shows; 0 means all.
-fn full_count(options: &[&[u8]]) -> Result<usize, ErrorReply> {
+fn full_count(cx: &Context<'_>, options: &[&[u8]]) -> Result<usize, ErrorReply> {
     match options {
         [] => Ok(10),
-        [_] | [_, _, _, ..] => Err(UNKNOWN_FORM),
+        [_] | [_, _, _, ..] => Err(cx.wrong_subcommand("XINFO")),
         [word, count] if word.eq_ignore_ascii_case(b"COUNT") => {
             Ok(usize::try_from(parse_i64(count)?).ok().unwrap_or(10))
                 .map(|n| if n == 0 { usize::MAX } else { n })

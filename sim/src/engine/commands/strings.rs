@@ -276,6 +276,7 @@ fn append(cx: &mut Context<'_>) -> CommandResult {
     let joined = [value, suffix].concat();
     let len = joined.len();
     *value = joined.into();
+    cx.pay(len / 16);
     cx.propagate();
     Ok(Reply::Int(len as i64))
 }
@@ -319,6 +320,8 @@ fn set_range(cx: &mut Context<'_>) -> CommandResult {
     bytes[offset..end].copy_from_slice(patch);
     let len = bytes.len();
     *value = bytes.into();
+    cx.pay(len / 16);
+    cx.grow(len - old_len);
     cx.propagate();
     Ok(Reply::Int(len as i64))
 }

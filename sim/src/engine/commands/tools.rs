@@ -1,5 +1,5 @@
 //! What dashboards and tools ask besides INFO: MEMORY, SLOWLOG, LATENCY, MODULE. A simulated server is never slow
-//! and has no modules, so most answers are empty; they are well-formed.
+//! and has no modules, so most answers are empty; they are well-formed. With `slowlog-log-slower-than 0` everything is slow.
 
 use super::{Command, Flags, Keys, parse::is, reference, resolve};
 use crate::engine::{
@@ -45,8 +45,8 @@ pub const MODULE: &[Command] = &[
 pub const SLOWLOG: &[Command] = &[
     Command::new("SLOWLOG|GET", -2, Flags::ADMIN, slowlog_get),
     Command::new("SLOWLOG|HELP", 2, Flags::NONE, reference::help),
-    Command::new("SLOWLOG|LEN", 2, Flags::ADMIN, |_| Ok(Reply::Int(0))),
-    Command::new("SLOWLOG|RESET", 2, Flags::ADMIN, |_| Ok(Reply::OK)),
+    Command::new("SLOWLOG|LEN", 2, Flags::ADMIN, |cx| Ok(Reply::Int(cx.engine.slow_log.len() as i64))),
+    Command::new("SLOWLOG|RESET", 2, Flags::ADMIN, slowlog_reset),
 ];
 
 fn nothing(_: &mut Context<'_>) -> CommandResult {
@@ -89,18 +89,28 @@ fn memory_usage(cx: &mut Context<'_>) -> CommandResult {
         _ => return Err(SYNTAX),
     }
     let key = cx.arg(2);
-    let used = cx.db(key).get(key).map(|entry| crate::engine::memory::of_entry(key, entry));
+    let entry = cx.db(key).get(key);
+    let looked_at = entry.map_or(0, |entry| entry.value.work());
+    let used = entry.map(|entry| crate::engine::memory::of_entry(key, entry));
+    cx.pay(looked_at);
     Ok(used.map_or(Reply::Null, |bytes| Reply::Int(bytes as i64)))
 }
 
 fn slowlog_get(cx: &mut Context<'_>) -> CommandResult {
     const TOO_FEW: ErrorReply = ErrorReply::new("ERR count should be greater than or equal to -1");
-    match &cx.args[2..] {
-        [] => nothing(cx),
-        [count] if parse_i64(count).is_ok_and(|count| count >= -1) => nothing(cx),
-        [_] => Err(TOO_FEW),
-        _ => Err(ErrorReply::new(
-            "ERR unknown subcommand or wrong number of arguments for 'get'. Try SLOWLOG HELP.",
-        )),
-    }
+    let count = match &cx.args[2..] {
+        [] => 10,
+        [count] => match parse_i64(count) {
+            Ok(-1) => usize::MAX,
+            Ok(count) => usize::try_from(count).map_err(|_| TOO_FEW)?,
+            Err(_) => return Err(TOO_FEW),
+        },
+        _ => return Err(cx.wrong_subcommand("SLOWLOG")),
+    };
+    Ok(cx.engine.slow_log.told(count))
+}
+
+fn slowlog_reset(cx: &mut Context<'_>) -> CommandResult {
+    cx.engine.slow_log.clear();
+    Ok(Reply::OK)
 }

@@ -26,8 +26,14 @@ fn multi(cx: &mut Context<'_>) -> CommandResult {
 
 /// Everything in it happens at one time, and its effects are those of one command.
 fn exec(cx: &mut Context<'_>) -> CommandResult {
-    let transaction = cx.session.transaction.take().ok_or(ErrorReply::new("ERR EXEC without MULTI"))?;
+    let Some(transaction) = cx.session.transaction.take() else {
+        cx.show_exec();
+        return Err(ErrorReply::new("ERR EXEC without MULTI"));
+    };
     let touched = cx.unwatch();
+    if transaction.void || touched {
+        cx.show_exec();
+    }
     if transaction.void {
         return Err(ErrorReply::new("EXECABORT Transaction discarded because of previous errors."));
     }

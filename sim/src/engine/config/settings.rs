@@ -20,6 +20,8 @@ pub struct Setting {
     pub default: &'static str,
     /// The dialect that has it so; `None`: both.
     only: Option<Dialect>,
+    /// It is shown only to who asks for it by its whole name.
+    pub is_hidden: bool,
 }
 
 impl Setting {
@@ -30,15 +32,19 @@ impl Setting {
 }
 
 const fn both(name: &'static str, kind: Kind, default: &'static str) -> Setting {
-    Setting { name, kind, default, only: None }
+    Setting { name, kind, default, only: None, is_hidden: false }
 }
 
 const fn valkey(name: &'static str, kind: Kind, default: &'static str) -> Setting {
-    Setting { name, kind, default, only: Some(Dialect::Valkey8) }
+    Setting { name, kind, default, only: Some(Dialect::Valkey8), is_hidden: false }
 }
 
 const fn redis(name: &'static str, kind: Kind, default: &'static str) -> Setting {
-    Setting { name, kind, default, only: Some(Dialect::Redis7) }
+    Setting { name, kind, default, only: Some(Dialect::Redis7), is_hidden: false }
+}
+
+const fn hidden(setting: Setting) -> Setting {
+    Setting { is_hidden: true, ..setting }
 }
 
 /// Other names of settings.
@@ -90,6 +96,7 @@ pub const SETTINGS: &[Setting] = &[
     both("activerehashing", YesNo, "yes"),
     both("always-show-logo", IMMUTABLE, "no"),
     redis("aof-disable-auto-gc", YesNo, "no"),
+    hidden(valkey("aof-disable-auto-gc", YesNo, "no")),
     both("aof-load-truncated", YesNo, "yes"),
     both("aof-rewrite-incremental-fsync", YesNo, "yes"),
     both("aof-timestamp-enabled", YesNo, "no"),
@@ -281,4 +288,13 @@ pub const SETTINGS: &[Setting] = &[
     both("unixsocketperm", IMMUTABLE, "0"),
     both("zset-max-listpack-entries", COUNT, "128"),
     both("zset-max-listpack-value", Memory(0), "64"),
+    hidden(valkey("cluster-ping-interval", IMMUTABLE, "0")),
+    hidden(valkey("debug-context", IMMUTABLE, "")),
+    hidden(valkey("enable-debug-assert", IMMUTABLE, "no")),
+    hidden(both("key-load-delay", Integer(i32::MIN as i64, INT), "0")),
+    hidden(both("loading-process-events-interval-bytes", Memory(1_024), "2097152")),
+    hidden(redis("lua-enable-deprecated-api", IMMUTABLE, "no")),
+    hidden(both("rdb-key-save-delay", Integer(i32::MIN as i64, INT), "0")),
+    hidden(both("use-exit-on-panic", YesNo, "no")),
+    hidden(both("watchdog-period", Integer(0, INT), "0")),
 ];

@@ -12,10 +12,23 @@ pub mod group;
 
 pub use group::Group;
 
-/// How many entries a node takes, deleted ones included: `stream-node-max-entries`.
-pub const NODE_MAX_ENTRIES: usize = 100;
-/// How many bytes a node takes: `stream-node-max-bytes`.
-const NODE_MAX_BYTES: usize = 4_096;
+/// How much a node takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeLimits {
+    /// How many entries, deleted ones included: `stream-node-max-entries`; 0: any number.
+    pub entries: usize,
+    /// How many bytes: `stream-node-max-bytes`; 0: as many as a listpack holds.
+    pub bytes: usize,
+}
+
+impl Default for NodeLimits {
+    fn default() -> Self {
+        Self { entries: 100, bytes: 4_096 }
+    }
+}
+
+/// How large a server lets a listpack of entries become.
+const LARGEST_NODE: usize = 1 << 30;
 
 /// The id of an entry: milliseconds and a number within them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -148,9 +161,9 @@ impl Stream {
     }
 
     /// Appends an entry. The caller made sure that `id` is greater than every one before.
-    pub fn append(&mut self, id: StreamId, fields: Arc<[Bytes]>) {
+    pub fn append(&mut self, id: StreamId, fields: Arc<[Bytes]>, limits: NodeLimits) {
         let payload: usize = fields.iter().map(Bytes::len).sum();
-        let open = self.nodes.get_max().filter(|(_, node)| node.has_room(payload)).map(|(id, _)| *id);
+        let open = self.nodes.get_max().filter(|(_, node)| node.has_room(payload, limits)).map(|(id, _)| *id);
         let entry = StreamEntry { id, fields };
         match open.and_then(|master| Some((master, self.nodes.get_mut(&master)?))) {
             Some((master, node)) => Arc::make_mut(node).append(master, entry),
@@ -241,8 +254,10 @@ impl Node {
         node
     }
 
-    fn has_room(&self, payload: usize) -> bool {
-        self.bytes + payload < NODE_MAX_BYTES && self.entries.len() + self.deleted < NODE_MAX_ENTRIES
+    fn has_room(&self, payload: usize, limits: NodeLimits) -> bool {
+        let bytes = if limits.bytes == 0 { LARGEST_NODE } else { limits.bytes.min(LARGEST_NODE) };
+        let has_place = limits.entries == 0 || self.entries.len() + self.deleted < limits.entries;
+        has_place && self.bytes + payload < bytes
     }
 
     fn append(&mut self, master_id: StreamId, entry: StreamEntry) {
@@ -312,7 +327,7 @@ mod tests {
         let fields: Arc<[Bytes]> = fields.iter().map(|field| Bytes::from_static(field.as_bytes())).collect();
         let mut stream = Stream::default();
         for ms in 1..=count {
-            stream.append(StreamId { ms, seq: 0 }, fields.clone());
+            stream.append(StreamId { ms, seq: 0 }, fields.clone(), NodeLimits::default());
         }
         stream
     }
@@ -349,7 +364,7 @@ mod tests {
             assert!(stream.delete(StreamId { ms, seq: 0 }));
         }
         assert!(!stream.delete(StreamId { ms: 1, seq: 0 }));
-        stream.append(StreamId { ms: 101, seq: 0 }, Arc::from([]));
+        stream.append(StreamId { ms: 101, seq: 0 }, Arc::from([]), NodeLimits::default());
         assert_eq!((stream.nodes(), stream.len()), (2, 2));
     }
 }

@@ -248,27 +248,36 @@ fn rank(cx: &mut Context<'_>, reverse: bool) -> CommandResult {
 
 fn scan(cx: &mut Context<'_>) -> CommandResult {
     let cursor = scan::cursor(cx.arg(2), cx.engine.dialect())?;
-    let options = scan::Options::parse(cx, 3, Extra::None);
+    let options = scan::Options::parse(cx, 3, Extra::NoScores);
     let (dialect, limits) = (cx.engine.dialect(), cx.engine.config.compact);
     let Some(zset) = cx.read::<SortedSet>(cx.arg(1))? else { return scan::reply(0, Vec::new()) };
     let options = options?;
     let is_compact = limits.holds_zset(zset);
-    let element = |(member, score): (&Bytes, f64)| {
+    let score_kept = |score: f64| {
         // A listpack keeps a whole score as an integer, and a scan shows what is kept.
         let is_kept_whole = is_compact && score.trunc() == score && score.abs() <= (i64::MAX / 2) as f64;
-        let text = match is_kept_whole {
+        match is_kept_whole {
             true => (score as i64).to_string(),
             false => number::format_double(score, dialect),
-        };
-        [Reply::Bulk(member.clone()), Reply::bulk(text)]
+        }
     };
-    let matching = |(member, _): &(&Bytes, f64)| options.matches(member);
-    if is_compact {
-        return scan::reply(0, zset.iter().filter(matching).flat_map(element).collect());
+    let (slots, next) = options.page(cursor, zset.len(), is_compact);
+    let looked_at = slots.len();
+    let mut elements = Vec::new();
+    let mut add = |(member, score): (&Bytes, f64)| {
+        if options.matches(member) {
+            elements.push(Reply::Bulk(member.clone()));
+            if !options.no_scores {
+                elements.push(Reply::bulk(score_kept(score)));
+            }
+        }
+    };
+    match is_compact {
+        true => zset.iter().for_each(&mut add),
+        false => slots.filter_map(|slot| zset.at_slot(slot)).for_each(&mut add),
     }
-    let (slots, next) = options.page(cursor, zset.len(), false);
-    let members = slots.filter_map(|slot| zset.at_slot(slot));
-    scan::reply(next, members.filter(matching).flat_map(element).collect())
+    cx.pay(looked_at);
+    scan::reply(next, elements)
 }
 
 fn random_members(cx: &mut Context<'_>) -> CommandResult {

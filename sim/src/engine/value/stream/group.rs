@@ -1,5 +1,7 @@
 //! Consumer groups: who was given which entry, and has not acknowledged it.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use imbl::OrdMap;
 
@@ -65,6 +67,13 @@ impl Group {
         self.pending.iter().filter(move |(_, pending)| pending.consumer == *consumer)
     }
 
+    /// How much each consumer has not acknowledged; those are left out that have acknowledged all.
+    pub fn pending_counts(&self) -> BTreeMap<&Bytes, usize> {
+        let mut counts = BTreeMap::new();
+        self.pending.values().for_each(|pending| *counts.entry(&pending.consumer).or_default() += 1);
+        counts
+    }
+
     /// Takes a consumer away with all that is pending for it; returns how much that was.
     pub fn remove_consumer(&mut self, consumer: &Bytes) -> usize {
         self.consumers.remove(consumer);
@@ -99,7 +108,7 @@ impl Stream {
         let Some(group) = self.groups.get_mut(group) else { return Vec::new() };
         for (entry, read) in entries.iter().zip(read) {
             group.entries_read = match (read, group.entries_read) {
-                (Read::OneMore, Some(read)) => Some(read + 1),
+                (Read::OneMore, Some(read)) => Some(read.wrapping_add(1)),
                 (Read::OneMore, None) => None,
                 (Read::Count(count), _) => count,
             };
@@ -142,13 +151,14 @@ impl Stream {
         Some(self.entries_added - self.len() + u64::from(id == first))
     }
 
-    /// How many entries a group has not read, if that can be known.
-    pub fn lag(&self, group: &Group) -> Option<u64> {
+    /// How many entries a group has not read, if that can be known. Less than none, where `ENTRIESREAD` said that it has
+    /// read more than there were.
+    pub fn lag(&self, group: &Group) -> Option<i64> {
         if self.entries_added == 0 {
             return Some(0);
         }
         let read = group.entries_read.filter(|_| !self.was_deleted_from(group.last_id));
-        read.or_else(|| self.distance(group.last_id)).map(|read| self.entries_added.saturating_sub(read))
+        read.or_else(|| self.distance(group.last_id)).map(|read| self.entries_added.wrapping_sub(read) as i64)
     }
 }
 
