@@ -32,6 +32,9 @@ struct Cli {
     /// The clock to start with; `SIM CLOCK` turns either.
     #[arg(long, value_enum, default_value_t = ClockKind::Wall)]
     clock: ClockKind,
+    /// Answers as a cluster of one node, which has all slots.
+    #[arg(long)]
+    cluster: bool,
     /// The seed of all random choices.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
@@ -81,6 +84,9 @@ fn engine(cli: &Cli, port: u16) -> anyhow::Result<Engine> {
     let mut engine = Engine::new(cli.dialect, Interpreter::default());
     engine.seed(cli.seed);
     engine.keep_effects();
+    if cli.cluster {
+        engine.be_cluster();
+    }
     engine.configure("port", &port.to_string()).map_err(|error| anyhow::anyhow!("{error}"))?;
     Ok(engine)
 }

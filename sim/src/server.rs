@@ -11,7 +11,6 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     future::{Future, poll_fn},
-    mem,
     net::SocketAddr,
     pin::Pin,
     rc::Rc,
@@ -25,7 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
     engine::{
-        Effects, Engine, ErrorReply, Protocol, Reply, ReplyMode, Session, UnixMicros, UnixMillis,
+        Blocked, Effects, Engine, ErrorReply, Protocol, Reply, ReplyMode, Session, UnixMicros, UnixMillis,
         clients::{Order, asks_for_others},
         turn::{NOT_ADJUSTABLE, Shown, Turn},
         unit::Unit,
@@ -374,25 +373,50 @@ impl Shared {
         }
     }
 
-    /// Lets the connections go on whose keys the last command changed, in the order in which they began to wait.
+    /// Lets the connections go on whose keys the last command changed: key after key, and for each in the order in which they
+    /// began to wait. What they write may be what others wait for.
     fn resume_waiting(&mut self, now: UnixMicros) {
-        let effects = mem::take(&mut self.effects);
-        let ready: Vec<u64> =
-            self.blocked.iter().copied().filter(|id| self.waits_for(*id, &effects)).collect();
-        self.effects = effects;
-        for id in ready {
-            self.resume(id, now);
+        let mut ready = self.ready_keys();
+        while !ready.is_empty() {
+            let mut written = Vec::new();
+            for key in &ready {
+                for id in self.waiting_for(key) {
+                    self.resume_for(id, key, now);
+                    written.extend(self.ready_keys());
+                }
+            }
+            ready = written;
         }
     }
 
-    fn waits_for(&self, id: u64, effects: &Effects) -> bool {
-        let Some(blocked) = self.peers.get(&id).and_then(|peer| peer.session.blocked.as_ref()) else {
-            return false;
-        };
-        effects.iter().any(|effect| {
-            matches!(effect.name(), b"FLUSHALL" | b"FLUSHDB" | b"SWAPDB")
-                || effect.args().skip(1).any(|arg| blocked.keys.iter().any(|key| key == arg))
-        })
+    /// The keys that the effects of the command that ran wrote, and that somebody waits for.
+    fn ready_keys(&self) -> Vec<Bytes> {
+        if self.effects.is_empty() {
+            return Vec::new();
+        }
+        let waiting: Vec<&Blocked> = self.blocked.iter().filter_map(|id| self.blocked_in(*id)).collect();
+        self.engine.ready_keys(&self.effects, &waiting)
+    }
+
+    /// Those who wait for a key, longest first.
+    fn waiting_for(&self, key: &Bytes) -> Vec<u64> {
+        let waits =
+            |id: &u64| self.blocked_in(*id).is_some_and(|blocked| blocked.keys.iter().any(|it| it == key));
+        self.blocked.iter().copied().filter(waits).collect()
+    }
+
+    fn blocked_in(&self, id: u64) -> Option<&Blocked> {
+        self.peers.get(&id)?.session.blocked.as_ref()
+    }
+
+    /// Has a blocked connection look for a key.
+    fn resume_for(&mut self, id: u64, key: &Bytes, now: UnixMicros) {
+        self.effects.clear();
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(args) = peer.session.blocked.as_ref().map(|blocked| blocked.args.clone()) else { return };
+        if let Some(reply) = self.engine.resume_for(&mut peer.session, key, now, &mut self.effects) {
+            self.finish(id, now, &args, &reply);
+        }
     }
 
     /// Has a blocked connection look again.

@@ -8,7 +8,14 @@ mod support;
 use std::cell::{Cell, RefCell};
 
 use proptest::prelude::*;
-use support::{commands, compare::compare, real::Real, seeds, simulated::Simulated};
+use support::{
+    commands, company,
+    compare::compare,
+    real::Real,
+    seeds,
+    several::{OurClients, RealClients},
+    simulated::Simulated,
+};
 use valkey_sim::engine::Dialect;
 
 /// The fewest sequences that a test runs, which take some seconds.
@@ -22,6 +29,35 @@ fn random_sequences_of_commands_do_on_the_engine_what_they_do_on_valkey() {
 #[test]
 fn random_sequences_of_commands_do_on_the_engine_what_they_do_on_redis() {
     compare_with(Dialect::Redis7);
+}
+
+#[test]
+fn several_clients_that_wait_are_answered_as_by_valkey() {
+    compare_several(Dialect::Valkey8);
+}
+
+#[test]
+fn several_clients_that_wait_are_answered_as_by_redis() {
+    compare_several(Dialect::Redis7);
+}
+
+/// The fewest sequences of several clients.
+const CASES_OF_SEVERAL: u32 = 400;
+
+fn compare_several(dialect: Dialect) {
+    let Some(real) = Real::start(dialect, "several clients") else { return };
+    let servers = RefCell::new((RealClients::new(real), OurClients::new(dialect)));
+    let sequences = prop::collection::vec(prop::collection::vec(any::<u8>(), 12..24), 1..40);
+    let (compared, woken) = (Cell::new(0), Cell::new(0));
+    seeds::check(5, CASES_OF_SEVERAL, &sequences, |choices| {
+        let steps = company::steps(&choices);
+        compared.set(compared.get() + steps.len());
+        let (real, ours) = &mut *servers.borrow_mut();
+        woken.set(woken.get() + company::compare(real, ours, &steps).map_err(TestCaseError::fail)?);
+        Ok(())
+    });
+    eprintln!("{dialect}: {} steps of several clients compared, {} of them heard by another", compared.get(), woken.get());
+    assert!(woken.get() > 100, "nobody waited, or nobody was woken: {}", woken.get());
 }
 
 fn compare_with(dialect: Dialect) {

@@ -288,6 +288,19 @@ const SCENES: &[&str] = &[
     "XGROUP CREATE s g $ MKSTREAM\n@ XREADGROUP GROUP g c BLOCK 0 NOACK STREAMS s >\nXADD s * a 1",
     "SELECT 1\nZADD z 1 a\nSELECT 0\n@ BZPOPMIN z 0\nSWAPDB 0 1",
     "XGROUP CREATE s g 0 MKSTREAM\nXADD s * a 1\nXREADGROUP GROUP g new NOACK STREAMS s >",
+    "@ BLPOP k l 0\nRPUSH l a b\nRPUSH l c",
+    "@ BRPOP l 0\nRPUSH l a b\nDEL l",
+    "@ BLMPOP 0 2 k l RIGHT COUNT 2\nRPUSH l a b c\nEXPIRE l 10",
+    "@ BLMOVE l m LEFT RIGHT 0\nRPUSH l a b\nLRANGE m 0 -1",
+    "@ BRPOPLPUSH l l 0\nRPUSH l a b",
+    "RPUSH l a b c d\nBLPOP k l 1\nBRPOP l 1\nBLMOVE l m LEFT LEFT 1\nBRPOPLPUSH m l 1\nBLMPOP 1 1 l LEFT COUNT 9",
+    // Bits.
+    "SETBIT b 7 1\nSETBIT b 7 1\nSETBIT b 100 0\nBITFIELD b SET u8 0 255 INCRBY u8 0 1 OVERFLOW FAIL INCRBY u4 200 99\n\
+     BITFIELD new OVERFLOW FAIL SET u4 9 99\nBITOP XOR c b new\nBITOP AND c nosuch\nSET t 1 EX 10\nBITOP NOT t b",
+    // Sorted, dumped and restored.
+    "RPUSH l 3 1 2\nSET w1 9\nSORT l STORE m\nSORT l BY w* DESC GET # GET w* STORE l\nSORT nosuch STORE m\nSORT nosuch STORE m",
+    "RESTORE k 0 \"\\x00\\xc0\\x05\\x0a\\x00\\x63\\x2f\\x5f\\x66\\x83\\x2f\\xb3\\x51\"\n\
+     RESTORE k 90 \"\\x00\\xc0\\x05\\x0a\\x00\\x63\\x2f\\x5f\\x66\\x83\\x2f\\xb3\\x51\" REPLACE\nSIM CLOCK ADVANCE 91\nGET k",
     // An approximate trim that leaves nothing, and one that leaves some.
     "XADD s MINID ~ 2 1-1 f a\nXADD s 1-2 f a",
     "XADD s 1-1 f a\nXTRIM s MINID ~ 2\nXADD s 3-1 f b",

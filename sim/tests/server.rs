@@ -299,7 +299,7 @@ fn xread_block_gives_up_at_its_deadline() {
     let mut world = World::new();
     let mut reader = world.connect();
     assert_eq!(world.exchange(&mut reader, b"XREAD BLOCK 50 STREAMS s $\r\n"), []);
-    world.advance_ms(49);
+    world.advance_ms(50);
     assert_eq!(reader.replies(), []);
     world.advance_ms(1);
     assert_eq!(reader.replies(), [Reply::NullArray]);
@@ -316,7 +316,7 @@ fn who_waits_longest_for_a_sorted_set_gets_the_first_member() {
     assert_eq!((first.replies(), second.replies()), (vec![], vec![]));
     assert_eq!(world.exchange(&mut writer, b"ZADD z 1 m\r\nZCARD z\r\n"), [Reply::Int(1), Reply::Int(0)]);
     assert_eq!(first.replies(), [array(["z", "m", "1"])]);
-    world.advance_ms(50);
+    world.advance_ms(51);
     assert_eq!(second.replies(), [Reply::NullArray]);
 }
 
@@ -654,7 +654,7 @@ fn wait_ends_when_a_replica_acknowledges_at_its_deadline_and_by_client_unblock()
     world.settle();
     assert_eq!(writer.replies(), [Reply::Int(1), status("PONG")]);
     assert_eq!(world.exchange(&mut writer, write_and_wait), [Reply::OK]);
-    world.advance_ms(49);
+    world.advance_ms(50);
     assert_eq!(writer.replies(), []);
     world.advance_ms(1);
     assert_eq!(writer.replies(), [Reply::Int(0), status("PONG")]);

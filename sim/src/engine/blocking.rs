@@ -4,43 +4,122 @@ use bytes::Bytes;
 
 use super::{
     Blocked, Context, Dialect, Effects, Engine, ErrorReply, Reply, Session, UnixMicros, UnixMillis, Value,
-    WRONG_TYPE, unit::Offset,
+    WRONG_TYPE, number, unit::Offset,
 };
 
 impl Engine {
-    /// Has another look for a connection that is blocked, because one of its keys changed or its time is up. `None`: it
-    /// goes on waiting.
+    /// Has another look for a connection that is blocked, because one of its keys may have changed or its time is up. `None`:
+    /// it goes on waiting.
     pub fn resume(&mut self, session: &mut Session, now: UnixMicros, effects: &mut Effects) -> Option<Reply> {
-        let blocked = session.blocked.take()?;
-        let args: Vec<&[u8]> = blocked.args.iter().map(|arg| &arg[..]).collect();
-        let command = self.commands.find(args.first().copied().unwrap_or_default())?;
+        let blocked = session.blocked.as_ref()?;
         let is_over = blocked.until.is_some_and(|until| now.millis() >= until);
+        if blocked.awaits.is_some() {
+            let blocked = session.blocked.take()?;
+            // At its last look nothing waits any longer, and answers what there is.
+            return self.look_again(session, blocked, is_over, None, now, effects);
+        }
+        if is_over {
+            let blocked = session.blocked.take()?;
+            self.clients.forget_wait(session.id);
+            if self.config.logs_all && self.dialect == Dialect::Valkey8 {
+                let args: Vec<&[u8]> = blocked.args.iter().map(|arg| &arg[..]).collect();
+                let command = self.commands.find(args.first().copied().unwrap_or_default())?;
+                self.log_as_slow(command, session, &args, now, false);
+            }
+            return Some(Reply::NullArray);
+        }
+        let keys = blocked.keys.clone();
+        keys.iter().find_map(|key| self.resume_for(session, key, now, effects))
+    }
+
+    /// As [`resume`](Self::resume), because this key changed: there is nothing to look for unless something of the right type
+    /// is under it now.
+    pub fn resume_for(
+        &mut self,
+        session: &mut Session,
+        key: &Bytes,
+        now: UnixMicros,
+        effects: &mut Effects,
+    ) -> Option<Reply> {
+        let blocked = session.blocked.as_ref()?;
+        let awaited = Awaited::by(blocked.args.first()?)?;
+        let db = self.database(session.db);
+        let entry = db.and_then(|db| db.get(key).filter(|_| !db.is_expired(key, now.millis())));
+        let is_ready = awaited == Awaited::Group || entry.is_some_and(|entry| awaited.is(&entry.value));
+        if !is_ready || !blocked.keys.contains(key) {
+            return None;
+        }
+        let blocked = session.blocked.take()?;
+        self.look_again(session, blocked, false, Some(key), now, effects)
+    }
+
+    fn look_again(
+        &mut self,
+        session: &mut Session,
+        blocked: Blocked,
+        is_over: bool,
+        ready: Option<&Bytes>,
+        now: UnixMicros,
+        effects: &mut Effects,
+    ) -> Option<Reply> {
+        // Redis 7.0 serves the key that became ready, Valkey executes the command once more.
+        let narrowed = match (self.dialect, ready) {
+            (Dialect::Redis7, Some(key)) => narrow(&blocked.args, key),
+            _ => None,
+        };
+        let args: Vec<&[u8]> = narrowed.as_ref().unwrap_or(&blocked.args).iter().map(|arg| &arg[..]).collect();
+        let command = self.commands.find(args.first().copied().unwrap_or_default())?;
         let first = effects.len();
         session.awaited = blocked.awaits;
-        // At its last look nothing waits any longer, and answers what there is.
         session.deny_blocking = is_over;
         let reply = self.run(command, session, &args, now, effects);
         session.deny_blocking = false;
         session.awaited = None;
         self.log_effects(effects, first, now);
-        // It is no news to who waits for a sorted set that something else is there now.
-        let still_waits = session.blocked.take().is_some()
-            || (reply.error() == Some(&WRONG_TYPE) && command.name != "XREADGROUP");
-        if still_waits && !is_over {
+        if session.blocked.take().is_some() {
             session.blocked = Some(blocked);
             return None;
         }
         self.clients.forget_wait(session.id);
-        if self.config.logs_all && (!still_waits || self.dialect == Dialect::Valkey8) {
+        if self.config.logs_all {
             self.log_as_slow(command, session, &args, now, false);
         }
-        Some(if still_waits { Reply::NullArray } else { self.as_news(session, &blocked, reply) })
+        Some(self.as_news(session, &blocked, reply))
+    }
+
+    /// The keys that somebody may wait for among those that were just written, in the order in which they were.
+    pub fn ready_keys(&self, effects: &Effects, waiting: &[&Blocked]) -> Vec<Bytes> {
+        let mut ready: Vec<Bytes> = Vec::new();
+        let mut note = |key: &[u8]| {
+            let awaited = waiting.iter().flat_map(|blocked| &blocked.keys).find(|awaited| *awaited == key);
+            if let Some(key) = awaited.filter(|key| !ready.contains(key)) {
+                ready.push(key.clone());
+            }
+        };
+        for effect in effects.iter() {
+            let args: Vec<&[u8]> = effect.args().collect();
+            match effect.name() {
+                b"FLUSHALL" | b"FLUSHDB" | b"SWAPDB" => {
+                    waiting.iter().flat_map(|blocked| &blocked.keys).for_each(|key| note(key));
+                }
+                b"SORT" => args.iter().skip(1).for_each(|arg| note(arg)),
+                name => {
+                    if name.ends_with(b"STORE") {
+                        note(effect.arg(1));
+                    }
+                    let keys = self.commands.find(name).and_then(|command| command.keys.of(&args));
+                    keys.unwrap_or_default().into_iter().for_each(&mut note);
+                }
+            }
+        }
+        ready
     }
 
     /// What a client is told that waited for a group, when that is gone: Redis 7.0 has words of its own for it.
     fn as_news(&self, session: &Session, blocked: &Blocked, reply: Reply) -> Reply {
         let is_gone = |error: &ErrorReply| *error == WRONG_TYPE || error.0.starts_with("NOGROUP No such key");
-        if self.dialect != Dialect::Redis7 || !reply.error().is_some_and(is_gone) {
+        let is_for_group = blocked.args.first().and_then(|name| Awaited::by(name)) == Some(Awaited::Group);
+        if !is_for_group || self.dialect != Dialect::Redis7 || !reply.error().is_some_and(is_gone) {
             return reply;
         }
         let entry = |key: &Bytes| self.database(session.db)?.get(key);
@@ -50,6 +129,59 @@ impl Engine {
             false => "UNBLOCKED the stream key no longer exists",
         }))
     }
+}
+
+/// What a command waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    List,
+    SortedSet,
+    Stream,
+    /// A stream's group: that it is gone is news, too.
+    Group,
+}
+
+impl Awaited {
+    /// What the command of this name waits for.
+    fn by(name: &[u8]) -> Option<Self> {
+        Some(match &name.to_ascii_uppercase()[..] {
+            b"BLPOP" | b"BRPOP" | b"BLMPOP" | b"BLMOVE" | b"BRPOPLPUSH" => Awaited::List,
+            b"BZPOPMIN" | b"BZPOPMAX" | b"BZMPOP" => Awaited::SortedSet,
+            b"XREAD" => Awaited::Stream,
+            b"XREADGROUP" => Awaited::Group,
+            _ => return None,
+        })
+    }
+
+    fn is(self, value: &Value) -> bool {
+        match self {
+            Awaited::List => matches!(value, Value::List(_)),
+            Awaited::SortedSet => matches!(value, Value::SortedSet(_)),
+            Awaited::Stream | Awaited::Group => matches!(value, Value::Stream(_)),
+        }
+    }
+}
+
+/// A command that names several keys as if it named this one only; `None` if there is nothing to be left out.
+fn narrow(args: &[Bytes], key: &Bytes) -> Option<Vec<Bytes>> {
+    let word = |text: &'static str| Bytes::from_static(text.as_bytes());
+    let (first, last) = (args.first()?, args.last()?);
+    Some(match &first.to_ascii_uppercase()[..] {
+        b"BLPOP" | b"BRPOP" | b"BZPOPMIN" | b"BZPOPMAX" => vec![first.clone(), key.clone(), last.clone()],
+        b"BLMPOP" | b"BZMPOP" => {
+            let count = usize::try_from(number::read_i64(args.get(2)?)?).ok()?;
+            let rest = args.get(3 + count..)?;
+            [&[first.clone(), args[1].clone(), word("1"), key.clone()], rest].concat()
+        }
+        b"XREAD" | b"XREADGROUP" => {
+            let streams = args.iter().position(|arg| arg.eq_ignore_ascii_case(b"STREAMS"))?;
+            let (options, rest) = args.split_at_checked(streams + 1)?;
+            let (keys, ids) = rest.split_at_checked(rest.len() / 2)?;
+            let id = ids.get(keys.iter().position(|other| other == key)?)?;
+            [options, &[key.clone(), id.clone()]].concat()
+        }
+        _ => return None,
+    })
 }
 
 impl Context<'_> {
@@ -86,7 +218,8 @@ impl Context<'_> {
 
     fn begin_to_wait(&mut self, args: Vec<Bytes>, timeout_ms: u64, keys: Vec<Bytes>, awaits: Option<Offset>) {
         let now = self.now_ms().0;
-        let until = (timeout_ms > 0).then(|| UnixMillis(now.saturating_add_unsigned(timeout_ms)));
+        // A real server gives up when more than the time has passed.
+        let until = (timeout_ms > 0).then(|| UnixMillis(now.saturating_add_unsigned(timeout_ms).saturating_add(1)));
         self.engine.clients.blocked.insert(self.session.id);
         self.session.blocked = Some(Blocked { args, until, keys, awaits });
     }

@@ -190,6 +190,7 @@ impl Engine {
         });
         let blocked = session.blocked.as_ref();
         let argument_bytes = blocked.map_or(session.postponed, |blocked| blocked.args.iter().map(Bytes::len).sum::<usize>());
+        let argument_pointers = blocked.map_or(0, |blocked| blocked.args.len() * size_of::<u64>());
         let (watch, buffers, base) = match valkey {
             true => (format!(" watch={}", self.watches.count(session.id)), "qbuf=0 qbuf-free=0", 1_920),
             false => (String::new(), "qbuf=0 qbuf-free=20474", 22_272),
@@ -220,7 +221,7 @@ impl Engine {
             sub = session.channels.len(),
             psub = session.patterns.len(),
             ssub = session.shard_channels.len(),
-            memory = base + argument_bytes + queued_bytes,
+            memory = base + argument_bytes + argument_pointers + queued_bytes,
             command = session.last_command.map_or("NULL".to_owned(), str::to_ascii_lowercase),
             resp = if session.protocol == Protocol::Resp3 { 3 } else { 2 },
         )

@@ -103,6 +103,7 @@ fn known(engine: &Engine, field: &str, now: UnixMicros, used: &dyn Fn() -> u64) 
         "uptime_in_days" => up_seconds / 86_400,
         "hz" | "configured_hz" => setting("hz"),
         // Seconds in 24 bits.
+        "cluster_enabled" => u64::from(engine.is_cluster),
         "lru_clock" => now_seconds & 0x00ff_ffff,
         "run_id" => return Some(format!("{:040x}", engine.seed)),
         "connected_clients" => clients.count() as u64,

@@ -38,6 +38,7 @@ mod memory;
 mod monitor;
 mod pause;
 mod pubsub;
+mod rdb;
 pub mod replication;
 mod resolve;
 mod script_cache;
@@ -109,6 +110,8 @@ pub struct Engine {
     hidden: Hidden,
     /// It reads its data back; see [`set_loading`](Self::set_loading).
     is_loading: bool,
+    /// It answers as a cluster of one node.
+    is_cluster: bool,
     /// How many elements the commands of a script have looked at that it has not paid for yet.
     looked_at: u64,
     /// How many bytes they have written, beyond what is in the memory of Lua.
@@ -144,6 +147,7 @@ impl Engine {
             usage: Usage::new(0),
             hidden: Hidden::new(),
             is_loading: false,
+            is_cluster: false,
             looked_at: 0,
             written: 0,
             error_in_script: None,

@@ -179,6 +179,8 @@ pub enum Keys {
     Counted(i16),
     /// The keys follow the word `STREAMS`, the first half of what comes after it.
     Streams,
+    /// The first argument, and what follows the last word `STORE`: those of `SORT`, as far as its name tells.
+    Sorted,
 }
 
 impl Keys {
@@ -206,6 +208,11 @@ impl Keys {
                 let first = at as usize + 1;
                 let count = usize::try_from(parse_i64(args.get(at as usize)?).ok()?).ok()?;
                 Some(args.get(first..first.checked_add(count)?)?.to_vec())
+            }
+            Keys::Sorted => {
+                let stores = |at: &usize| args[*at - 1].eq_ignore_ascii_case(b"STORE");
+                let target = (3..args.len()).rev().find(stores).map(|at| args[at]);
+                Some(args.get(1).copied().into_iter().chain(target).collect())
             }
             Keys::Streams => {
                 let word = args.iter().position(|arg| arg.eq_ignore_ascii_case(b"STREAMS"))?;

@@ -157,7 +157,32 @@ impl Compact {
             }
     }
 
-    fn holds_intset(&self, set: &Set) -> bool {
+    /// Whether a node of a long list may grow to so many bytes and elements.
+    pub fn holds_list_node(&self, bytes: usize, elements: usize) -> bool {
+        match self.list_size {
+            -1 => bytes <= 4 * 1024,
+            ..=-5 => bytes <= 64 * 1024,
+            -4 => bytes <= 32 * 1024,
+            -3 => bytes <= 16 * 1024,
+            -2 => bytes <= 8 * 1024,
+            most => elements <= most.max(1) as usize && bytes <= 8 * 1024,
+        }
+    }
+
+    /// Whether an element of a list is a node by itself.
+    pub fn is_large_element(&self, bytes: usize) -> bool {
+        let most = match self.list_size {
+            -1 => 4,
+            ..=-5 => 64,
+            -4 => 32,
+            -3 => 16,
+            _ => 8,
+        };
+        bytes > most * 1024
+    }
+
+    /// Whether a server keeps this set as an intset.
+    pub fn holds_intset(&self, set: &Set) -> bool {
         set.is_intset() && set.len() <= self.intset_entries
     }
 

@@ -96,6 +96,8 @@ fn written_keys<'a>(commands: &CommandTable, name: &[u8], args: &[&'a [u8]]) -> 
         b"SMOVE" => args.get(1).copied().into_iter().collect(),
         b"XGROUP" if args.iter().any(|arg| arg.eq_ignore_ascii_case(b"MKSTREAM")) => vec![args[2]],
         b"XGROUP" => Vec::new(),
+        b"SORT" => commands.find(name).and_then(|command| command.keys.of(args)?.pop()).into_iter().collect(),
+        b"BITOP" => args.get(2).copied().into_iter().collect(),
         name if name.ends_with(b"STORE") => args.get(1).copied().into_iter().collect(),
         name => commands.find(name).and_then(|command| command.keys.of(args)).unwrap_or_default(),
     }

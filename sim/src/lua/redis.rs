@@ -112,12 +112,18 @@ fn call(lua: &mut Lua<'_>) -> Outcome {
 }
 
 fn pcall(lua: &mut Lua<'_>) -> Outcome {
-    if command(lua)? {
-        // A server marks what it has counted already.
+    let is_counted = lua.top() > 0 && !has_odd_argument(lua);
+    if command(lua)? && is_counted {
+        // A server marks what it has counted already: not what never became a command.
         lua.push_bool(true);
         lua.set_raw_field(-2, "ignore_error_stats_update");
     }
     Ok(1)
+}
+
+/// Whether an argument is neither text nor number, so that there is no command to be run.
+fn has_odd_argument(lua: &Lua<'_>) -> bool {
+    (1..=lua.top()).any(|index| !matches!(lua.kind(index), Kind::String | Kind::Number))
 }
 
 /// What a command costs its script, whatever it does: about as many instructions as take as long.

@@ -15,6 +15,7 @@ pub const UNORDERED: &[&str] = &[
     "HRANDFIELD",
     "ZRANDMEMBER",
     "LIST",
+    "CAT",
 ];
 
 /// Whether two replies to a command, both on one line, differ only in a way that is known.
@@ -62,6 +63,17 @@ pub const KNOWN: &[Known] = &[
                 line.to_ascii_uppercase().contains("SCAN") && [real, ours].iter().all(|r| r.contains("*2 $"));
             let is_partial = [real, ours].iter().any(|reply| !reply.contains("*2 $1 0 "));
             is_scan && (is_partial || !line.split(' ').any(|word| word == "0"))
+        },
+    },
+    Known {
+        reason: "the bytes of a hash table, of a stream from which entries were deleted, and of a collection that was larger once \
+                 tell how it came to be",
+        matches: |line, real, ours| {
+            const REMEMBERING: [&str; 6] = ["\\x02", "\\x04", "\\x05", "\\x0b", "\\x13", "\\x15"];
+            let form = |reply: &str| reply.split_once(' ').map(|(_, bytes)| bytes.get(..4).unwrap_or_default().to_owned());
+            line.to_ascii_uppercase().contains("DUMP")
+                && form(real).is_some_and(|form| REMEMBERING.contains(&&*form))
+                && form(ours).is_some_and(|form| form.starts_with("\\x"))
         },
     },
     Known {

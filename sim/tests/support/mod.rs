@@ -5,6 +5,7 @@
 
 pub mod choices;
 pub mod commands;
+pub mod company;
 pub mod compare;
 pub mod cut;
 pub mod differences;
@@ -14,5 +15,6 @@ pub mod fuzzing;
 pub mod real;
 pub mod seeds;
 pub mod server;
+pub mod several;
 pub mod simulated;
 pub mod transcript;

@@ -94,6 +94,11 @@ impl Real {
         self.dir.join("socket")
     }
 
+    /// One more connection.
+    pub fn connect(&self) -> Connection {
+        Connection::to(&self.socket())
+    }
+
     /// Has it follow the primary at a port of this machine, and waits until it is synchronised.
     pub fn follow(&mut self, port: &str) {
         assert_eq!(self.send(&["REPLICAOF", "127.0.0.1", port]), Reply::OK);
@@ -204,7 +209,7 @@ impl Drop for Real {
 }
 
 /// A connection, and what was read from it and not yet understood.
-struct Connection {
+pub struct Connection {
     stream: UnixStream,
     decoder: ReplyDecoder,
     received: BytesMut,
@@ -216,6 +221,34 @@ impl Connection {
         let stream = connect(socket);
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
         Self { stream, decoder: ReplyDecoder::default(), received: BytesMut::new() }
+    }
+
+    /// Sends a command.
+    pub fn tell(&mut self, args: &[impl AsRef<[u8]>]) {
+        let mut bytes = Vec::new();
+        encode_request(args.iter().map(AsRef::as_ref), &mut bytes);
+        self.stream.write_all(&bytes).expect("the server reads");
+    }
+
+    /// Sends a command, and waits for the reply.
+    pub fn ask(&mut self, args: &[impl AsRef<[u8]>]) -> Reply {
+        self.tell(args);
+        self.receive()
+    }
+
+    /// What is there, without waiting for more.
+    pub fn received(&mut self) -> Vec<Reply> {
+        self.stream.set_nonblocking(true).expect("a socket can be asked without waiting");
+        let mut chunk = [0; 16 * 1024];
+        while let Ok(read @ 1..) = self.stream.read(&mut chunk) {
+            self.received.extend_from_slice(&chunk[..read]);
+        }
+        self.stream.set_nonblocking(false).expect("a socket can be waited for");
+        let mut replies = Vec::new();
+        while let Some(reply) = self.decoder.next(&mut self.received).expect("a server speaks RESP") {
+            replies.push(reply);
+        }
+        replies
     }
 
     fn receive(&mut self) -> Reply {

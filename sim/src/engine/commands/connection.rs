@@ -101,7 +101,7 @@ fn greeting(cx: &Context<'_>) -> Reply {
         ("version", Reply::bulk(version)),
         ("proto", Reply::Int(proto)),
         ("id", Reply::Int(cx.session.id as i64)),
-        ("mode", Reply::bulk("standalone")),
+        ("mode", Reply::bulk(if cx.engine.is_cluster { "cluster" } else { "standalone" })),
         ("role", Reply::bulk("master")),
         ("modules", Reply::Array(Vec::new())),
     ];

@@ -1,4 +1,4 @@
-//! Lists, without the commands that wait.
+//! Lists. The commands that wait for elements are in `list_waits.rs`.
 
 use bytes::Bytes;
 
@@ -41,13 +41,13 @@ pub const COMMANDS: &[Command] = &[
 
 /// An end of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Left,
     Right,
 }
 
 impl End {
-    fn parse(word: &[u8]) -> Result<Self, ErrorReply> {
+    pub(super) fn parse(word: &[u8]) -> Result<Self, ErrorReply> {
         match word {
             word if is(word, "LEFT") => Ok(End::Left),
             word if is(word, "RIGHT") => Ok(End::Right),
@@ -62,15 +62,23 @@ impl End {
         }
     }
 
-    fn pop(self, list: &mut List) -> Option<Bytes> {
+    pub(super) fn pop(self, list: &mut List) -> Option<Bytes> {
         match self {
             End::Left => list.pop_front(),
             End::Right => list.pop_back(),
         }
     }
 
+    /// The command that takes elements off here, as which the others are propagated.
+    pub(super) fn command(self) -> &'static [u8] {
+        match self {
+            End::Left => b"LPOP",
+            End::Right => b"RPOP",
+        }
+    }
+
     /// Takes up to `count` elements off, in the order in which they come off.
-    fn pop_many(self, list: &mut List, count: usize) -> Vec<Bytes> {
+    pub(super) fn pop_many(self, list: &mut List, count: usize) -> Vec<Bytes> {
         (0..count.min(list.len())).filter_map(|_| self.pop(list)).collect()
     }
 }
@@ -295,7 +303,7 @@ fn pop_and_push(cx: &mut Context<'_>) -> CommandResult {
 }
 
 /// Moves one element between two lists, or within one.
-fn move_element(cx: &mut Context<'_>, from: End, to: End) -> CommandResult {
+pub(super) fn move_element(cx: &mut Context<'_>, from: End, to: End) -> CommandResult {
     let (source, target) = (cx.arg(1), cx.arg(2));
     if cx.read::<List>(source)?.is_none() {
         return Ok(Reply::Null);
@@ -306,23 +314,50 @@ fn move_element(cx: &mut Context<'_>, from: End, to: End) -> CommandResult {
     let is_empty = list.is_empty();
     to.push(cx.write_or_new::<List>(target)?, element.clone());
     cx.remove_emptied(source, is_empty && source != target);
-    cx.propagate();
+    // Those that wait are propagated as those that do not.
+    match cx.args {
+        [name, ..] if is(name, "BRPOPLPUSH") => cx.propagate_as(&[b"RPOPLPUSH", source, target]),
+        [name, _, _, from, to, ..] if is(name, "BLMOVE") => {
+            cx.propagate_as(&[b"LMOVE", source, target, from, to]);
+        }
+        _ => cx.propagate(),
+    }
     Ok(Reply::Bulk(element))
 }
 
 fn pop_from_first(cx: &mut Context<'_>) -> CommandResult {
-    let mut words = Words::from(cx, 1);
-    let keys = parse::counted_keys(&mut words)?;
-    let end = End::parse(words.value()?)?;
-    let count = parse::pop_count(&mut words)?;
+    let Several { keys, end, count } = Several::parse(Words::from(cx, 1))?;
+    Ok(first_of(cx, keys, end, count)?.unwrap_or(Reply::NullArray))
+}
+
+/// What `LMPOP` and `BLMPOP` are asked for.
+pub(super) struct Several<'a> {
+    pub keys: &'a [&'a [u8]],
+    pub end: End,
+    pub count: usize,
+}
+
+impl<'a> Several<'a> {
+    pub(super) fn parse(mut words: Words<'a>) -> Result<Self, ErrorReply> {
+        let keys = parse::counted_keys(&mut words)?;
+        Ok(Self { keys, end: End::parse(words.value()?)?, count: parse::pop_count(&mut words)? })
+    }
+}
+
+/// Takes elements off the first of the lists that has any.
+pub(super) fn first_of(
+    cx: &mut Context<'_>,
+    keys: &[&[u8]],
+    end: End,
+    count: usize,
+) -> Result<Option<Reply>, ErrorReply> {
     for key in keys {
         let Some(list) = cx.write::<List>(key)? else { continue };
         let popped = end.pop_many(list, count);
         let is_empty = list.is_empty();
         cx.remove_emptied(key, is_empty);
-        let name: &[u8] = if end == End::Left { b"LPOP" } else { b"RPOP" };
-        cx.propagate_as(&[name, key, popped.len().to_string().as_bytes()]);
-        return Ok(Reply::Array(vec![Reply::bulk(key), Reply::bulks(&popped)]));
+        cx.propagate_as(&[end.command(), key, popped.len().to_string().as_bytes()]);
+        return Ok(Some(Reply::Array(vec![Reply::bulk(key), Reply::bulks(&popped)])));
     }
-    Ok(Reply::NullArray)
+    Ok(None)
 }

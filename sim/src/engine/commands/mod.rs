@@ -5,15 +5,20 @@ use crate::{base::Dialect, lua::Interpreter};
 
 pub use super::table::{Command, CommandTable, Flags, Keys};
 
+mod acl;
+mod bitmaps;
 mod client;
+mod cluster;
 mod command;
 mod connection;
+mod dump;
 mod expiry;
 mod functions;
 mod hashes;
 mod key_specs;
 mod keys;
 mod lcs;
+mod list_waits;
 mod lists;
 mod parse;
 mod pubsub;
@@ -25,6 +30,7 @@ mod server;
 mod sets;
 mod shape;
 mod sim;
+mod sort;
 mod sorted_sets;
 mod stream_groups;
 mod streams;
@@ -40,10 +46,14 @@ pub static FAMILIES: &[&[Command]] = &[
     keys::COMMANDS,
     strings::COMMANDS,
     lcs::COMMANDS,
+    bitmaps::COMMANDS,
     hashes::COMMANDS,
     lists::COMMANDS,
+    list_waits::COMMANDS,
     sets::COMMANDS,
     sorted_sets::COMMANDS,
+    sort::COMMANDS,
+    dump::COMMANDS,
     streams::COMMANDS,
     stream_groups::COMMANDS,
     pubsub::COMMANDS,
@@ -51,6 +61,8 @@ pub static FAMILIES: &[&[Command]] = &[
     functions::COMMANDS,
     scripts::COMMANDS,
     connection::COMMANDS,
+    acl::COMMANDS,
+    cluster::COMMANDS,
     server::COMMANDS,
     replication::COMMANDS,
     command::COMMANDS,

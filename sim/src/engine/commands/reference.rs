@@ -125,7 +125,7 @@ pub fn description(command: &Command, dialect: Dialect) -> Reply {
     let (first, last, step) = match command.keys {
         Keys::Range { first, last, step } => (first, last, step),
         Keys::None => (0, 0, 0),
-        Keys::Counted(_) | Keys::Streams => {
+        Keys::Counted(_) | Keys::Streams | Keys::Sorted => {
             flags.push(Reply::Status("movablekeys".into()));
             (0, 0, 0)
         }
@@ -212,7 +212,7 @@ mod tests {
                 if dialect == Dialect::Valkey8 || !OTHERWISE.contains(&&*name) {
                     compare("arity", told[1] == known[1], &told[1], &known[1]);
                 }
-                if !matches!(command.keys, Keys::Counted(_) | Keys::Streams) {
+                if !matches!(command.keys, Keys::Counted(_) | Keys::Streams | Keys::Sorted) {
                     compare("keys", told[3..6] == known[3..6], &&told[3..6], &&known[3..6]);
                 }
             }

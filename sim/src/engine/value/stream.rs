@@ -9,8 +9,10 @@ use bytes::Bytes;
 use imbl::OrdMap;
 
 pub mod group;
+mod pages;
 
 pub use group::Group;
+pub use pages::Page;
 
 /// How much a node takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

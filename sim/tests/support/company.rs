@@ -1,0 +1,252 @@
+//! Random sequences for several clients: commands that wait, what ends their waiting, watched keys that expire, and the turns of
+//! a clock; and how what two servers make of one is compared.
+//!
+//! What the sequences may say is a list of kinds. A kind that the engine does not have right yet is left out of [`ON`].
+
+use valkey_sim::engine::{Reply, UnixMicros};
+
+use super::{
+    choices::Choices,
+    dump::{self, dump},
+    server::{Args, Server},
+    several::{CLIENTS, OurClients, RealClients, Several},
+    transcript::{self, START},
+};
+
+/// The kinds that sequences are made of.
+pub const ON: &[Kind] = &[LISTS, SORTED_SETS, STREAMS, WATCHING];
+
+/// Shapes of commands, in the notation of `grammar.txt`.
+pub struct Kind {
+    /// What only those send who may wait.
+    waiting: &'static [&'static str],
+    /// What everybody sends.
+    other: &'static [&'static str],
+}
+
+/// Lists, and what puts one where somebody waits for it.
+pub const LISTS: Kind = Kind {
+    waiting: &[
+        "BLPOP <list> <seconds>",
+        "BLPOP <list> <list> <seconds>",
+        "BRPOP <list> <list> <seconds>",
+        "BLMOVE <list> <list> (LEFT|RIGHT) (LEFT|RIGHT) <seconds>",
+        "BLMOVE <list> <list> (LEFT|RIGHT) (LEFT|RIGHT) <seconds>",
+        "BRPOPLPUSH <list> <list> <seconds>",
+        "BLMPOP <seconds> 1 <list> (LEFT|RIGHT)",
+        "BLMPOP <seconds> 2 <list> <list> (LEFT|RIGHT) COUNT (1|2|3)",
+    ],
+    other: &[
+        "LPUSH <list> <value>",
+        "RPUSH <list> <value> <value>",
+        "RPUSH <list> <value> <value> <value>",
+        "LMOVE <list> <list> LEFT RIGHT",
+        "LPOP <list>",
+        "RENAME <key> <list>",
+        "COPY <key> <list> [REPLACE]",
+        "SORT <list> BY nosort STORE <list>",
+        "SET <list> text",
+        "DEL <key> <key>",
+        "PEXPIRE <key> (0|1|10|20)",
+        "EVAL <pushes> 2 <list> <list>",
+        "SELECT (0|1)",
+        "MOVE <key> (0|1)",
+        "SWAPDB 0 1",
+        "FLUSHALL",
+        "MULTI",
+        "EXEC",
+        "EXEC",
+        "CLIENT UNBLOCK <waiter> [TIMEOUT|ERROR]",
+        "LRANGE <list> 0 -1",
+    ],
+};
+
+/// Sorted sets.
+pub const SORTED_SETS: Kind = Kind {
+    waiting: &[
+        "BZPOPMIN <zset> <seconds>",
+        "BZPOPMAX <zset> <zset> <seconds>",
+        "BZMPOP <seconds> 2 <zset> <zset> (MIN|MAX) COUNT (1|2)",
+    ],
+    other: &[
+        "ZADD <zset> 1 <value>",
+        "ZADD <zset> 2 <value> 1 <value>",
+        "ZUNIONSTORE <zset> 2 <zset> <zset>",
+        "ZREM <zset> <value>",
+    ],
+};
+
+/// Streams and groups.
+pub const STREAMS: Kind = Kind {
+    waiting: &[
+        "XREAD BLOCK <ms> STREAMS <stream> $",
+        "XREAD COUNT 1 BLOCK <ms> STREAMS <stream> <stream> $ 0",
+        "XREADGROUP GROUP g <consumer> BLOCK <ms> STREAMS <stream> >",
+    ],
+    other: &[
+        "XADD <stream> * f <value>",
+        "XADD <stream> MAXLEN 1 * f <value>",
+        "XGROUP CREATE <stream> g $ MKSTREAM",
+        "XGROUP CREATE <stream> g 0 MKSTREAM",
+        "XGROUP DESTROY <stream> g",
+        "XACK <stream> g 1700000000000-0",
+    ],
+};
+
+/// Keys that are watched, and expire.
+pub const WATCHING: Kind = Kind {
+    waiting: &[],
+    other: &[
+        "WATCH <key> <key>",
+        "WATCH <key>",
+        "UNWATCH",
+        "MULTI",
+        "EXEC",
+        "DISCARD",
+        "SET <key> <value> PX (1|10|20)",
+        "GET <key>",
+        "EXISTS <key>",
+        "PERSIST <key>",
+    ],
+};
+
+/// A pause for those who write.
+pub const PAUSING: Kind = Kind {
+    waiting: &["SET <key> <value>", "RPUSH <list> <value>"],
+    other: &["CLIENT PAUSE (1|10|20) WRITE", "CLIENT UNPAUSE", "EVAL_RO <reads> 1 <key>", "GET <key>"],
+};
+
+/// Notifications of what happens to keys. The last client hears them, and says nothing.
+pub const NOTIFYING: Kind = Kind {
+    waiting: &[],
+    other: &["CONFIG SET notify-keyspace-events (KEA|Kg$|Elx|)"],
+};
+
+/// One step.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Clock(UnixMicros),
+    Command(usize, Args),
+}
+
+/// The steps of one case.
+pub fn steps(choices: &[Vec<u8>]) -> Vec<Step> {
+    let mut now = START;
+    choices
+        .iter()
+        .map(|bytes| {
+            let mut draw = Choices::new(bytes);
+            if draw.once_in(6) {
+                now = UnixMicros(now.0 + 1_000 * draw.of(&[1, 10, 11, 20, 21, 500]));
+                return Step::Clock(now);
+            }
+            let client = draw.below(CLIENTS - 1);
+            let kind = &ON[draw.below(ON.len())];
+            // The first client never waits, so that there is always somebody to go on.
+            let may_wait = client > 0 && !kind.waiting.is_empty() && draw.below(2) == 1;
+            let shape = draw.of(if may_wait { kind.waiting } else { kind.other });
+            Step::Command(client, command(&mut draw, shape))
+        })
+        .collect()
+}
+
+fn command(draw: &mut Choices<'_>, shape: &str) -> Args {
+    const PUSHES: &str = "redis.call('RPUSH', KEYS[1], 'x', 'y') redis.call('LPUSH', KEYS[2], 'z') \
+         if #ARGV > 0 then redis.call('DEL', KEYS[1]) end return redis.call('EXISTS', KEYS[1], KEYS[2])";
+    let mut args = Args::new();
+    for token in shape.split(' ') {
+        let word = match token {
+            "<list>" => draw.word("l1 l2 l3 l1 l2 z1"),
+            "<zset>" => draw.word("z1 z2 z1 z2 l1"),
+            "<stream>" => draw.word("x1 x2 x1 x2 l1"),
+            "<key>" => draw.word("l1 l2 l3 z1 z2 x1 x2 s1"),
+            "<value>" => draw.word("a b c l1"),
+            "<seconds>" => draw.word("0 0 0.01 0.02 1"),
+            "<ms>" => draw.word("0 0 10 20 1000"),
+            "<consumer>" => draw.word("c1 c2"),
+            "<waiter>" => draw.word("<1> <2> <3>"),
+            "<pushes>" => PUSHES.to_owned(),
+            "<reads>" => "return redis.call('TYPE', KEYS[1])".to_owned(),
+            token if token.starts_with('[') => {
+                let options: Vec<&str> = token[1..token.len() - 1].split('|').collect();
+                if draw.below(2) == 0 {
+                    continue;
+                }
+                draw.of(&options).to_owned()
+            }
+            token if token.starts_with('(') => {
+                let options: Vec<&str> = token[1..token.len() - 1].split('|').collect();
+                draw.of(&options).to_owned()
+            }
+            token => token.to_owned(),
+        };
+        args.push(word.into_bytes());
+    }
+    args
+}
+
+/// A command with the number of a client of this server in the place of `<n>`.
+fn addressed(args: &Args, server: &impl Several) -> Args {
+    let address = |arg: &Vec<u8>| match arg[..] {
+        [b'<', digit, b'>'] => server.id(usize::from(digit - b'0')).to_string().into_bytes(),
+        _ => arg.clone(),
+    };
+    args.iter().map(address).collect()
+}
+
+/// Runs the steps on both servers. The error is a protocol that ends where they part.
+pub fn compare(real: &mut RealClients, ours: &mut OurClients, steps: &[Step]) -> Result<usize, String> {
+    real.begin_anew();
+    ours.begin_anew();
+    let listener = CLIENTS - 1;
+    // How many commands of each client are not answered yet.
+    let mut open = [0_usize; CLIENTS];
+    let mut protocol = String::new();
+    let mut woken = 0;
+    let listen = Step::Command(listener, vec![b"PSUBSCRIBE".to_vec(), b"__key*__:*".to_vec()]);
+    for step in std::iter::once(&listen).chain(steps) {
+        let mut speaker = None;
+        match step {
+            Step::Clock(now) => {
+                real.set_clock(*now);
+                ours.set_clock(*now);
+                protocol += &format!("SIM CLOCK SET {}\n", now.millis());
+            }
+            Step::Command(client, args) => {
+                // Who waits says nothing; the next one does.
+                let free = (0..CLIENTS - 1).map(|n| (client + n) % (CLIENTS - 1)).find(|n| open[*n] == 0);
+                let client = if *client == listener { listener } else { free.unwrap_or(0) };
+                let of_each = [addressed(args, real), addressed(args, ours)];
+                real.tell(client, &of_each[0]);
+                ours.tell(client, &of_each[1]);
+                open[client] += 1;
+                speaker = Some(client);
+                protocol += &format!("{client}: {}\n", transcript::write(args));
+            }
+        }
+        let (theirs, mine) = (real.heard(), ours.heard());
+        for client in 0..CLIENTS {
+            let show = |replies: &[Reply]| replies.iter().map(transcript::show).collect::<Vec<_>>().join(" | ");
+            let [theirs, mine] = [&theirs, &mine].map(|heard| show(&heard[client]));
+            if theirs != mine {
+                return Err(format!("\n{protocol}to {client}:\n    real: {theirs}\n    ours: {mine}"));
+            }
+            if !theirs.is_empty() {
+                protocol += &format!("    to {client}: {theirs}\n");
+                woken += usize::from(speaker != Some(client));
+            }
+        }
+        for (client, replies) in theirs.iter().enumerate() {
+            open[client] = open[client].saturating_sub(replies.len());
+        }
+    }
+    for number in ["0", "1"] {
+        real.send(&["SELECT", number]);
+        ours.send(&["SELECT", number]);
+        let parted = dump::differences(&dump(real), &dump(ours));
+        if !parted.is_empty() {
+            return Err(format!("\n{protocol}SELECT {number}\n{}", parted.join("\n")));
+        }
+    }
+    Ok(woken)
+}
