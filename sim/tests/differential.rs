@@ -41,6 +41,21 @@ fn several_clients_that_wait_are_answered_as_by_redis() {
     compare_several(Dialect::Redis7);
 }
 
+#[test]
+fn what_queue_libraries_send_is_answered_as_by_real_servers() {
+    for dialect in [Dialect::Valkey8, Dialect::Redis7] {
+        let Some(real) = Real::start(dialect, "the idioms of queue libraries") else { return };
+        let (mut real, mut ours) = (RealClients::new(real), OurClients::new(dialect));
+        let scenes = company::idioms();
+        assert_eq!(scenes.len(), 4);
+        for (title, steps) in scenes {
+            let woken = company::compare(&mut real, &mut ours, &steps)
+                .unwrap_or_else(|parted| panic!("{dialect}: {title}{parted}"));
+            assert!(woken > 0, "{title}: nobody waited, or nobody was woken");
+        }
+    }
+}
+
 /// The fewest sequences of several clients.
 const CASES_OF_SEVERAL: u32 = 400;
 

@@ -107,7 +107,8 @@ impl Engine {
                     if name.ends_with(b"STORE") {
                         note(effect.arg(1));
                     }
-                    let keys = self.commands.find(name).and_then(|command| command.keys.of(&args));
+                    let command = self.commands.lookup(self.dialect, &args).ok();
+                    let keys = command.and_then(|command| command.keys.of(&args));
                     keys.unwrap_or_default().into_iter().for_each(&mut note);
                 }
             }

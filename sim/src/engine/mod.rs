@@ -579,10 +579,11 @@ impl<'a> Context<'a> {
 
     /// Runs a command on behalf of the running script.
     pub fn call_from_script(&mut self, args: &[&[u8]], rules: ScriptRules) -> CommandResult {
-        let resolved = self.engine.commands.resolve(self.engine.dialect, args);
+        let dialect = self.engine.dialect;
+        let resolved = self.engine.commands.resolve(dialect, args);
         let refusal = match resolved {
-            Err(unresolved) => Some((unresolved.command(), unresolved.to_script(self.engine.dialect, args))),
-            Ok(command) => refusal_in_script(command, rules).map(|refusal| (Some(command), refusal)),
+            Err(unresolved) => Some((unresolved.command(), unresolved.to_script(dialect, args))),
+            Ok(command) => refusal_in_script(command, rules, dialect).map(|refusal| (Some(command), refusal)),
         };
         let (Ok(command), None) = (resolved, &refusal) else {
             let (command, error) = refusal.unwrap_or((None, SYNTAX));
@@ -618,8 +619,9 @@ impl<'a> Context<'a> {
 }
 
 /// Why a script may not call a command, if it may not.
-fn refusal_in_script(command: &Command, rules: ScriptRules) -> Option<ErrorReply> {
-    if command.flags.has(Flags::NOSCRIPT) {
+fn refusal_in_script(command: &Command, rules: ScriptRules, dialect: Dialect) -> Option<ErrorReply> {
+    let is_redis = dialect == Dialect::Redis7;
+    if command.flags.has(Flags::NOSCRIPT) || is_redis && command.flags.has(Flags::NOSCRIPT_ON_REDIS) {
         // Valkey 8 says Redis here, too.
         return Some(ErrorReply::new("ERR This Redis command is not allowed from script"));
     }

@@ -147,6 +147,8 @@ impl Flags {
     pub const NO_MULTI: Flags = Flags(1 << 11);
     /// Looks at all that its keys hold, or at all keys, whatever it answers: a script pays for that.
     pub const LINEAR: Flags = Flags(1 << 13);
+    /// Redis 7.0 lets no script call it.
+    pub const NOSCRIPT_ON_REDIS: Flags = Flags(1 << 14);
     /// Nothing of the above.
     pub const NONE: Flags = Flags(0);
 

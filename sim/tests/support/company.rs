@@ -150,6 +150,31 @@ pub fn steps(choices: &[Vec<u8>]) -> Vec<Step> {
         .collect()
 }
 
+/// The scenes of `idioms.txt`, each with its title.
+pub fn idioms() -> Vec<(&'static str, Vec<Step>)> {
+    let mut scenes: Vec<(&str, Vec<Step>)> = Vec::new();
+    let mut now = START;
+    for line in include_str!("idioms.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        if let Some(title) = line.strip_prefix("== ") {
+            now = START;
+            scenes.push((title, Vec::new()));
+            continue;
+        }
+        let step = match line.strip_prefix("SIM CLOCK ADVANCE ") {
+            Some(ms) => {
+                now = UnixMicros(now.0 + 1_000 * ms.parse::<u64>().expect("milliseconds"));
+                Step::Clock(now)
+            }
+            None => {
+                let (client, command) = line.split_once(": ").expect("a client and its command");
+                Step::Command(client.parse().expect("the number of a client"), transcript::parse(command))
+            }
+        };
+        scenes.last_mut().expect("a title comes first").1.push(step);
+    }
+    scenes
+}
+
 fn command(draw: &mut Choices<'_>, shape: &str) -> Args {
     const PUSHES: &str = "redis.call('RPUSH', KEYS[1], 'x', 'y') redis.call('LPUSH', KEYS[2], 'z') \
          if #ARGV > 0 then redis.call('DEL', KEYS[1]) end return redis.call('EXISTS', KEYS[1], KEYS[2])";
@@ -213,9 +238,14 @@ pub fn compare(real: &mut RealClients, ours: &mut OurClients, steps: &[Step]) ->
                 protocol += &format!("SIM CLOCK SET {}\n", now.millis());
             }
             Step::Command(client, args) => {
-                // Who waits says nothing; the next one does.
-                let free = (0..CLIENTS - 1).map(|n| (client + n) % (CLIENTS - 1)).find(|n| open[*n] == 0);
-                let client = if *client == listener { listener } else { free.unwrap_or(0) };
+                // Who waits says nothing; the next one does, who may wait as well.
+                let next = (0..CLIENTS - 2).map(|n| (client + CLIENTS - 3 + n) % (CLIENTS - 2) + 1);
+                let free = match *client {
+                    0 => Some(0),
+                    client if client == listener => Some(listener),
+                    _ => next.into_iter().find(|n| open[*n] == 0),
+                };
+                let Some(client) = free else { continue };
                 let of_each = [addressed(args, real), addressed(args, ours)];
                 real.tell(client, &of_each[0]);
                 ours.tell(client, &of_each[1]);

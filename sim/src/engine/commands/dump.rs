@@ -90,7 +90,7 @@ fn restore(cx: &mut Context<'_>) -> CommandResult {
         (ttl, false) => Some(UnixMillis(cx.now_ms().0.wrapping_add(ttl))),
     };
     // A replica keeps even what is over: its primary says when it goes.
-    if ends_at.is_some_and(|at| at < cx.now_ms()) && !cx.session.from_primary {
+    if ends_at.is_some_and(|at| at <= cx.now_ms()) && !cx.session.from_primary {
         if options.replace && cx.db(key).remove(key).is_some() {
             let deletion = cx.engine.deletion();
             cx.propagate_as(&[deletion, key]);

@@ -7,24 +7,23 @@ use super::{
 };
 use crate::engine::{CommandResult, Context, Reply, value::List};
 
-/// Redis 7.0 lets no script call them: see [`Context::refuse_script`].
 const WRITE: Flags = Flags::WRITE;
-const GROW: Flags = Flags::WRITE.and(Flags::DENYOOM);
+const TAKE: Flags = Flags::WRITE.and(Flags::NOSCRIPT_ON_REDIS);
+const MOVE: Flags = TAKE.and(Flags::DENYOOM);
 const ALL_BUT_LAST: Keys = Keys::Range { first: 1, last: -2, step: 1 };
 const TWO_KEYS: Keys = Keys::Range { first: 1, last: 2, step: 1 };
 
 /// The family.
 pub const COMMANDS: &[Command] = &[
-    Command::new("BLPOP", -3, WRITE, |cx| pop(cx, End::Left)).on(ALL_BUT_LAST),
-    Command::new("BRPOP", -3, WRITE, |cx| pop(cx, End::Right)).on(ALL_BUT_LAST),
+    Command::new("BLPOP", -3, TAKE, |cx| pop(cx, End::Left)).on(ALL_BUT_LAST),
+    Command::new("BRPOP", -3, TAKE, |cx| pop(cx, End::Right)).on(ALL_BUT_LAST),
     Command::new("BLMPOP", -5, WRITE, pop_from_first).on(Keys::Counted(2)),
-    Command::new("BLMOVE", 6, GROW, move_between).on(TWO_KEYS),
-    Command::new("BRPOPLPUSH", 4, GROW, pop_and_push).on(TWO_KEYS),
+    Command::new("BLMOVE", 6, MOVE, move_between).on(TWO_KEYS),
+    Command::new("BRPOPLPUSH", 4, MOVE, pop_and_push).on(TWO_KEYS),
 ];
 
 /// `BLPOP key [key …] timeout`.
 fn pop(cx: &mut Context<'_>, end: End) -> CommandResult {
-    cx.refuse_script()?;
     let last = cx.args.len() - 1;
     let (keys, timeout_ms) = (&cx.args[1..last], parse::timeout(cx.arg(last), cx)?);
     for key in keys {
@@ -50,7 +49,6 @@ fn pop_from_first(cx: &mut Context<'_>) -> CommandResult {
 
 /// `BLMOVE source destination LEFT|RIGHT LEFT|RIGHT timeout`.
 fn move_between(cx: &mut Context<'_>) -> CommandResult {
-    cx.refuse_script()?;
     let (from, to) = (End::parse(cx.arg(3))?, End::parse(cx.arg(4))?);
     let timeout_ms = parse::timeout(cx.arg(5), cx)?;
     move_or_wait(cx, from, to, timeout_ms)
@@ -58,7 +56,6 @@ fn move_between(cx: &mut Context<'_>) -> CommandResult {
 
 /// `BRPOPLPUSH source destination timeout`.
 fn pop_and_push(cx: &mut Context<'_>) -> CommandResult {
-    cx.refuse_script()?;
     let timeout_ms = parse::timeout(cx.arg(3), cx)?;
     move_or_wait(cx, End::Right, End::Left, timeout_ms)
 }

@@ -30,7 +30,7 @@ pub fn value(value: &Value, dialect: Dialect, limits: &Compact) -> Vec<u8> {
                 None => out.text(text),
             }
         }
-        Value::List(list) => out.list(list, limits),
+        Value::List(list) => out.list(list, dialect, limits),
         Value::Set(set) => out.set(set, dialect, limits),
         Value::Hash(hash) => out.hash(hash, limits),
         Value::SortedSet(zset) => out.zset(zset, dialect, limits),
@@ -107,13 +107,14 @@ impl Out {
     }
 
     /// Nodes that were filled from the left: a list that grew otherwise has others.
-    fn list(&mut self, list: &List, limits: &Compact) {
+    fn list(&mut self, list: &List, dialect: Dialect, limits: &Compact) {
         const PLAIN: u64 = 1;
         const PACKED: u64 = 2;
         let mut nodes: Vec<(u64, Vec<u8>)> = Vec::new();
         let mut open = Writer::new();
         for element in list {
-            let is_large = limits.is_large_element(element.len());
+            // Redis 7.0 does so from a gigabyte on.
+            let is_large = dialect == Dialect::Valkey8 && limits.is_large_element(element.len());
             if open.count() > 0
                 && (is_large || !limits.holds_list_node(open.len() + element.len() + 8, open.count() + 1))
             {

@@ -27,6 +27,7 @@ const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
 const RANK: Flags = READ_FAST.and(Flags::LONGER_ON_VALKEY);
 const WRITE: Flags = Flags::WRITE;
 const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
+const WAIT: Flags = WRITE_FAST.and(Flags::NOSCRIPT_ON_REDIS);
 const GROW: Flags = Flags::WRITE.and(Flags::DENYOOM);
 const GROW_FAST: Flags = GROW.and(Flags::FAST);
 const FIRST: Keys = Keys::FIRST;
@@ -47,8 +48,8 @@ pub const COMMANDS: &[Command] = &[
     Command::new("ZPOPMIN", -2, WRITE_FAST, |cx| pops::pop(cx, End::Min)).on(FIRST),
     Command::new("ZPOPMAX", -2, WRITE_FAST, |cx| pops::pop(cx, End::Max)).on(FIRST),
     Command::new("ZMPOP", -4, WRITE, pops::pop_from_first).on(Keys::Counted(1)),
-    Command::new("BZPOPMIN", -3, WRITE_FAST, |cx| pops::wait_and_pop(cx, End::Min)).on(ALL_BUT_LAST),
-    Command::new("BZPOPMAX", -3, WRITE_FAST, |cx| pops::wait_and_pop(cx, End::Max)).on(ALL_BUT_LAST),
+    Command::new("BZPOPMIN", -3, WAIT, |cx| pops::wait_and_pop(cx, End::Min)).on(ALL_BUT_LAST),
+    Command::new("BZPOPMAX", -3, WAIT, |cx| pops::wait_and_pop(cx, End::Max)).on(ALL_BUT_LAST),
     Command::new("BZMPOP", -5, WRITE, pops::wait_and_pop_from_first).on(Keys::Counted(2)),
     Command::new("ZSCAN", -3, READ, scan).on(FIRST),
     Command::new("ZRANDMEMBER", -2, READ, random_members).on(FIRST),

@@ -105,7 +105,6 @@ pub fn wait_and_pop_from_first(cx: &mut Context<'_>) -> CommandResult {
 
 /// `BZPOPMIN key [key …] timeout`.
 pub fn wait_and_pop(cx: &mut Context<'_>, end: End) -> CommandResult {
-    cx.refuse_script()?;
     let last = cx.args.len() - 1;
     let (keys, timeout_ms) = (&cx.args[1..last], parse::timeout(cx.arg(last), cx)?);
     for key in keys {
