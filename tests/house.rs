@@ -11,7 +11,7 @@ use floors::House;
 const HOUSE: House = House {
     floors: &[
         "types", "library", "protocol", "plan", "view", "trace", "property", "actor", "drive", "finding",
-        "shrink", "compare", "hunt", "report", "check", "command",
+        "shrink", "compare", "explore", "hunt", "report", "check", "command",
     ],
     apart: &[("library", "protocol"), ("plan", "view"), ("property", "actor")],
 };

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `base` | what every floor names: replies, times, dialects, numbers, limits |
 //! | `random` | a seeded source of randomness |
+//! | `hash` | a hash of 128 bits for states |
 //! | `clock` | one clock a node |
 //! | `resp` | the wire protocol |
 //! | `lua` | scripts and functions; it names what it needs of a server in [`lua::Host`] |
@@ -38,6 +39,7 @@ pub mod base;
 pub mod clock;
 pub mod durability;
 pub mod engine;
+pub mod hash;
 #[cfg(all(feature = "link", madsim))]
 pub mod link;
 pub mod lua;

@@ -253,7 +253,7 @@ impl Server {
 }
 
 /// The first tick of the background cycle at which a key that expires at `at` is gone.
-fn tick_after(at: UnixMillis) -> UnixMillis {
+pub fn tick_after(at: UnixMillis) -> UnixMillis {
     let ticks = at.0.max(0) / REAP_INTERVAL_MS;
     UnixMillis(ticks.saturating_add(1).saturating_mul(REAP_INTERVAL_MS))
 }

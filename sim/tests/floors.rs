@@ -12,6 +12,7 @@ const HOUSE: House = House {
     floors: &[
         "base",
         "random",
+        "hash",
         "clock",
         "resp",
         "lua",

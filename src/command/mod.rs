@@ -5,6 +5,7 @@ mod ci;
 mod compare;
 mod completions;
 mod contract;
+mod explore;
 mod hunt;
 mod keep;
 mod library;
@@ -43,6 +44,8 @@ enum Command {
     Keep(keep::KeepArgs),
     /// Compare two libraries, call by call: what did a change to the library change?
     Compare(compare::CompareArgs),
+    /// Explore every history of calls up to a depth: every state that they lead to, by every property.
+    Explore(explore::ExploreArgs),
     /// Hunt every mutant of the library: does each property notice what it is there for?
     Mutants(mutants::MutantsArgs),
     /// List the properties, and the faults under which they hold.
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Shrink(args) => args.run(),
         Command::Keep(args) => args.run(),
         Command::Compare(args) => args.run(),
+        Command::Explore(args) => args.run(),
         Command::Mutants(args) => args.run(),
         Command::Properties => terminal::print(&report::properties()).map(|()| Exit::AllHeld),
         Command::Contract(args) => args.run(),

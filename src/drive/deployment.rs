@@ -148,7 +148,8 @@ impl Deployment {
         let ends = self.plan.faults.iter().filter_map(Fault::holds).map(|holds| *holds.end());
         let timed = self.plan.deeds.iter().filter(|deed| deed.upon.is_none());
         let deeds = timed.map(|deed| deed.at_ms.saturating_add(deed.takes_ms()));
-        SimTime::from_millis(ends.chain(deeds).max().unwrap_or(0))
+        let calls = self.plan.calls.iter().map(|call| call.at_ms.saturating_add(1));
+        SimTime::from_millis(ends.chain(deeds).chain(calls).max().unwrap_or(0))
     }
 
     /// Until when a hold keeps a request in the network; none where there is no such deadline.

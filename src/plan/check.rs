@@ -3,6 +3,7 @@
 //! A message says where (`faults[2]`, counted from 0 as tools for JSON do), what is wrong, and what to do about it where
 //! that is not obvious.
 
+mod calls;
 mod deeds;
 mod faults;
 mod names;
@@ -22,8 +23,9 @@ impl Plan {
     /// The first thing in it that cannot be.
     pub fn check(&self) -> Result<(), InvalidPlan> {
         demand(self.schema == SCHEMA, || format!("schema is {}, not {SCHEMA}", self.schema))?;
-        demand(!self.schedulers.is_empty(), || "it has no scheduler: give it one".to_owned())?;
-        demand(!self.workers.is_empty(), || "it has no worker: give it one".to_owned())?;
+        let is_manned = |some: bool| some || !self.calls.is_empty();
+        demand(is_manned(!self.schedulers.is_empty()), || "it has no scheduler: give it one".to_owned())?;
+        demand(is_manned(!self.workers.is_empty()), || "it has no worker: give it one".to_owned())?;
         numbers::check(self)?;
         names::check(self)?;
         for worker in &self.workers {
@@ -36,6 +38,7 @@ impl Plan {
             })?;
         }
         deeds::check(self)?;
+        calls::check(self)?;
         faults::check(self)
     }
 }

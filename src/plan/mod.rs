@@ -23,6 +23,7 @@ mod part;
 pub mod profile;
 mod random;
 mod reading;
+mod sent;
 mod server_fault;
 mod settings;
 mod settle;
@@ -49,6 +50,7 @@ pub use ids::NOBODYS_LANE;
 pub(crate) use ids::drawn_uuid;
 pub use limits::{Budget, Limit, Quota};
 pub use part::Part;
+pub use sent::Sent;
 pub use server_fault::{Keeps, Policy, SYNC_TAKES_US, ServerFault};
 pub use settings::{Network, Registry, SafeOn, Scans, Settings};
 pub use terms::{Once, Retry, Terms};
@@ -134,6 +136,9 @@ pub struct Plan {
     /// What operators and other callers do.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "reading::deeds")]
     pub deeds: Vec<Deed>,
+    /// Calls word for word. Where there are any, nobody takes part but the server and the operator, who sends them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<Sent>,
 }
 
 fn one() -> u8 {
@@ -153,14 +158,14 @@ impl Plan {
     /// Every process of the plan.
     pub fn nodes(&self) -> impl Iterator<Item = Node> + '_ {
         let workers = self.workers.iter().map(|worker| worker.name);
-        // A plan without deeds has nobody to carry them out.
-        let operator = (!self.deeds.is_empty()).then_some(Node::Operator);
-        [Node::Valkey, Node::Submitter]
-            .into_iter()
+        // A plan without deeds has nobody to carry them out, and one of calls has nobody else.
+        let operator = (!self.deeds.is_empty() || !self.calls.is_empty()).then_some(Node::Operator);
+        let others = std::iter::once(Node::Submitter)
             .chain(self.scanners())
             .chain(self.schedulers.iter().copied())
             .chain(workers)
-            .chain(operator)
+            .filter(|_| self.calls.is_empty());
+        std::iter::once(Node::Valkey).chain(others).chain(operator)
     }
 
     /// Whether a worker of it suspends what it runs, or opens a waitpoint.

@@ -23,6 +23,8 @@ pub enum Part {
     Clock(Node),
     /// A deed, by its place in [`Plan::deeds`], counted from 0. Cutting one moves those behind it.
     Deed(usize),
+    /// A call, by its place in [`Plan::calls`], counted from 0. Cutting one moves those behind it.
+    Call(usize),
 }
 
 impl Plan {
@@ -34,7 +36,15 @@ impl Plan {
         let faults = (0..self.faults.len()).map(Part::Fault);
         let clocks = self.clocks.keys().copied().map(Part::Clock);
         let deeds = (0..self.deeds.len()).map(Part::Deed);
-        executions.chain(workers).chain(schedulers).chain(faults).chain(clocks).chain(deeds).collect()
+        let calls = (0..self.calls.len()).map(Part::Call);
+        executions
+            .chain(workers)
+            .chain(schedulers)
+            .chain(faults)
+            .chain(clocks)
+            .chain(deeds)
+            .chain(calls)
+            .collect()
     }
 
     /// The same plan without one part; what is left is as it was, in the same order.
@@ -77,8 +87,14 @@ impl Plan {
                 true
             }
             Part::Deed(_) => false,
+            // Without its last call it would be a plan of another sort, in which everybody takes part.
+            Part::Call(place) if *place < rest.calls.len() && rest.calls.len() > 1 => {
+                rest.calls.remove(*place);
+                true
+            }
+            Part::Call(_) => false,
         };
-        if rest.deeds.is_empty() {
+        if rest.deeds.is_empty() && rest.calls.is_empty() {
             // Nobody is left to carry them out, and nothing of his can break.
             rest.forget(Node::Operator);
         }
@@ -108,6 +124,7 @@ impl fmt::Display for Part {
             Part::Fault(place) => write!(f, "faults[{place}]"),
             Part::Clock(node) => write!(f, "the clock of {node}"),
             Part::Deed(place) => write!(f, "deeds[{place}]"),
+            Part::Call(place) => write!(f, "calls[{place}]"),
         }
     }
 }

@@ -187,6 +187,7 @@ fn small_life(shape: Shape) -> impl Strategy<Value = Plan> {
                 quotas: Vec::new(),
                 faults,
                 deeds: Vec::new(),
+                calls: Vec::new(),
             }
         })
     })

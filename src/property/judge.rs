@@ -164,14 +164,14 @@ impl Judge {
 
 /// Where a property reports what it finds at one moment.
 pub struct Found<'a> {
-    entry: &'static Entry,
-    at: Seq,
-    call: Option<&'a Call<'a>>,
-    latest: &'a BTreeMap<ExecutionName, Seq>,
-    excuse: &'a Excuse,
-    violations: &'a mut BTreeMap<Fingerprint, Violation>,
-    excused: &'a mut BTreeMap<(Fingerprint, FaultClass), Violation>,
-    reached: &'a mut u64,
+    pub(super) entry: &'static Entry,
+    pub(super) at: Seq,
+    pub(super) call: Option<&'a Call<'a>>,
+    pub(super) latest: &'a BTreeMap<ExecutionName, Seq>,
+    pub(super) excuse: &'a Excuse,
+    pub(super) violations: &'a mut BTreeMap<Fingerprint, Violation>,
+    pub(super) excused: &'a mut BTreeMap<(Fingerprint, FaultClass), Violation>,
+    pub(super) reached: &'a mut u64,
 }
 
 impl Found<'_> {
@@ -295,6 +295,7 @@ mod tests {
 
     #[test]
     fn a_promise_about_the_end_is_judged_at_the_end() {
+        #[derive(Clone, Hash)]
         struct Never;
         const LATE: Kind = Kind { name: "late", about: "it has not happened" };
         static ENTRY: Entry = Entry {

@@ -35,6 +35,7 @@ mod judge;
 #[cfg(test)]
 mod libraries;
 mod liveness;
+mod memories;
 pub(crate) mod nearest;
 mod state;
 #[cfg(test)]
@@ -45,17 +46,39 @@ pub use contract::{Cell, Contract, May, Promise};
 pub use counts::Counts;
 pub use fingerprint::{Fingerprint, FingerprintError, KindName, PropertyName};
 pub use judge::{Found, Judge, Verdict, Violation, judge};
+pub use memories::Memories;
+
+use std::hash::{Hash, Hasher};
 
 use crate::trace::Moment;
 
-/// A monitor: it watches one run.
-pub trait Property: Send {
+/// A monitor: it watches one run. What it remembers can be copied and hashed, so that whoever walks a tree of runs
+/// ([`Memories`]) knows two points of it apart; a monitor that derives `Clone` and `Hash` can do both.
+pub trait Property: Remembers + Send + Sync {
     /// Looks at the next moment and reports what it finds.
     ///
     /// It is asked about every moment, whatever it has reported before: the state is what it is, and the next violation is
     /// judged from there. After a [`Moment::Rewound`] the keyspace is an earlier one; what was acknowledged before stays
     /// remembered.
     fn observe(&mut self, moment: &Moment<'_>, found: &mut Found<'_>);
+}
+
+/// What every monitor can do with what it remembers.
+pub trait Remembers {
+    /// A monitor that remembers the same.
+    fn fork(&self) -> Box<dyn Property>;
+    /// Adds what it remembers to a hash: all that its later judgements at moments can depend on, and nothing else.
+    fn hash_memory(&self, hasher: &mut dyn Hasher);
+}
+
+impl<T: Property + Clone + Hash + 'static> Remembers for T {
+    fn fork(&self) -> Box<dyn Property> {
+        Box::new(self.clone())
+    }
+
+    fn hash_memory(&self, mut hasher: &mut dyn Hasher) {
+        self.hash(&mut hasher);
+    }
 }
 
 /// What is expected of an entry of the catalogue.

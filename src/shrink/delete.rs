@@ -11,9 +11,10 @@ use crate::{
 };
 
 /// The kinds of parts, in the order in which they are deleted.
-const KINDS: [fn(&Part) -> bool; 6] = [
+const KINDS: [fn(&Part) -> bool; 7] = [
     |part| matches!(part, Part::Fault(_)),
     |part| matches!(part, Part::Deed(_)),
+    |part| matches!(part, Part::Call(_)),
     |part| matches!(part, Part::Execution(_)),
     |part| matches!(part, Part::Worker(_)),
     |part| matches!(part, Part::Scheduler(_)),

@@ -1,15 +1,15 @@
 //! What the plan calls the executions.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use crate::types::{ExecutionId, ExecutionName};
 
-/// The names of executions, by id.
+/// The names of executions, by id. Clones share them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Names(BTreeMap<String, ExecutionName>);
+pub struct Names(Arc<BTreeMap<String, ExecutionName>>);
 
 impl Names {
     /// The name of an execution; one that the plan does not name is called by its id.
@@ -36,6 +36,6 @@ impl Names {
 
 impl FromIterator<(ExecutionId, ExecutionName)> for Names {
     fn from_iter<I: IntoIterator<Item = (ExecutionId, ExecutionName)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(id, name)| (id.as_str().to_owned(), name)).collect())
+        Self(Arc::new(pairs.into_iter().map(|(id, name)| (id.as_str().to_owned(), name)).collect()))
     }
 }

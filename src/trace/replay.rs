@@ -36,6 +36,11 @@ pub struct Command<'a> {
 }
 
 impl Stepper {
+    /// One that goes on from this keyspace.
+    pub fn at(view: View) -> Self {
+        Self { view }
+    }
+
     /// Shows one executed command, after which the keyspace is `after`.
     pub fn step(
         &mut self,

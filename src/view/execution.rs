@@ -73,7 +73,7 @@ pub struct Grant {
 }
 
 /// `lease:current`: the right to work on an execution.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
     /// `lease_id`.
     pub id: String,

@@ -4,23 +4,47 @@
 //! costs nothing. Nothing here looks at a clock: the caller says what time it is, and an expired key is removed
 //! by whoever looks at it, as Valkey does ([`Engine`](super::Engine) does so before a handler sees the key).
 
-use std::{hash::BuildHasher, sync::Arc};
+use std::{
+    hash::BuildHasher,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 use imbl::{OrdMap, OrdSet};
 
 use super::{
-    UnixMillis,
+    UnixMillis, identity,
     value::{FixedState, Value},
 };
 
 /// What a key holds: a value and, perhaps, when it ends.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Entry {
     /// The value.
     pub value: Value,
     /// The last millisecond at which the key is still visible; it is gone one later. `None`: it stays.
     pub expires_at: Option<UnixMillis>,
+    /// What [`identity`] says of it, once it was asked; forgotten when it changes.
+    identity: OnceLock<u128>,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.value, self.expires_at) == (&other.value, other.expires_at)
+    }
+}
+
+impl Entry {
+    fn new(value: Value, expires_at: Option<UnixMillis>) -> Self {
+        Self { value, expires_at, identity: OnceLock::new() }
+    }
+
+    /// An entry that is about to change.
+    fn changing(entry: &mut Arc<Self>) -> &mut Self {
+        let entry = Arc::make_mut(entry);
+        entry.identity = OnceLock::new();
+        entry
+    }
 }
 
 /// One database.
@@ -46,13 +70,13 @@ impl Keyspace {
 
     /// The value of a key for changing. Callers remove the key when they leave a collection empty.
     pub fn value_mut(&mut self, key: &[u8]) -> Option<&mut Value> {
-        self.entries.get_mut(key).map(|entry| &mut Arc::make_mut(entry).value)
+        self.entries.get_mut(key).map(|entry| &mut Entry::changing(entry).value)
     }
 
     /// The value of a key for changing, made by `empty` where there is none.
     pub fn value_or_insert(&mut self, key: &[u8], empty: impl FnOnce() -> Value) -> &mut Value {
         if !self.entries.contains_key(key) {
-            let entry = Arc::new(Entry { value: empty(), expires_at: None });
+            let entry = Arc::new(Entry::new(empty(), None));
             let key = Bytes::copy_from_slice(key);
             self.note_place(&key);
             self.entries.insert(key, entry);
@@ -62,7 +86,7 @@ impl Keyspace {
 
     /// Puts a value under a key, with its expiry, replacing both.
     pub fn insert(&mut self, key: Bytes, value: Value, expires_at: Option<UnixMillis>) {
-        let entry = Arc::new(Entry { value, expires_at });
+        let entry = Arc::new(Entry::new(value, expires_at));
         let Some(old) = self.entries.get_mut(&key) else {
             if let Some(at) = expires_at {
                 self.expiries.insert((at, key.clone()));
@@ -128,7 +152,7 @@ impl Keyspace {
         if old == expires_at {
             return;
         }
-        Arc::make_mut(entry).expires_at = expires_at;
+        Entry::changing(entry).expires_at = expires_at;
         self.move_expiry(&Bytes::copy_from_slice(key), old, expires_at);
     }
 
@@ -162,6 +186,16 @@ impl Keyspace {
     /// The keys from `start` on, in byte order.
     pub fn range_from(&self, start: Bytes) -> impl Iterator<Item = (&Bytes, &Entry)> {
         self.entries.range(start..).map(|(key, entry)| (key, &**entry))
+    }
+
+    /// A number that two keyspaces share if and only if the same can be read in both, but for a chance of 10⁻²⁵ among ten
+    /// million ([`Hash128`](crate::hash::Hash128)). What it says of an entry is kept with the entry: of a keyspace that differs
+    /// in a few keys from one that was asked before, only these are looked at.
+    pub fn identity(&self) -> u128 {
+        let of = |(key, entry): (&Bytes, &Arc<Entry>)| {
+            *entry.identity.get_or_init(|| identity::of_entry(key, entry))
+        };
+        self.entries.iter().map(of).fold(0, u128::wrapping_add)
     }
 
     /// How many keys there are, expired ones included: what `DBSIZE` counts.

@@ -31,6 +31,7 @@ mod eviction;
 pub mod functions;
 pub mod glob;
 mod hidden;
+mod identity;
 mod info;
 mod keyspace;
 mod loading;

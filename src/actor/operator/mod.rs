@@ -49,6 +49,10 @@ pub enum Continuation {
     },
     /// A deed that is under way.
     Go(Box<Doing>),
+    /// A call of the plan is due, by its place.
+    Send(usize),
+    /// It is connected, or a call was answered: nothing follows.
+    Done,
 }
 
 /// A deed that is under way: what is known, and what is still to be done.
@@ -171,6 +175,15 @@ impl Operator {
         // In its first life it counts from its start; later, from what its clock says of the start of the run.
         let since_start = now.0.saturating_sub_unsigned(self.plan.epoch_ms).max(0).unsigned_abs();
         let passed_ms = if self.life > 1 { since_start } else { 0 };
+        if !self.plan.calls.is_empty() {
+            // So the connection stands when the first is due.
+            out.call(server_time(), |_| Continuation::Done);
+        }
+        for (place, call) in self.plan.calls.iter().enumerate() {
+            if let Some(after_ms) = call.at_ms.checked_sub(passed_ms) {
+                out.wake(after_ms, Continuation::Send(place));
+            }
+        }
         for (place, deed) in self.plan.deeds.iter().enumerate() {
             if let Some(after_ms) = deed.at_ms.checked_sub(passed_ms).filter(|_| deed.upon.is_none()) {
                 out.wake(after_ms, Continuation::Begin { place, again: deed.again });
@@ -395,6 +408,12 @@ impl Actor for Operator {
             Input::Started => self.start(now, out),
             Input::Due(Continuation::Begin { place, again }) => self.begin(now, place, again, out),
             Input::Due(Continuation::Go(doing)) => self.go(now, *doing, out),
+            Input::Due(Continuation::Send(place)) => {
+                if let Some(call) = self.plan.calls.get(place) {
+                    out.request(call.request(), Continuation::Done);
+                }
+            }
+            Input::Due(Continuation::Done) => {}
             Input::Answered { continuation: Continuation::Go(mut doing), answer } => match answer {
                 Ok(reply) => {
                     self.answered(&mut doing, &reply);

@@ -28,7 +28,13 @@ pub(super) struct Wrong {
 }
 
 /// A property that consists of looks.
+#[derive(Clone)]
 pub(super) struct Calls(pub &'static [Look]);
+
+impl std::hash::Hash for Calls {
+    /// Functions are no memory.
+    fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
+}
 
 impl Property for Calls {
     fn observe(&mut self, moment: &Moment<'_>, found: &mut Found<'_>) {

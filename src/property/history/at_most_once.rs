@@ -33,7 +33,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     monitor: || Box::<AtMostOnce>::default(),
 };
 
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 struct AtMostOnce {
     /// Grants of which a lease was made: their execution, and when they were issued.
     spent: BTreeSet<(ExecutionName, TimestampMs)>,
@@ -44,6 +44,7 @@ struct AtMostOnce {
 }
 
 /// A claim: of which grant, and the lease that it made.
+#[derive(Clone, Hash)]
 struct Claim {
     execution: ExecutionName,
     id: ExecutionId,

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Which lease of an execution was called off while it was live.
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 pub(super) struct CalledOff(BTreeMap<ExecutionName, Lease>);
 
 impl CalledOff {

@@ -38,6 +38,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     monitor: || Box::new(Creation),
 };
 
+#[derive(Clone, Hash)]
 struct Creation;
 
 impl Property for Creation {

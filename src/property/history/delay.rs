@@ -3,7 +3,10 @@
 //! Remembered is until when each execution is delayed: whoever blocks it or gives it a dependency meanwhile does not end the
 //! delay, and the core may forget it. A promoter goes by its own clock, which may be ahead of the server's.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    hash::{Hash, Hasher},
+};
 
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
@@ -26,10 +29,19 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     monitor: || Box::<Delay>::default(),
 };
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Delay {
     /// Until when an execution is delayed, in milliseconds of the server's clock.
     until: BTreeMap<ExecutionName, f64>,
+}
+
+impl Hash for Delay {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.until.len().hash(hasher);
+        for (execution, until) in &self.until {
+            (execution, until.to_bits()).hash(hasher);
+        }
+    }
 }
 
 impl Property for Delay {

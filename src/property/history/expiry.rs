@@ -21,6 +21,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     monitor: || Box::new(Expiry),
 };
 
+#[derive(Clone, Hash)]
 struct Expiry;
 
 impl Property for Expiry {

@@ -46,7 +46,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     monitor: || Box::<Fence>::default(),
 };
 
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 struct Fence {
     called_off: CalledOff,
 }

@@ -48,7 +48,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     monitor: || Box::<Grants>::default(),
 };
 
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 struct Grants {
     /// When the latest grant of an execution was issued, and whether it is a reclaim grant.
     issued: BTreeMap<ExecutionName, (TimestampMs, bool)>,

@@ -5,7 +5,10 @@
 //! got a wrong lane, what follows from that is not told again. Not here: whether the execution is in the *right* index of
 //! its lane, which [`eligible`](crate::property::state::eligible) asks in part.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    hash::{Hash, Hasher},
+};
 
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
@@ -29,12 +32,21 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     monitor: || Box::<Lane>::default(),
 };
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Lane {
     /// What the submitter chose. A core that is wrong from its first moment on does not tell.
     chosen: BTreeMap<ExecutionName, String>,
     /// By which event an execution got a wrong lane: later ones are its sequels.
     wrong_since: BTreeMap<ExecutionName, Seq>,
+}
+
+impl Hash for Lane {
+    /// Every later event is another than the one by which a lane went wrong.
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.chosen.hash(hasher);
+        self.wrong_since.len().hash(hasher);
+        self.wrong_since.keys().for_each(|execution| execution.hash(hasher));
+    }
 }
 
 impl Property for Lane {

@@ -35,7 +35,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
 /// How many records a history keeps at least (`MAXLEN ~ 1000`).
 const KEPT: u64 = 1_000;
 
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 struct LeaseHistory {
     /// Whether the library was seen to write a record.
     is_kept: bool,

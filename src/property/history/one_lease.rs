@@ -28,7 +28,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     monitor: || Box::<OneLease>::default(),
 };
 
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 struct OneLease {
     called_off: CalledOff,
     /// The highest epoch so far: also one that a power loss made undone was told to a worker.

@@ -34,6 +34,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
 
 const CHANNEL: &[u8] = b"ff:dag:completions";
 
+#[derive(Clone, Hash)]
 struct Published;
 
 /// What is published.

@@ -39,6 +39,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
 /// How often an execution may be replayed whose policy does not say (ff-script 0.15, ff_replay_execution).
 const REPLAYS: u64 = 10;
 
+#[derive(Clone, Hash)]
 struct Terminal;
 
 impl Property for Terminal {

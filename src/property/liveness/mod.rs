@@ -14,7 +14,13 @@ use super::{Found, Kind, Property};
 use crate::{trace::Moment, types::Stuck};
 
 /// A property that is judged at the end: what is stuck, and the kind of violation that it is.
+#[derive(Clone)]
 pub(super) struct InTheEnd(&'static [(Stuck, Kind)]);
+
+impl std::hash::Hash for InTheEnd {
+    /// It is judged at the end only.
+    fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
+}
 
 impl Property for InTheEnd {
     fn observe(&mut self, moment: &Moment<'_>, found: &mut Found<'_>) {

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// An execution whose grant had expired was granted again.
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 pub(super) struct GrantedAgain {
     expired: BTreeSet<ExecutionName>,
 }
@@ -30,9 +30,10 @@ impl Property for GrantedAgain {
 }
 
 /// The latest grant of each execution. Its key may be gone when a claim of it arrives.
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 struct LatestGrants(BTreeMap<ExecutionName, Latest>);
 
+#[derive(Clone, Hash)]
 struct Latest {
     expires_at: TimestampMs,
     claims: u32,
@@ -63,7 +64,7 @@ impl LatestGrants {
 }
 
 /// Two claims of one grant reached the server.
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 pub(super) struct Raced {
     grants: LatestGrants,
 }
@@ -79,6 +80,7 @@ impl Property for Raced {
 }
 
 /// A claim arrived so many milliseconds after its grant's expiry.
+#[derive(Clone, Hash)]
 struct AtExpiry {
     grants: LatestGrants,
     offset_ms: i64,

@@ -198,6 +198,7 @@ pub(super) static ENTRIES: &[Entry] = &[
 ];
 
 /// A state that is seen in something that happened to an execution.
+#[derive(Clone, Hash)]
 struct Change(fn(&Happened) -> bool);
 
 impl Property for Change {
@@ -208,6 +209,7 @@ impl Property for Change {
 }
 
 /// A state that is seen in a call and its answer.
+#[derive(Clone, Hash)]
 struct Called(fn(&Call<'_>) -> bool);
 
 impl Property for Called {
@@ -218,6 +220,7 @@ impl Property for Called {
 }
 
 /// A state that is seen in what a client did, or was told.
+#[derive(Clone, Hash)]
 struct Saw(fn(&What) -> bool);
 
 impl Property for Saw {

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A claim made a lease and its worker never knew.
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 pub(super) struct ReplyLost {
     /// The requests that made a lease.
     leased: BTreeSet<Seq>,
@@ -30,7 +30,7 @@ impl Property for ReplyLost {
 }
 
 /// A claim was executed after its worker had given it up.
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 pub(super) struct LateClaim {
     /// The requests that were given up.
     given_up: BTreeSet<Seq>,

@@ -10,6 +10,7 @@ use crate::{
 };
 
 /// A fault of a class happened.
+#[derive(Clone, Hash)]
 pub(super) struct OfClass(pub FaultClass);
 
 impl Property for OfClass {
@@ -22,6 +23,7 @@ impl Property for OfClass {
 }
 
 /// A server's truth became an earlier one: what of an execution was lost by that.
+#[derive(Clone)]
 pub(super) struct Forgotten {
     is_it: fn(before: &View, after: &View, id: &ExecutionId) -> bool,
     last: View,
@@ -59,6 +61,11 @@ impl Forgotten {
     }
 }
 
+impl std::hash::Hash for Forgotten {
+    /// What is reached is no part of a state.
+    fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
+}
+
 impl Property for Forgotten {
     fn observe(&mut self, moment: &Moment<'_>, found: &mut Found<'_>) {
         match moment {
@@ -74,6 +81,7 @@ impl Property for Forgotten {
 }
 
 /// A former server executed a call.
+#[derive(Clone, Hash)]
 pub(super) struct TwoAnswer;
 
 impl Property for TwoAnswer {
@@ -86,7 +94,7 @@ impl Property for TwoAnswer {
 }
 
 /// The server is lost while a lease lives.
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 pub(super) struct LostInALease {
     leased: BTreeSet<ExecutionName>,
 }
@@ -118,7 +126,7 @@ impl Property for LostInALease {
 }
 
 /// The library is loaded anew between a grant and its claim.
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 pub(super) struct LibraryUnderAGrant {
     granted: BTreeSet<ExecutionName>,
     replaced: BTreeSet<ExecutionName>,
@@ -157,6 +165,7 @@ impl Property for LibraryUnderAGrant {
 }
 
 /// The clock of a server that took another one's place is behind, or ahead.
+#[derive(Clone, Hash)]
 pub(super) struct OtherClock {
     is_behind: bool,
     promoted: bool,
@@ -187,7 +196,7 @@ impl Property for OtherClock {
 }
 
 /// Work on an execution began under a lease while the work under an earlier one goes on.
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 pub(super) struct WorkOverlaps {
     working: BTreeMap<ExecutionName, BTreeSet<Node>>,
 }

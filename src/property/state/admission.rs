@@ -43,6 +43,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     monitor: || Box::new(Admission),
 };
 
+#[derive(Clone, Hash)]
 struct Admission;
 
 impl Property for Admission {

@@ -35,6 +35,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
 };
 
 /// The rules, and the one that compares an attempt before and after.
+#[derive(Clone, Hash)]
 struct Attempts(Rules);
 
 impl Property for Attempts {

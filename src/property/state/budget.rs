@@ -91,6 +91,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     monitor: || Box::new(Budgets),
 };
 
+#[derive(Clone, Hash)]
 struct Budgets;
 
 impl Property for Budgets {

@@ -30,6 +30,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     monitor: || Box::new(Denial),
 };
 
+#[derive(Clone, Hash)]
 struct Denial;
 
 impl Property for Denial {

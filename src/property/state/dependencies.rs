@@ -70,7 +70,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     monitor: || Box::<Waiting>::default(),
 };
 
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 struct Waiting {
     /// Executions that went on while a dependency is open: what follows from it is not told again.
     gone_on: BTreeSet<String>,

@@ -55,6 +55,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     monitor: || Box::new(Groups),
 };
 
+#[derive(Clone, Hash)]
 struct Groups;
 
 impl Property for Groups {

@@ -52,7 +52,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     monitor: || Box::<Indexes>::default(),
 };
 
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 struct Indexes {
     seen: Memory,
 }

@@ -56,7 +56,13 @@ impl Broken {
 }
 
 /// A property that consists of checks.
+#[derive(Clone)]
 pub(super) struct State(&'static [Check]);
+
+impl std::hash::Hash for State {
+    /// Functions are no memory.
+    fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
+}
 
 impl Property for State {
     fn observe(&mut self, moment: &Moment<'_>, found: &mut Found<'_>) {
@@ -65,7 +71,13 @@ impl Property for State {
 }
 
 /// A property that consists of checks, and of looks at what each step did.
+#[derive(Clone)]
 pub(super) struct StateAndMoves(&'static [Check], &'static [Move]);
+
+impl std::hash::Hash for StateAndMoves {
+    /// Functions are no memory.
+    fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
+}
 
 impl Property for StateAndMoves {
     fn observe(&mut self, moment: &Moment<'_>, found: &mut Found<'_>) {

@@ -45,6 +45,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     monitor: || Box::new(Registry),
 };
 
+#[derive(Clone, Hash)]
 struct Registry;
 
 impl Property for Registry {

@@ -49,7 +49,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     monitor: || Box::<Conditions>::default(),
 };
 
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 struct Conditions {
     /// Waitpoints with a signal that was put aside too late, or was another's: what it means is told elsewhere.
     clouded: BTreeSet<String>,

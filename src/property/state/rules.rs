@@ -9,6 +9,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    hash::{Hash, Hasher},
 };
 
 use crate::{
@@ -55,6 +56,7 @@ pub(super) struct Deed<'s> {
 }
 
 /// A property that consists of rules.
+#[derive(Clone)]
 pub(super) struct Rules {
     /// Whether a step can have broken one.
     concerns: fn(&Deed<'_>) -> bool,
@@ -63,7 +65,7 @@ pub(super) struct Rules {
 }
 
 /// The run so far, as far as its end is to be judged.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Memory {
     last: Option<View>,
     names: Option<Names>,
@@ -257,6 +259,19 @@ impl Rules {
                 }
             }
         }
+    }
+}
+
+impl Hash for Memory {
+    /// The faults that were seen; the keyspace is known without it.
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.known.hash(hasher);
+    }
+}
+
+impl Hash for Rules {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.seen.hash(hasher);
     }
 }
 

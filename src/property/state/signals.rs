@@ -81,7 +81,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     monitor: || Box::<Signals>::default(),
 };
 
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 struct Signals {
     /// Until when a secret that was rotated out is good, by partition and name, as the rotations asked for it.
     promised: BTreeMap<(String, String), TimestampMs>,

@@ -31,6 +31,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
 };
 
 /// What is left, and what a step made of the timeouts it found.
+#[derive(Clone, Hash)]
 struct Timeouts(Rules);
 
 impl Property for Timeouts {

@@ -25,6 +25,7 @@ pub(in crate::property) static ENTRY: Entry = Entry {
     monitor: || Box::new(Transition),
 };
 
+#[derive(Clone, Hash)]
 struct Transition;
 
 impl Property for Transition {

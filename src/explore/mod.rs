@@ -1,0 +1,399 @@
+//! Exploring: every history of calls up to a depth, on the real Lua.
+//!
+//! A hunt runs deployments and finds what many seeds meet. Here there is no network and nobody acts by himself: from an empty
+//! keyspace, every call of a [menu](Choice) is made in every state that such calls lead to, and time goes on to every instant
+//! at which something is due, a millisecond before, and one after. What the properties say of each step is kept by
+//! fingerprint, with a shortest history that shows it; [`Counterexample::plan`] makes a plan of that, which `replay` runs.
+//!
+//! A state is what the server holds, its clock, and what the properties remember; states are told apart by a hash of 128 bits
+//! (among ten million, two are mistaken for each other with a chance of 10⁻²⁵). What an exploration counts is a function of the
+//! scope, the library and this build, whatever the number of threads: tests pin it.
+//!
+//! Judged is what must hold at every moment. Not here: what must happen in the end, replies that are lost, processes that
+//! crash; and what a library keeps in its upvalues from call to call, which is no part of a state. A library of which that
+//! shows is [refused](ExploreError::KeepsState).
+//!
+//! ```
+//! use grantsim::{drive::Subject, explore::{Exploration, Scope}, library::Library};
+//!
+//! let scope = Scope::named("one").expect("a scope");
+//! let mut exploration = Exploration::new(Subject::new(Library::published())?, scope);
+//! exploration.depth = 2;
+//! let report = exploration.run(&Default::default(), &|_| {})?;
+//! assert_eq!(report.counterexamples, []);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod menu;
+mod runner;
+mod scope;
+mod search;
+mod state;
+
+use std::{
+    num::NonZero,
+    sync::atomic::AtomicBool,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+use valkey_sim::engine::{Dialect, Reply};
+
+pub use menu::{Act, Choice, ChoiceName};
+pub use scope::{SCOPES, Scope};
+
+use crate::{
+    drive::{Deployment, LoadError, Subject},
+    plan::{Plan, Sent},
+    property::{Entry, Fingerprint, catalogue},
+    protocol::reply,
+    types::{Answer, TimestampMs},
+};
+use menu::Menu;
+use runner::{Runner, Violations};
+use scope::START_MS;
+use search::{Search, Searched, choice_of};
+use state::State;
+
+/// Of so many states that were reached, a history is run once more on a fresh engine.
+const RUN_AGAIN: usize = 50;
+
+/// What is explored.
+pub struct Exploration {
+    /// The library.
+    pub subject: Subject,
+    /// What takes part.
+    pub scope: &'static Scope,
+    /// How many choices a history has.
+    pub depth: usize,
+    /// The server.
+    pub dialect: Dialect,
+    /// By which properties it is judged; those that must hold at every moment count.
+    pub entries: Vec<&'static Entry>,
+    /// How many threads. The result does not depend on it.
+    pub jobs: NonZero<usize>,
+    /// No level is begun after so many states.
+    pub max_states: u64,
+    /// How long at most.
+    pub limit: Option<Duration>,
+}
+
+/// How far an exploration is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// The level: how many choices the histories have that are looked at.
+    pub depth: usize,
+    /// States that were reached.
+    pub states: u64,
+    /// Steps that were taken.
+    pub steps: u64,
+    /// States of the level that are still to be looked at.
+    pub queue: u64,
+    /// How long it has taken.
+    pub elapsed: Duration,
+}
+
+/// Histories of one length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Level {
+    /// How many choices they have.
+    pub depth: usize,
+    /// States that no shorter history reaches.
+    pub states: u64,
+    /// Steps that were taken from the states of the level before.
+    pub steps: u64,
+}
+
+/// Why an exploration ended before its depth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// It was asked to.
+    Asked,
+    /// Its time was up.
+    Time,
+    /// It had reached as many states as it might.
+    States,
+}
+
+/// What came of an exploration.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// The scope's name.
+    pub scope: &'static str,
+    /// How many choices a history was to have.
+    pub depth: usize,
+    /// Level by level.
+    pub levels: Vec<Level>,
+    /// What was violated, each kind once, with a shortest history: the shortest first.
+    pub counterexamples: Vec<Counterexample>,
+    /// Why it ended before its depth.
+    pub cut: Option<Why>,
+    /// How long it took.
+    #[serde(rename = "wall_seconds", serialize_with = "seconds")]
+    pub elapsed: Duration,
+}
+
+fn seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((time.as_secs_f64() * 1e3).round() / 1e3)
+}
+
+impl Report {
+    /// States in all.
+    pub fn states(&self) -> u64 {
+        self.levels.iter().map(|level| level.states).sum()
+    }
+
+    /// Steps in all.
+    pub fn steps(&self) -> u64 {
+        self.levels.iter().map(|level| level.steps).sum()
+    }
+}
+
+/// A kind of violation, and a shortest history that shows it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Counterexample {
+    /// The kind.
+    pub fingerprint: Fingerprint,
+    /// What happened, for people.
+    pub message: String,
+    /// How many steps showed it.
+    pub steps: u64,
+    /// The history: what was chosen, and what was answered.
+    pub history: Vec<Told>,
+    /// The same as a plan, which shows the same fingerprint when it is run.
+    pub plan: Plan,
+}
+
+/// A choice of a history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Told {
+    /// The server's clock, milliseconds of the run.
+    pub at_ms: u64,
+    /// Its name.
+    pub choice: String,
+    /// What was answered to a call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
+}
+
+/// An exploration that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ExploreError {
+    /// The library does not load.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A function did not return.
+    #[error(
+        "{0} did not return: it was stopped after as many instructions as a call may take; look for a loop without an end"
+    )]
+    Endless(String),
+    /// A library keeps something from call to call.
+    #[error(
+        "library {library} cannot be explored: it keeps something from call to call beside the keyspace (an upvalue of its \
+         functions), and answered two calls differently that were made from the same state: {choice}. Hunts run it"
+    )]
+    KeepsState {
+        /// The library.
+        library: String,
+        /// The choice that showed it.
+        choice: String,
+    },
+    /// The explored history and its plan are not the same.
+    #[error("the harness itself failed: {0}; please report this with the library")]
+    Harness(String),
+}
+
+impl Exploration {
+    /// All that a scope has, judged by all properties.
+    pub fn new(subject: Subject, scope: &'static Scope) -> Self {
+        Self {
+            subject,
+            scope,
+            depth: scope.depth,
+            dialect: Dialect::default(),
+            entries: catalogue::always().collect(),
+            jobs: std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
+            max_states: 20_000_000,
+            limit: None,
+        }
+    }
+
+    /// Explores.
+    ///
+    /// # Errors
+    /// [`ExploreError`]. What the protocol does wrong is no error: it is in the report.
+    pub fn run(
+        &self,
+        stop: &AtomicBool,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Report, ExploreError> {
+        let began = Instant::now();
+        let plan = Plan { dialect: self.dialect, ..self.scope.plan() };
+        let functions = self.subject.functions.clone();
+        let claim_function = self.subject.load(self.dialect, 0)?.claim_function;
+        let deployment = Deployment::new(&plan, functions, claim_function);
+        let menu = Menu::new(self.scope, &deployment);
+        let walk = Walk { exploration: self, deployment: &deployment, menu: &menu };
+        let start = walk.start(&mut walk.runner()?)?;
+        walk.probe(&start)?;
+        let search = Search {
+            subject: &self.subject,
+            dialect: self.dialect,
+            deployment: &deployment,
+            menu: &menu,
+            jobs: self.jobs,
+            depth: self.depth,
+            max_states: self.max_states,
+            deadline: self.limit.map(|limit| began + limit),
+            stop,
+        };
+        let searched = search.run(start, progress)?;
+        walk.run_again(&searched)?;
+        let mut counterexamples = Vec::new();
+        for (fingerprint, shown) in &searched.shown {
+            let (history, plan) = walk.tell(&searched.path(shown.by), fingerprint)?;
+            counterexamples.push(Counterexample {
+                fingerprint: fingerprint.clone(),
+                message: shown.violation.message.clone(),
+                steps: shown.steps,
+                history,
+                plan,
+            });
+        }
+        counterexamples.sort_by_key(|one| one.history.len());
+        Ok(Report {
+            scope: self.scope.name,
+            depth: self.depth,
+            levels: searched.levels,
+            counterexamples,
+            cut: searched.cut,
+            elapsed: began.elapsed(),
+        })
+    }
+}
+
+/// Walks single histories.
+struct Walk<'e> {
+    exploration: &'e Exploration,
+    deployment: &'e Deployment,
+    menu: &'e Menu,
+}
+
+impl Walk<'_> {
+    /// A fresh engine.
+    fn runner(&self) -> Result<Runner, ExploreError> {
+        Runner::new(&self.exploration.subject, self.exploration.dialect, self.deployment)
+    }
+
+    /// The state in which exploring begins.
+    fn start(&self, runner: &mut Runner) -> Result<State, ExploreError> {
+        let now = TimestampMs(self.deployment.plan.epoch_ms.saturating_add(START_MS) as i64);
+        let mut state = runner.start(now, &self.exploration.entries);
+        for request in self.menu.prelude(now) {
+            state = runner.call(&state, &request, &mut Violations::new())?.0;
+        }
+        Ok(state)
+    }
+
+    /// Takes every choice of the first two levels twice, in both directions, on one engine: what a library keeps from call to
+    /// call makes a difference.
+    fn probe(&self, start: &State) -> Result<(), ExploreError> {
+        let mut runner = self.runner()?;
+        let mut outcome = |state: &State, choice: &Choice| -> Result<(State, Option<Reply>), ExploreError> {
+            runner.step(state, choice, &mut Violations::new())
+        };
+        let choices =
+            |state: &State| self.menu.of(&crate::view::View::new(state.keyspace.clone()), state.now);
+        let mut first = Vec::new();
+        for choice in choices(start) {
+            let (state, reply) = outcome(start, &choice)?;
+            first.push((start.clone(), choice, state.key(), reply));
+            for next in choices(&state) {
+                let (after, reply) = outcome(&state, &next)?;
+                first.push((state.clone(), next, after.key(), reply));
+            }
+        }
+        for (from, choice, key, reply) in first.into_iter().rev() {
+            let (state, again) = outcome(&from, &choice)?;
+            if (state.key(), again) != (key, reply) {
+                return Err(self.keeps_state(&choice));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs some histories once more, each on a fresh engine: what a library keeps would have made another state of it.
+    fn run_again(&self, searched: &Searched) -> Result<(), ExploreError> {
+        let count = searched.known.len();
+        for sample in 0..RUN_AGAIN.min(count) {
+            let place = count - 1 - sample * (count / RUN_AGAIN.min(count));
+            let Some((key, from)) = searched.known.get_index(place) else { continue };
+            if from.state == u32::MAX {
+                continue;
+            }
+            let mut runner = self.runner()?;
+            let mut state = self.start(&mut runner)?;
+            let mut last = None;
+            for place in searched.path(*from) {
+                let Some(choice) = choice_of(self.menu, &state, place) else { break };
+                state = runner.step(&state, &choice, &mut Violations::new())?.0;
+                last = Some(choice);
+            }
+            if let Some(choice) = last.filter(|_| state.key() != *key) {
+                return Err(self.keeps_state(&choice));
+            }
+        }
+        Ok(())
+    }
+
+    fn keeps_state(&self, choice: &Choice) -> ExploreError {
+        ExploreError::KeepsState {
+            library: self.exploration.subject.library.name().to_owned(),
+            choice: choice.name.to_string(),
+        }
+    }
+
+    /// A history in words, and as a plan.
+    fn tell(&self, path: &[u16], shows: &Fingerprint) -> Result<(Vec<Told>, Plan), ExploreError> {
+        let mut runner = self.runner()?;
+        let mut state = self.start(&mut runner)?;
+        let mut plan = (*self.deployment.plan).clone();
+        let at_ms = |now: TimestampMs| now.0.saturating_sub_unsigned(plan.epoch_ms).max(0).unsigned_abs();
+        let not_text = || ExploreError::Harness("a call has an argument that is no text".to_owned());
+        let mut calls = Vec::new();
+        for request in self.menu.prelude(state.now) {
+            calls.push(Sent::of(START_MS, &request).ok_or_else(not_text)?);
+        }
+        let (mut history, mut shown) = (Vec::new(), false);
+        for place in path {
+            let choice = choice_of(self.menu, &state, *place)
+                .ok_or_else(|| ExploreError::Harness("a history leads to another state".to_owned()))?;
+            let mut found = Violations::new();
+            let (next, reply) = runner.step(&state, &choice, &mut found)?;
+            shown |= found.contains_key(shows);
+            if let Act::Call(request) = &choice.act {
+                calls.push(Sent::of(at_ms(state.now), request).ok_or_else(not_text)?);
+            }
+            state = next;
+            history.push(Told {
+                at_ms: at_ms(state.now),
+                choice: choice.name.to_string(),
+                answer: reply.as_ref().map(reply::answer),
+            });
+        }
+        if !shown {
+            return Err(self.keeps_state_told(&history));
+        }
+        plan.run_for_ms = at_ms(state.now) + 1;
+        plan.calls = calls;
+        Ok((history, plan))
+    }
+
+    fn keeps_state_told(&self, history: &[Told]) -> ExploreError {
+        ExploreError::KeepsState {
+            library: self.exploration.subject.library.name().to_owned(),
+            choice: history.last().map(|told| told.choice.clone()).unwrap_or_default(),
+        }
+    }
+}
