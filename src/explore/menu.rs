@@ -41,6 +41,8 @@ const RETRY: &str = r#"{"max_retries":1,"backoff":{"type":"fixed","delay_ms":200
 /// The policy of an execution that may be taken over once.
 const POLICY: &str = r#"{"max_reclaim_count":1}"#;
 
+const UUID_LENGTH: usize = 36;
+
 /// The workers.
 const WORKERS: [Caller; 2] =
     [Caller { id: "w1", instance: "w1-1.1" }, Caller { id: "w2", instance: "w2-2.1" }];
@@ -168,7 +170,10 @@ struct Seen<'v> {
     instance: WorkerInstanceId,
     /// At which it waits, or waited last.
     waitpoint: Option<WaitpointId>,
+    /// How many waitpoints its partition has: the number of the next.
     waitpoints: usize,
+    /// The latest that was created for it and not used.
+    pending: Option<WaitpointId>,
     token: String,
     signals: usize,
     deadlines: Vec<(&'static str, TimestampMs)>,
@@ -181,8 +186,12 @@ impl<'v> Seen<'v> {
         let text = |field: &str| core.map_or("", |core| core.text(field));
         let waitpoint = WaitpointId::parse(text("current_waitpoint_id")).ok();
         let keys = execution.keys();
-        let waitpoints = view.size(&keys.exec.waitpoints());
-        let pending = waitpoint_id(id, waitpoints);
+        let tag = keys.exec.hash_tag();
+        let prefix = format!("ff:wp:{tag}:");
+        let is_record = |key: &&str| key.len() == prefix.len() + UUID_LENGTH;
+        let waitpoints = if core.is_some() { view.keys(&prefix).filter(is_record).count() } else { 0 };
+        let is_pending = |at: &WaitpointId| view.waitpoint(tag, &at.to_string()).state() == "pending";
+        let pending = (0..waitpoints).rev().map(|nth| waitpoint_id(id, nth)).find(is_pending);
         let token_of = |waitpoint: &WaitpointId| {
             view.fields(&keys.exec.waitpoint(waitpoint)).map(|it| it.text("waitpoint_token").to_owned())
         };
@@ -203,7 +212,8 @@ impl<'v> Seen<'v> {
                 "" => WORKERS[0].instance,
                 instance => instance,
             }),
-            token: waitpoint.as_ref().and_then(token_of).or_else(|| token_of(&pending)).unwrap_or_default(),
+            token: pending.as_ref().or(waitpoint.as_ref()).and_then(token_of).unwrap_or_default(),
+            pending,
             signals: view.size(&keys.exec.exec_signals()),
             deadlines: match core {
                 Some(_) => DEADLINES.into_iter().filter_map(deadline).chain(pending_expiry).collect(),
@@ -275,12 +285,6 @@ impl<'v> Seen<'v> {
             attempt_timeout,
             execution_deadline_at: None,
         }
-    }
-
-    /// The waitpoint that is created for it next, or was created and is pending.
-    fn next_waitpoint(&self) -> Waitpoint {
-        let id = waitpoint_id(self.id, self.waitpoints);
-        Waitpoint { key: WaitpointKey::new(format!("wpk:{id}")), id }
     }
 }
 
@@ -523,13 +527,16 @@ impl List<'_> {
     }
 
     fn suspensions(&mut self, seen: &Seen<'_>) {
-        let waitpoint = seen.next_waitpoint();
-        let at = seen.waitpoint.clone().unwrap_or_else(|| waitpoint.id.clone());
+        let named = |id: WaitpointId| Waitpoint { key: WaitpointKey::new(format!("wpk:{id}")), id };
+        let fresh = waitpoint_id(seen.id, seen.waitpoints);
+        let pending = seen.pending.clone();
+        let at = pending.clone().or_else(|| seen.waitpoint.clone()).unwrap_or_else(|| fresh.clone());
+        let waitpoint = named(fresh.clone());
         let (execution_id, lane_id) = (seen.id.clone(), LaneId::new(LANE));
         let create = CreatePendingWaitpoint {
             execution_id: execution_id.clone(),
             attempt_index: seen.attempt_index,
-            waitpoint: waitpoint.clone(),
+            waitpoint,
             expires_at: WAITPOINT_TTL.after(seen.now),
         };
         self.add("create a waitpoint of {}", seen, &create);
@@ -540,7 +547,10 @@ impl List<'_> {
             attempt_index: seen.attempt_index,
             fence,
             suspension_id: SuspensionId::from_uuid(made_up("suspension", seen.id, seen.waitpoints as u64)),
-            waitpoint: waitpoint.clone(),
+            waitpoint: named(match use_pending_waitpoint {
+                true => at.clone(),
+                false => fresh.clone(),
+            }),
             extra_waitpoints: Vec::new(),
             reason_code: "waiting_for_signal".into(),
             requested_by: "worker".into(),
