@@ -14,7 +14,10 @@ use ff_core::{
 use uuid::Uuid;
 use valkey_sim::hash::Hash128;
 
-use super::scope::{Calls, FLOW, LANE, Scope};
+use super::{
+    scope::{Calls, FLOW, LANE, Scope},
+    state::State,
+};
 use crate::{
     drive::Deployment,
     protocol::*,
@@ -139,7 +142,11 @@ impl Menu {
     }
 
     /// What can happen next in a state. The same state has the same menu.
-    pub fn of(&self, view: &View, now: TimestampMs) -> Vec<Choice> {
+    pub fn of_state(&self, state: &State) -> Vec<Choice> {
+        self.of(&View::new(state.keyspace.clone()), state.now)
+    }
+
+    fn of(&self, view: &View, now: TimestampMs) -> Vec<Choice> {
         let mut list = List { menu: self, choices: Vec::new() };
         let all: Vec<Seen<'_>> =
             self.executions.iter().map(|(name, id)| Seen::of(view, name, id, now)).collect();
@@ -174,7 +181,8 @@ struct Seen<'v> {
     waitpoints: usize,
     /// The latest that was created for it and not used.
     pending: Option<WaitpointId>,
-    token: String,
+    /// The tokens of the waitpoint at which it waits, and of the pending one.
+    tokens: [String; 2],
     signals: usize,
     deadlines: Vec<(&'static str, TimestampMs)>,
 }
@@ -212,7 +220,7 @@ impl<'v> Seen<'v> {
                 "" => WORKERS[0].instance,
                 instance => instance,
             }),
-            token: pending.as_ref().or(waitpoint.as_ref()).and_then(token_of).unwrap_or_default(),
+            tokens: [&waitpoint, &pending].map(|at| at.as_ref().and_then(token_of).unwrap_or_default()),
             pending,
             signals: view.size(&keys.exec.exec_signals()),
             deadlines: match core {
@@ -529,8 +537,8 @@ impl List<'_> {
     fn suspensions(&mut self, seen: &Seen<'_>) {
         let named = |id: WaitpointId| Waitpoint { key: WaitpointKey::new(format!("wpk:{id}")), id };
         let fresh = waitpoint_id(seen.id, seen.waitpoints);
-        let pending = seen.pending.clone();
-        let at = pending.clone().or_else(|| seen.waitpoint.clone()).unwrap_or_else(|| fresh.clone());
+        let pending = seen.pending.clone().unwrap_or_else(|| fresh.clone());
+        let at = seen.waitpoint.clone().unwrap_or_else(|| pending.clone());
         let waitpoint = named(fresh.clone());
         let (execution_id, lane_id) = (seen.id.clone(), LaneId::new(LANE));
         let create = CreatePendingWaitpoint {
@@ -548,7 +556,7 @@ impl List<'_> {
             fence,
             suspension_id: SuspensionId::from_uuid(made_up("suspension", seen.id, seen.waitpoints as u64)),
             waitpoint: named(match use_pending_waitpoint {
-                true => at.clone(),
+                true => pending.clone(),
                 false => fresh.clone(),
             }),
             extra_waitpoints: Vec::new(),
@@ -573,7 +581,7 @@ impl List<'_> {
             let under_stale = suspend(Some(stale), TimeoutBehavior::Fail, false);
             self.add("suspend {} under the lease before", seen, &under_stale);
         }
-        let signal = |name: &str| Signal {
+        let signal = |name: &str, at: &WaitpointId, token: &str| Signal {
             signal_id: SignalId::from_uuid(made_up("signal", seen.id, seen.signals as u64)),
             execution_id: execution_id.clone(),
             lane_id: lane_id.clone(),
@@ -585,11 +593,13 @@ impl List<'_> {
             created_at: seen.now,
             resume_delay: Millis(0),
             max_signals: 10,
-            token: seen.token.clone(),
+            token: token.to_owned(),
         };
-        self.add("signal {} to go", seen, &DeliverSignal(signal("go")));
-        self.add("signal {} otherwise", seen, &DeliverSignal(signal("other")));
-        self.add("buffer a signal for {} to go", seen, &BufferSignal(signal("go")));
+        let [token, of_pending] = &seen.tokens;
+        self.add("signal {} to go", seen, &DeliverSignal(signal("go", &at, token)));
+        self.add("signal {} otherwise", seen, &DeliverSignal(signal("other", &at, token)));
+        let buffered = BufferSignal(signal("go", &pending, of_pending));
+        self.add("buffer a signal for {} to go", seen, &buffered);
         let resume = ResumeExecution {
             execution_id: execution_id.clone(),
             lane_id: lane_id.clone(),
@@ -605,7 +615,7 @@ impl List<'_> {
             attempt_index: seen.attempt_index,
         };
         self.add("expire the suspension of {}", seen, &expire);
-        let close = CloseWaitpoint { execution_id, waitpoint_id: at, reason: "expired".into() };
+        let close = CloseWaitpoint { execution_id, waitpoint_id: pending, reason: "expired".into() };
         self.add("close the waitpoint of {}", seen, &close);
     }
 

@@ -29,6 +29,8 @@ mod runner;
 mod scope;
 mod search;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::{
     num::NonZero,
@@ -56,7 +58,7 @@ use search::{Search, Searched, choice_of};
 use state::State;
 
 /// Of so many states that were reached, a history is run once more on a fresh engine.
-const RUN_AGAIN: usize = 50;
+const RUN_AGAIN: usize = 20;
 
 /// What is explored.
 pub struct Exploration {
@@ -303,8 +305,7 @@ impl Walk<'_> {
         let mut outcome = |state: &State, choice: &Choice| -> Result<(State, Option<Reply>), ExploreError> {
             runner.step(state, choice, &mut Violations::new())
         };
-        let choices =
-            |state: &State| self.menu.of(&crate::view::View::new(state.keyspace.clone()), state.now);
+        let choices = |state: &State| self.menu.of_state(state);
         let mut first = Vec::new();
         for choice in choices(start) {
             let (state, reply) = outcome(start, &choice)?;

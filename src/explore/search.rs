@@ -9,7 +9,7 @@ use std::{
     collections::BTreeMap,
     num::NonZero,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -26,7 +26,6 @@ use super::{
 use crate::{
     drive::{Deployment, Subject},
     property::{Fingerprint, Violation},
-    view::View,
 };
 
 /// States that a thread takes at a time.
@@ -69,6 +68,14 @@ mod plain {
     }
 }
 
+/// A state that is still to be looked at. It is not kept: its parent is, which is the parent of others as well, and the step
+/// that led to it is taken once more.
+struct Waiting {
+    /// Itself, where nothing led to it.
+    parent: Arc<State>,
+    choice: Option<u16>,
+}
+
 /// A kind of violation: the first step that showed it, and how many did.
 #[derive(Clone, Debug)]
 pub(super) struct Shown {
@@ -103,7 +110,7 @@ pub(super) struct Searched {
 #[derive(Default)]
 struct Reached {
     steps: u64,
-    fresh: Vec<(StateKey, From, Option<State>)>,
+    fresh: Vec<(StateKey, From, Option<Waiting>)>,
     shown: Vec<(Fingerprint, Shown)>,
 }
 
@@ -115,7 +122,7 @@ impl Search<'_> {
         known.insert(start.key(), From { state: u32::MAX, choice: 0 });
         let mut levels = vec![Level { depth: 0, states: 1, steps: 0 }];
         let mut shown: BTreeMap<Fingerprint, Shown> = BTreeMap::new();
-        let mut frontier = vec![start];
+        let mut frontier = vec![Waiting { parent: Arc::new(start), choice: None }];
         let mut cut = None;
         let steps_so_far = AtomicU64::new(0);
         for depth in 1..=self.depth {
@@ -140,10 +147,10 @@ impl Search<'_> {
             let (mut steps, before) = (0, known.len());
             for chunk in level.into_iter().flatten() {
                 steps += chunk.steps;
-                for (key, from, state) in chunk.fresh {
+                for (key, from, waiting) in chunk.fresh {
                     if let indexmap::map::Entry::Vacant(vacant) = known.entry(key) {
                         vacant.insert(from);
-                        next.extend(state);
+                        next.extend(waiting);
                     }
                 }
                 for (fingerprint, one) in chunk.shown {
@@ -170,13 +177,13 @@ impl Search<'_> {
     fn level(
         &self,
         known: &Known,
-        frontier: &[State],
+        frontier: &[Waiting],
         first: u32,
         depth: usize,
         steps: &AtomicU64,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<Option<Reached>>, ExploreError> {
-        let chunks: Vec<&[State]> = frontier.chunks(CHUNK).collect();
+        let chunks: Vec<&[Waiting]> = frontier.chunks(CHUNK).collect();
         let next = AtomicUsize::new(0);
         let results: Mutex<Vec<Option<Reached>>> = Mutex::new(chunks.iter().map(|_| None).collect());
         let failed: Mutex<Option<ExploreError>> = Mutex::new(None);
@@ -222,7 +229,7 @@ impl Search<'_> {
         &self,
         runner: &mut Runner,
         known: &Known,
-        states: &[State],
+        waiting: &[Waiting],
         first: u32,
         depth: usize,
     ) -> Result<Reached, ExploreError> {
@@ -230,12 +237,26 @@ impl Search<'_> {
         let mut here: IndexMap<StateKey, (), plain::State> = IndexMap::default();
         let mut places: BTreeMap<Fingerprint, usize> = BTreeMap::new();
         let is_last = depth == self.depth;
-        for (place, state) in states.iter().enumerate() {
-            let view = View::new(state.keyspace.clone());
-            for (choice, next) in self.menu.of(&view, state.now).iter().enumerate() {
-                let from = From { state: first + place as u32, choice: choice as u16 };
+        // Those that have one parent come one after the other.
+        let mut parent: Option<(&Arc<State>, Vec<Choice>)> = None;
+        for (place, waiting) in waiting.iter().enumerate() {
+            let state = match waiting.choice {
+                None => Arc::clone(&waiting.parent),
+                Some(choice) => {
+                    let menu = match parent.take() {
+                        Some((last, menu)) if Arc::ptr_eq(last, &waiting.parent) => menu,
+                        _ => self.menu.of_state(&waiting.parent),
+                    };
+                    let choices = &parent.insert((&waiting.parent, menu)).1;
+                    let choice = &choices[usize::from(choice)];
+                    Arc::new(runner.step(&waiting.parent, choice, &mut Violations::new())?.0)
+                }
+            };
+            for (choice, next) in self.menu.of_state(&state).iter().enumerate() {
+                let choice = choice as u16;
+                let from = From { state: first + place as u32, choice };
                 let mut found = Violations::new();
-                let (state, _) = runner.step(state, next, &mut found)?;
+                let (after, _) = runner.step(&state, next, &mut found)?;
                 reached.steps += 1;
                 for (fingerprint, violation) in found {
                     match places.get(&fingerprint) {
@@ -246,9 +267,11 @@ impl Search<'_> {
                         }
                     }
                 }
-                let key = state.key();
+                let key = after.key();
                 if !known.contains_key(&key) && here.insert(key, ()).is_none() {
-                    reached.fresh.push((key, from, (!is_last).then_some(state)));
+                    let waiting =
+                        (!is_last).then(|| Waiting { parent: Arc::clone(&state), choice: Some(choice) });
+                    reached.fresh.push((key, from, waiting));
                 }
             }
         }
@@ -274,5 +297,5 @@ impl Searched {
 
 /// The choice at a place of a state's menu.
 pub(super) fn choice_of(menu: &Menu, state: &State, place: u16) -> Option<Choice> {
-    menu.of(&View::new(state.keyspace.clone()), state.now).into_iter().nth(place.into())
+    menu.of_state(state).into_iter().nth(place.into())
 }
