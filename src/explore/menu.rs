@@ -136,6 +136,11 @@ impl Menu {
         if self.calls.flow {
             let (flow, namespace) = (self.flow.clone(), Namespace::new("sim"));
             requests.push(CreateFlow { flow, flow_kind: "dag".into(), namespace, now }.request());
+            for (_, id) in &self.executions {
+                requests.push(create(id, None, None).request());
+                let (flow, execution_id) = (self.flow.clone(), id.clone());
+                requests.push(AddExecutionToFlow { flow, execution_id, now }.request());
+            }
         }
         requests.retain(|request| request.function().is_some_and(|it| self.functions.has(&it)));
         requests
@@ -319,6 +324,28 @@ fn waitpoint_id(id: &ExecutionId, nth: usize) -> WaitpointId {
     WaitpointId::from_uuid(made_up("waitpoint", id, nth as u64))
 }
 
+fn create(
+    id: &ExecutionId,
+    delay_until: Option<TimestampMs>,
+    execution_deadline_at: Option<TimestampMs>,
+) -> CreateExecution {
+    CreateExecution {
+        execution_id: id.clone(),
+        namespace: Namespace::new("sim"),
+        lane_id: LaneId::new(LANE),
+        execution_kind: "task".into(),
+        priority: 0,
+        creator_identity: "submitter".into(),
+        policy_json: POLICY.into(),
+        payload: b"input".to_vec(),
+        delay_until,
+        idempotency_key: None,
+        dedup_ttl: Millis(0),
+        tags: Default::default(),
+        execution_deadline_at,
+    }
+}
+
 /// A menu that is being written.
 struct List<'m> {
     menu: &'m Menu,
@@ -341,6 +368,9 @@ impl List<'_> {
             self.add("issue a grant of {} to w1", seen, &IssueClaimGrant(seen.grant(&WORKERS[0])));
             return;
         }
+        if self.menu.calls.flow {
+            return self.member(seen);
+        }
         self.grants(seen);
         self.leases(seen);
         self.scanners(seen);
@@ -353,21 +383,7 @@ impl List<'_> {
     }
 
     fn creations(&mut self, seen: &Seen<'_>) {
-        let create = |delay_until, execution_deadline_at| CreateExecution {
-            execution_id: seen.id.clone(),
-            namespace: Namespace::new("sim"),
-            lane_id: LaneId::new(LANE),
-            execution_kind: "task".into(),
-            priority: 0,
-            creator_identity: "submitter".into(),
-            policy_json: POLICY.into(),
-            payload: b"input".to_vec(),
-            delay_until,
-            idempotency_key: None,
-            dedup_ttl: Millis(0),
-            tags: Default::default(),
-            execution_deadline_at,
-        };
+        let create = |delay_until, deadline| create(seen.id, delay_until, deadline);
         self.add("create {}", seen, &create(None, None));
         if seen.core.is_none() {
             self.add("create {}, delayed", seen, &create(Some(DELAY.after(seen.now)), None));
@@ -414,6 +430,34 @@ impl List<'_> {
             let claim = seen.claim(&WORKERS[1], LANE, None);
             self.add("grant and claim {} by w2", seen, &IssueGrantAndClaim { claim });
         }
+    }
+
+    /// What becomes of a member of a flow, in few words: the rest is in the scopes without one.
+    fn member(&mut self, seen: &Seen<'_>) {
+        let claim = ClaimExecution {
+            function: self.menu.claim_function,
+            claim: seen.claim(&WORKERS[0], LANE, None),
+            expected_attempt_index: AttemptIndex(seen.attempts),
+        };
+        self.add("issue a grant of {} to w1", seen, &IssueClaimGrant(seen.grant(&WORKERS[0])));
+        self.add("claim {} by w1", seen, &claim);
+        let at_once = IssueGrantAndClaim { claim: seen.claim(&WORKERS[1], LANE, None) };
+        self.add("grant and claim {} by w2", seen, &at_once);
+        let owned = |fence| seen.owned(fence, CancelSource::LeaseHolder);
+        let complete = CompleteExecution { owned: owned(seen.fence()), result: b"output".to_vec() };
+        self.add("complete {}", seen, &complete);
+        let fail = |retry: &str| FailExecution {
+            owned: owned(seen.fence()),
+            reason: "it failed".into(),
+            category: "error".into(),
+            retry_policy_json: retry.into(),
+        };
+        self.add("fail {}", seen, &fail(""));
+        self.add("fail {}, to be tried again", seen, &fail(RETRY));
+        let children = MoveToWaitingChildren { owned: owned(seen.fence()) };
+        self.add("have {} wait for its children", seen, &children);
+        let owned = seen.owned(None, CancelSource::OperatorOverride);
+        self.add("cancel {} by override", seen, &CancelExecution { owned, reason: "cancelled".into() });
     }
 
     fn leases(&mut self, seen: &Seen<'_>) {

@@ -61,8 +61,8 @@ pub const SCOPES: &[Scope] = &[
     },
     Scope {
         name: "flow",
-        about: "a flow of three executions",
-        depth: 7,
+        about: "a flow of three executions that wait for one another",
+        depth: 5,
         executions: 3,
         calls: Calls { waits: false, operator: false, flow: true, other_lane: false },
     },
