@@ -24,7 +24,7 @@ const SUBCOMMANDS: &[Command] = &[
     Command::new("CLUSTER|HELP", 2, Flags::NONE, help),
     Command::new("CLUSTER|INFO", 2, Flags::NONE, info),
     Command::new("CLUSTER|KEYSLOT", 3, Flags::NONE, key_slot),
-    Command::new("CLUSTER|LINKS", 2, Flags::NONE, |cx| nothing(cx)),
+    Command::new("CLUSTER|LINKS", 2, Flags::NONE, nothing),
     Command::new("CLUSTER|MYID", 2, Flags::NONE, my_id),
     Command::new("CLUSTER|MYSHARDID", 2, Flags::VALKEY_ONLY, my_shard_id),
     Command::new("CLUSTER|NODES", 2, Flags::NONE, nodes),

@@ -305,6 +305,20 @@ pub fn integer(cx: &Context<'_>, index: usize) -> Result<i64, ErrorReply> {
     number::read_i64(cx.arg(index)).ok_or(NOT_AN_INTEGER)
 }
 
+/// Reads how many milliseconds a command waits at most.
+pub fn timeout_ms(cx: &Context<'_>, text: &[u8]) -> Result<u64, ErrorReply> {
+    let ms = number::parse_i64(text)
+        .map_err(|_| ErrorReply::new("ERR timeout is not an integer or out of range"))?;
+    let timeout = u64::try_from(ms).map_err(|_| ErrorReply::new("ERR timeout is negative"))?;
+    // Redis 7.0 lets the sum wrap, and waits without end.
+    match cx.engine.dialect() {
+        Dialect::Valkey8 if cx.now_ms().0.checked_add(ms).is_none() => {
+            Err(ErrorReply::new("ERR timeout is out of range"))
+        }
+        _ => Ok(timeout),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -328,19 +342,5 @@ mod tests {
         assert_eq!(limit(8, -1).of(10..20, false), 18..20);
         assert!(limit(-1, 5).of(10..20, false).is_empty());
         assert!(limit(50, 5).of(10..20, true).is_empty());
-    }
-}
-
-/// Reads how many milliseconds a command waits at most.
-pub fn timeout_ms(cx: &Context<'_>, text: &[u8]) -> Result<u64, ErrorReply> {
-    let ms = number::parse_i64(text)
-        .map_err(|_| ErrorReply::new("ERR timeout is not an integer or out of range"))?;
-    let timeout = u64::try_from(ms).map_err(|_| ErrorReply::new("ERR timeout is negative"))?;
-    // Redis 7.0 lets the sum wrap, and waits without end.
-    match cx.engine.dialect() {
-        Dialect::Valkey8 if cx.now_ms().0.checked_add(ms).is_none() => {
-            Err(ErrorReply::new("ERR timeout is out of range"))
-        }
-        _ => Ok(timeout),
     }
 }

@@ -151,10 +151,10 @@ pub fn decompress(input: &[u8], length: usize) -> Option<Vec<u8>> {
                 count += usize::from(rest.next()?);
             }
             let distance = (control & 0x1f) << 8 | usize::from(rest.next()?);
-            let mut from = out.len().checked_sub(distance + 1)?;
-            for _ in 0..count + 2 {
-                out.push(out[from]);
-                from += 1;
+            let from = out.len().checked_sub(distance + 1)?;
+            // What is copied may be what was just copied.
+            for place in from..from + count + 2 {
+                out.push(out[place]);
             }
         }
         if out.len() > length {
