@@ -71,7 +71,11 @@ fn compare_several(dialect: Dialect) {
         woken.set(woken.get() + company::compare(real, ours, &steps).map_err(TestCaseError::fail)?);
         Ok(())
     });
-    eprintln!("{dialect}: {} steps of several clients compared, {} of them heard by another", compared.get(), woken.get());
+    eprintln!(
+        "{dialect}: {} steps of several clients compared, {} of them heard by another",
+        compared.get(),
+        woken.get()
+    );
     assert!(woken.get() > 100, "nobody waited, or nobody was woken: {}", woken.get());
 }
 

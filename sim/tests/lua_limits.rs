@@ -346,7 +346,9 @@ fn a_command_that_looks_at_much_costs_a_script_as_much() {
     let reply = server.eval("for n = 1, 400 do redis.call('RANDOMKEY') end");
     assert!(reply.error().is_some_and(|error| error.0.contains("killed")), "{reply:?}");
     assert_eq!(
-        server.eval("for n = 1, 1000 do redis.call('SINTER', 'one', 'one') redis.call('TYPE', 'list') end return 1"),
+        server.eval(
+            "for n = 1, 1000 do redis.call('SINTER', 'one', 'one') redis.call('TYPE', 'list') end return 1"
+        ),
         Reply::Int(1)
     );
 }
@@ -354,11 +356,17 @@ fn a_command_that_looks_at_much_costs_a_script_as_much() {
 #[test]
 fn a_script_writes_no_more_than_it_may_hold() {
     for (script, kept) in [
-        ("local v = {} for n = 1, 7000 do v[n] = 'x' end while true do redis.call('RPUSH', 'k', unpack(v, 1, 7000)) end", 1_200_000),
+        (
+            "local v = {} for n = 1, 7000 do v[n] = 'x' end while true do redis.call('RPUSH', 'k', unpack(v, 1, 7000)) end",
+            1_200_000,
+        ),
         ("local v = ('x'):rep(1e6) for n = 1, 1e9 do redis.call('SET', 'k' .. n, v) end", 70),
         ("for n = 1, 1e9 do redis.call('SETRANGE', 'k' .. n, 10000000, 'x') end", 8),
         ("for n = 1, 1e9 do pcall(redis.call, 'SETRANGE', 'k' .. n, 10000000, 'x') end", 8),
-        ("for n = 1, 5000 do redis.call('RPUSH', 'k', ('x'):rep(100)) end for n = 1, 1e9 do redis.call('COPY', 'k', 'k' .. n) end", 150),
+        (
+            "for n = 1, 5000 do redis.call('RPUSH', 'k', ('x'):rep(100)) end for n = 1, 1e9 do redis.call('COPY', 'k', 'k' .. n) end",
+            150,
+        ),
     ] {
         let mut server = Server::new();
         let reply = server.eval(script);

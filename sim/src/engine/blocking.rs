@@ -67,7 +67,8 @@ impl Engine {
             (Dialect::Redis7, Some(key)) => narrow(&blocked.args, key),
             _ => None,
         };
-        let args: Vec<&[u8]> = narrowed.as_ref().unwrap_or(&blocked.args).iter().map(|arg| &arg[..]).collect();
+        let args: Vec<&[u8]> =
+            narrowed.as_ref().unwrap_or(&blocked.args).iter().map(|arg| &arg[..]).collect();
         let command = self.commands.find(args.first().copied().unwrap_or_default())?;
         let first = effects.len();
         session.awaited = blocked.awaits;
@@ -220,7 +221,8 @@ impl Context<'_> {
     fn begin_to_wait(&mut self, args: Vec<Bytes>, timeout_ms: u64, keys: Vec<Bytes>, awaits: Option<Offset>) {
         let now = self.now_ms().0;
         // A real server gives up when more than the time has passed.
-        let until = (timeout_ms > 0).then(|| UnixMillis(now.saturating_add_unsigned(timeout_ms).saturating_add(1)));
+        let until =
+            (timeout_ms > 0).then(|| UnixMillis(now.saturating_add_unsigned(timeout_ms).saturating_add(1)));
         self.engine.clients.blocked.insert(self.session.id);
         self.session.blocked = Some(Blocked { args, until, keys, awaits });
     }

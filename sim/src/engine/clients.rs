@@ -189,7 +189,8 @@ impl Engine {
             queued.iter().map(size).sum()
         });
         let blocked = session.blocked.as_ref();
-        let argument_bytes = blocked.map_or(session.postponed, |blocked| blocked.args.iter().map(Bytes::len).sum::<usize>());
+        let argument_bytes =
+            blocked.map_or(session.postponed, |blocked| blocked.args.iter().map(Bytes::len).sum::<usize>());
         let argument_pointers = blocked.map_or(0, |blocked| blocked.args.len() * size_of::<u64>());
         let (watch, buffers, base) = match valkey {
             true => (format!(" watch={}", self.watches.count(session.id)), "qbuf=0 qbuf-free=0", 1_920),

@@ -12,7 +12,11 @@ use std::collections::BTreeMap;
 
 pub use kind::OutputLimit;
 
-use super::{Dialect, ErrorReply, eviction::Policy, value::{Compact, stream::NodeLimits}};
+use super::{
+    Dialect, ErrorReply,
+    eviction::Policy,
+    value::{Compact, stream::NodeLimits},
+};
 use settings::{ALIASES, SETTINGS, Setting, VALKEY_ALIASES};
 
 /// The settings of one server.

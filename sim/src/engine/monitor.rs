@@ -28,7 +28,9 @@ impl Engine {
         }
         // The database is the one that is selected once the command has run.
         let database = match args {
-            [name, number, ..] if name.eq_ignore_ascii_case(b"SELECT") => super::databases::parse(number).unwrap_or(session.db),
+            [name, number, ..] if name.eq_ignore_ascii_case(b"SELECT") => {
+                super::databases::parse(number).unwrap_or(session.db)
+            }
             _ => session.db,
         };
         let (seconds, micros) = (now.0 / 1_000_000, now.0 % 1_000_000);
@@ -65,7 +67,8 @@ const SECRETS: [&[u8]; 5] =
 
 /// Whether an argument is a password, or the user that it is for.
 pub(super) fn is_secret(args: &[&[u8]], index: usize) -> bool {
-    let is = |at: usize, word: &str| args.get(at).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()));
+    let is =
+        |at: usize, word: &str| args.get(at).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()));
     if is(0, "AUTH") {
         return index > 0;
     }
@@ -73,7 +76,10 @@ pub(super) fn is_secret(args: &[&[u8]], index: usize) -> bool {
         return index >= 3 && (is(index - 1, "AUTH") || (index >= 4 && is(index - 2, "AUTH")));
     }
     let is_value = is(0, "CONFIG") && is(1, "SET") && index >= 3 && index % 2 == 1;
-    is_value && args.get(index - 1).is_some_and(|name| SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret)))
+    is_value
+        && args
+            .get(index - 1)
+            .is_some_and(|name| SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret)))
 }
 
 /// What asks a client that watches with `MONITOR` is refused: it counts as a replica.

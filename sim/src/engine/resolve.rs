@@ -56,11 +56,30 @@ pub fn container(cx: &mut Context<'_>) -> CommandResult {
 
 /// Commands that only a real server has, and that it lets no script call.
 const NOT_FOR_SCRIPTS: &[&str] = &[
-    "ACL", "BGREWRITEAOF", "BGSAVE", "FAILOVER", "PSYNC", "REPLCONF", "REPLICAOF", "SAVE", "SHUTDOWN", "SLAVEOF", "SYNC",
+    "ACL",
+    "BGREWRITEAOF",
+    "BGSAVE",
+    "FAILOVER",
+    "PSYNC",
+    "REPLCONF",
+    "REPLICAOF",
+    "SAVE",
+    "SHUTDOWN",
+    "SLAVEOF",
+    "SYNC",
 ];
 /// What a server can be asked about its cluster.
 const OF_CLUSTERS: &[&str] = &[
-    "COUNTKEYSINSLOT", "GETKEYSINSLOT", "INFO", "KEYSLOT", "LINKS", "MYID", "MYSHARDID", "NODES", "REPLICAS", "SHARDS",
+    "COUNTKEYSINSLOT",
+    "GETKEYSINSLOT",
+    "INFO",
+    "KEYSLOT",
+    "LINKS",
+    "MYID",
+    "MYSHARDID",
+    "NODES",
+    "REPLICAS",
+    "SHARDS",
     "SLOTS",
 ];
 
@@ -87,13 +106,16 @@ impl Unresolved {
     /// As a script is told of it. Commands that a server has and this one has not it does not let a script call either.
     pub fn to_script(self, dialect: Dialect, args: &[&[u8]]) -> ErrorReply {
         let is_one_of = |index: usize, names: &[&str]| {
-            args.get(index).is_some_and(|arg| names.iter().any(|name| arg.eq_ignore_ascii_case(name.as_bytes())))
+            args.get(index)
+                .is_some_and(|arg| names.iter().any(|name| arg.eq_ignore_ascii_case(name.as_bytes())))
         };
         match self {
             Unresolved::Command if is_one_of(0, NOT_FOR_SCRIPTS) => {
                 ErrorReply::new("ERR This Redis command is not allowed from script")
             }
-            Unresolved::Command if is_one_of(0, &["CLUSTER"]) && args.len() == 1 => wrong_arity_in_script(dialect),
+            Unresolved::Command if is_one_of(0, &["CLUSTER"]) && args.len() == 1 => {
+                wrong_arity_in_script(dialect)
+            }
             Unresolved::Command if is_one_of(0, &["CLUSTER"]) && is_one_of(1, OF_CLUSTERS) => {
                 ErrorReply::new("ERR This instance has cluster support disabled")
             }
@@ -131,9 +153,9 @@ pub fn unknown_subcommand(container: &[u8], name: &[u8]) -> ErrorReply {
 impl Context<'_> {
     /// A subcommand that takes other arguments; it is named as the client wrote it.
     pub fn wrong_subcommand(&self, container: &str) -> ErrorReply {
-        let name: String =
-            ErrorReply::quote(self.opt(1).unwrap_or_default()).chars().take(128).collect();
-        format!("ERR unknown subcommand or wrong number of arguments for '{name}'. Try {container} HELP.").into()
+        let name: String = ErrorReply::quote(self.opt(1).unwrap_or_default()).chars().take(128).collect();
+        format!("ERR unknown subcommand or wrong number of arguments for '{name}'. Try {container} HELP.")
+            .into()
     }
 }
 

@@ -75,8 +75,13 @@ impl Engine {
             false => (self.addresses(session).0, session.name.clone()),
         };
         let log = &mut self.slow_log;
-        let entry =
-            Entry { id: log.last_id, seconds: (now.0 / 1_000_000) as i64, args: shortened(args), address, name };
+        let entry = Entry {
+            id: log.last_id,
+            seconds: (now.0 / 1_000_000) as i64,
+            args: shortened(args),
+            address,
+            name,
+        };
         log.last_id += 1;
         log.entries.push_front(entry);
         log.entries.truncate(self.config.number("slowlog-max-len"));

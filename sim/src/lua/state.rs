@@ -147,7 +147,8 @@ struct Chunk {
 
 /// What a script is answered that raises a table without the field `err`. Measured: valkey 8.0.1 and redis 7.0.15 read that
 /// field unseen, and are gone.
-const FATAL: &str = "ERR unknown error: a table without the field err was raised, and a real server dies of that";
+const FATAL: &str =
+    "ERR unknown error: a table without the field err was raised, and a real server dies of that";
 
 /// What somebody is told who enters Lua while it runs.
 pub const BUSY: ErrorReply = ErrorReply::new(

@@ -261,7 +261,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     false
                 }
             };
-            if !ready || shared.peers.get(&self.id).is_none_or(|peer| waiting + peer.outbox.len() > WRITE_AHEAD) {
+            if !ready
+                || shared.peers.get(&self.id).is_none_or(|peer| waiting + peer.outbox.len() > WRITE_AHEAD)
+            {
                 return;
             }
         }

@@ -107,7 +107,10 @@ impl EndSignals {
 
     async fn next(&mut self) -> &'static str {
         poll_fn(|cx| {
-            let mut asked = self.0.iter_mut().filter_map(|(name, signal)| signal.poll_recv(cx).is_ready().then_some(*name));
+            let mut asked = self
+                .0
+                .iter_mut()
+                .filter_map(|(name, signal)| signal.poll_recv(cx).is_ready().then_some(*name));
             asked.next().map_or(Poll::Pending, Poll::Ready)
         })
         .await

@@ -117,10 +117,8 @@ pub const PAUSING: Kind = Kind {
 };
 
 /// Notifications of what happens to keys. The last client hears them, and says nothing.
-pub const NOTIFYING: Kind = Kind {
-    waiting: &[],
-    other: &["CONFIG SET notify-keyspace-events (KEA|Kg$|Elx|)"],
-};
+pub const NOTIFYING: Kind =
+    Kind { waiting: &[], other: &["CONFIG SET notify-keyspace-events (KEA|Kg$|Elx|)"] };
 
 /// One step.
 #[derive(Clone, Debug)]
@@ -256,7 +254,8 @@ pub fn compare(real: &mut RealClients, ours: &mut OurClients, steps: &[Step]) ->
         }
         let (theirs, mine) = (real.heard(), ours.heard());
         for client in 0..CLIENTS {
-            let show = |replies: &[Reply]| replies.iter().map(transcript::show).collect::<Vec<_>>().join(" | ");
+            let show =
+                |replies: &[Reply]| replies.iter().map(transcript::show).collect::<Vec<_>>().join(" | ");
             let [theirs, mine] = [&theirs, &mine].map(|heard| show(&heard[client]));
             if theirs != mine {
                 return Err(format!("\n{protocol}to {client}:\n    real: {theirs}\n    ours: {mine}"));

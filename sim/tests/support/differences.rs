@@ -70,7 +70,9 @@ pub const KNOWN: &[Known] = &[
                  tell how it came to be",
         matches: |line, real, ours| {
             const REMEMBERING: [&str; 6] = ["\\x02", "\\x04", "\\x05", "\\x0b", "\\x13", "\\x15"];
-            let form = |reply: &str| reply.split_once(' ').map(|(_, bytes)| bytes.get(..4).unwrap_or_default().to_owned());
+            let form = |reply: &str| {
+                reply.split_once(' ').map(|(_, bytes)| bytes.get(..4).unwrap_or_default().to_owned())
+            };
             line.to_ascii_uppercase().contains("DUMP")
                 && form(real).is_some_and(|form| REMEMBERING.contains(&&*form))
                 && form(ours).is_some_and(|form| form.starts_with("\\x"))

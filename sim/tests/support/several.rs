@@ -199,7 +199,7 @@ impl OurClients {
     fn connect(&mut self) {
         let (stream, served) = tokio::io::duplex(1 << 20);
         let connection = self.server.connection(served);
-        let work = Box::pin(async move { connection.await });
+        let work = Box::pin(connection);
         self.tasks.push(Task { work, woken: Arc::new(Woken(AtomicBool::new(true))) });
         self.clients.push(Client { stream, decoder: ReplyDecoder::default(), buffer: BytesMut::new() });
     }

@@ -23,7 +23,11 @@ pub const COMMANDS: &[Command] = &[
     Command::new("GETBIT", 3, READ_FAST, get).on(Keys::FIRST),
     Command::new("BITCOUNT", -2, READ, count).on(Keys::FIRST),
     Command::new("BITPOS", -3, READ, position).on(Keys::FIRST),
-    Command::new("BITOP", -4, GROW.and(Flags::LINEAR), operate).on(Keys::Range { first: 2, last: -1, step: 1 }),
+    Command::new("BITOP", -4, GROW.and(Flags::LINEAR), operate).on(Keys::Range {
+        first: 2,
+        last: -1,
+        step: 1,
+    }),
     Command::new("BITFIELD", -2, GROW, |cx| fields(cx, false)).on(Keys::FIRST),
     Command::new("BITFIELD_RO", -2, READ_FAST, |cx| fields(cx, true)).on(Keys::FIRST),
 ];
@@ -377,7 +381,9 @@ impl Operation {
         let (new, answers_new) = match self.does {
             Does::Get => return (Reply::Int(old as i64), false),
             // A number that is set in an unsigned field is taken for one without a sign.
-            Does::Set(value, overflow) if self.kind.is_signed => (self.kind.fit(value.into(), overflow), false),
+            Does::Set(value, overflow) if self.kind.is_signed => {
+                (self.kind.fit(value.into(), overflow), false)
+            }
             Does::Set(value, overflow) => (self.kind.fit(i128::from(value as u64), overflow), false),
             Does::Add(by, overflow) => (self.kind.fit(old + i128::from(by), overflow), true),
         };
@@ -436,7 +442,9 @@ mod tests {
         assert_eq!(kind(true, 8).fit(-129, Overflow::Saturate), Some(-128));
         assert_eq!(kind(false, 8).fit(256, Overflow::Wrap), Some(0));
         assert_eq!(kind(false, 63).fit(-1, Overflow::Fail), None);
-        for (is_signed, bits, value) in [(true, 64, i64::MIN), (true, 64, i64::MAX), (true, 5, -16), (false, 63, 9)] {
+        for (is_signed, bits, value) in
+            [(true, 64, i64::MIN), (true, 64, i64::MAX), (true, 5, -16), (false, 63, 9)]
+        {
             let mut bytes = [0xa5; 12];
             kind(is_signed, bits).write(&mut bytes, 13, value.into());
             assert_eq!(kind(is_signed, bits).read(&bytes, 13), i128::from(value));

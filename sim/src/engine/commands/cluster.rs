@@ -3,9 +3,7 @@
 //! Not here: other nodes, slots that move, and the refusal of commands with keys of several slots.
 
 use super::{Command, Flags};
-use crate::engine::{
-    CommandResult, Context, Dialect, Engine, ErrorReply, Reply, number::parse_i64, resolve,
-};
+use crate::engine::{CommandResult, Context, Dialect, Engine, ErrorReply, Reply, number::parse_i64, resolve};
 
 const FAST: Flags = Flags::FAST;
 const ADMIN: Flags = Flags::ADMIN;
@@ -72,7 +70,10 @@ fn replicas(cx: &mut Context<'_>) -> CommandResult {
 /// CRC-16 as XMODEM has it.
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| if crc & 0x8000 != 0 { crc << 1 ^ 0x1021 } else { crc << 1 })
+        (0..8).fold(
+            crc ^ u16::from(*byte) << 8,
+            |crc, _| if crc & 0x8000 != 0 { crc << 1 ^ 0x1021 } else { crc << 1 },
+        )
     })
 }
 

@@ -91,7 +91,9 @@ fn protocol(text: &[u8]) -> Result<Protocol, ErrorReply> {
 
 fn greeting(cx: &Context<'_>) -> Reply {
     let (server, version) = match cx.engine.dialect() {
-        Dialect::Valkey8 if cx.engine.config.get("extended-redis-compatibility") == "yes" => ("redis", "7.2.4"),
+        Dialect::Valkey8 if cx.engine.config.get("extended-redis-compatibility") == "yes" => {
+            ("redis", "7.2.4")
+        }
         Dialect::Valkey8 => ("valkey", "8.0.1"),
         Dialect::Redis7 => ("redis", "7.0.15"),
     };

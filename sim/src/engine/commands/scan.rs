@@ -71,7 +71,8 @@ fn is_space(byte: &u8) -> bool {
 impl<'a> Options<'a> {
     /// Reads the options from the argument at `index` on.
     pub fn parse(cx: &Context<'a>, index: usize, extra: Extra) -> Result<Self, ErrorReply> {
-        let mut options = Self { pattern: None, count: 10, type_name: None, no_values: false, no_scores: false };
+        let mut options =
+            Self { pattern: None, count: 10, type_name: None, no_values: false, no_scores: false };
         let is_valkey = cx.engine.dialect() == Dialect::Valkey8;
         let mut words = Words::from(cx, index);
         while let Some(word) = words.next() {

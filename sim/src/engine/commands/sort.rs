@@ -179,7 +179,9 @@ impl Order<'_> {
                 (Some(weight), Some(other)) => self.compare(weight, other),
                 (weight, other) => weight.is_some().cmp(&other.is_some()),
             },
-            false => score.partial_cmp(other_score).unwrap_or(Ordering::Equal).then_with(|| element.cmp(other)),
+            false => {
+                score.partial_cmp(other_score).unwrap_or(Ordering::Equal).then_with(|| element.cmp(other))
+            }
         });
         Ok(weighed.into_iter().map(|(_, _, element)| element).collect())
     }

@@ -581,7 +581,8 @@ fn xpending(cx: &mut Context<'_>) -> CommandResult {
     let Some((min_idle_ms, range)) = query else {
         let stream = required(cx, cx.arg(1), cx.arg(2), "")?;
         let group = stream.groups.get(args[2]);
-        let (looked_at, told) = group.map_or((0, Reply::NullArray), |group| (group.pending.len(), pending_summary(group)));
+        let (looked_at, told) =
+            group.map_or((0, Reply::NullArray), |group| (group.pending.len(), pending_summary(group)));
         cx.pay(looked_at);
         return Ok(told);
     };

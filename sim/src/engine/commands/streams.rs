@@ -193,7 +193,14 @@ impl<'a> TrimParser<'a> {
     fn new(cx: &Context<'a>) -> Self {
         let of_nodes = (cx.engine.config.stream_node.entries as u64).saturating_mul(100);
         let usual_limit = if of_nodes == 0 { 10_000 } else { of_nodes.min(1_000_000) };
-        Self { args: cx.args, at: 2, trim: None, limit: None, from_primary: cx.session.from_primary, usual_limit }
+        Self {
+            args: cx.args,
+            at: 2,
+            trim: None,
+            limit: None,
+            from_primary: cx.session.from_primary,
+            usual_limit,
+        }
     }
 
     /// Reads one option, if one is next.
@@ -496,7 +503,6 @@ fn unbalanced(dialect: Dialect, grouped: bool) -> ErrorReply {
     format!("ERR Unbalanced {name} list of streams: for each stream key an ID or '{id}' must be specified.")
         .into()
 }
-
 
 fn xread(cx: &mut Context<'_>) -> CommandResult {
     let read = Read::parse(cx, false)?;

@@ -199,7 +199,8 @@ mod tests {
 
     #[test]
     fn elements_of_every_kind_are_read_back() {
-        let mut texts: Vec<Bytes> = [0, 1, 63, 64, 4_095, 4_096, 20_000].map(|len| "x".repeat(len).into()).into();
+        let mut texts: Vec<Bytes> =
+            [0, 1, 63, 64, 4_095, 4_096, 20_000].map(|len| "x".repeat(len).into()).into();
         for power in 0..64 {
             for value in [1_i64.wrapping_shl(power), (1_i64.wrapping_shl(power)).wrapping_neg()] {
                 texts.extend([value.wrapping_sub(1), value, value.wrapping_add(1)].map(decimal));

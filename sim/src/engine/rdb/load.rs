@@ -4,10 +4,7 @@ use bytes::Bytes;
 
 use super::{form, listpack, lzf, pages};
 use crate::{
-    base::{
-        UnixMillis,
-        number::parse_f64,
-    },
+    base::{UnixMillis, number::parse_f64},
     engine::{
         Dialect,
         value::{
@@ -92,7 +89,9 @@ fn intset(bytes: &[u8]) -> Option<Vec<Bytes>> {
     let (width, rest) = bytes.split_first_chunk::<4>()?;
     let (count, members) = rest.split_first_chunk::<4>()?;
     let width = u32::from_le_bytes(*width) as usize;
-    if ![2, 4, 8].contains(&width) || members.len() != (u32::from_le_bytes(*count) as usize).checked_mul(width)? {
+    if ![2, 4, 8].contains(&width)
+        || members.len() != (u32::from_le_bytes(*count) as usize).checked_mul(width)?
+    {
         return None;
     }
     Some(members.chunks(width).map(|member| listpack::signed(member).to_string().into()).collect())
@@ -242,7 +241,9 @@ impl<'a> Input<'a> {
             let name = self.text()?;
             let seen_at = UnixMillis(i64::from_le_bytes(self.array()?));
             let active_at = match kind {
-                form::STREAM_3 => Some(i64::from_le_bytes(self.array()?)).filter(|at| *at >= 0).map(UnixMillis),
+                form::STREAM_3 => {
+                    Some(i64::from_le_bytes(self.array()?)).filter(|at| *at >= 0).map(UnixMillis)
+                }
                 _ => Some(seen_at),
             };
             for _ in 0..self.count()? {

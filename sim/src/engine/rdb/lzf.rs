@@ -27,7 +27,11 @@ pub fn compress(input: &[u8]) -> Option<Vec<u8>> {
         // Place 0 stands for none, as it does there.
         let before = std::mem::replace(&mut places[slot(at)], at);
         let distance = at.wrapping_sub(before).wrapping_sub(1);
-        if before == 0 || before >= at || distance >= FARTHEST || input[before..before + 3] != input[at..at + 3] {
+        if before == 0
+            || before >= at
+            || distance >= FARTHEST
+            || input[before..before + 3] != input[at..at + 3]
+        {
             out.literal(input[at])?;
             at += 1;
             continue;

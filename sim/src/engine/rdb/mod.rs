@@ -71,7 +71,8 @@ pub fn dump(value: &Value, dialect: Dialect, limits: &Compact) -> Vec<u8> {
 pub fn restore(payload: &[u8], dialect: Dialect) -> Result<Value, Refused> {
     let (rest, checksum) = payload.split_last_chunk::<8>().ok_or(Refused::Checksum)?;
     let (body, written_as) = rest.split_last_chunk::<2>().ok_or(Refused::Checksum)?;
-    if u16::from_le_bytes(*written_as) > version(dialect) || u64::from_le_bytes(*checksum) != crc64::of(rest) {
+    if u16::from_le_bytes(*written_as) > version(dialect) || u64::from_le_bytes(*checksum) != crc64::of(rest)
+    {
         return Err(Refused::Checksum);
     }
     load::value(body, dialect).ok_or(Refused::Format)
