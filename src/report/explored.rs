@@ -83,3 +83,49 @@ fn block(one: &Counterexample) -> String {
     text.truncate(text.trim_end().len());
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::{drive::Subject, explore::Exploration, library::Library};
+
+    fn report(scope: &'static Scope, edit: impl FnOnce(&mut Exploration)) -> Report {
+        let mut exploration = Exploration::new(Subject::new(Library::published()).expect("it loads"), scope);
+        exploration.depth = 2;
+        edit(&mut exploration);
+        exploration.run(&AtomicBool::new(false), &|_| {}).expect("it can be explored")
+    }
+
+    #[test]
+    fn what_is_known_is_counted_and_what_is_new_is_told_with_its_history() {
+        let scope = Scope::named("one").expect("a scope");
+        let report = report(scope, |_| {});
+        let text = explored(&report, scope, &Finding::all(), |_| "REPLAY".to_owned());
+        let last = text.lines().next_back().expect("a line");
+        assert!(
+            last.starts_with(
+                "every history of one execution and two workers with up to 2 choices: 36 states, 139 steps in"
+            ),
+            "{last}"
+        );
+        assert!(last.contains("no violation but "), "{last}");
+        assert!(!text.contains("REPLAY"), "{text}");
+        let text = explored(&report, scope, &[], |_| "REPLAY".to_owned());
+        let block = "  fingerprint: fence/ff_cancel_execution/OK/no-lease\n       100 ms  create e1: OK\n       100 ms  \
+                     cancel e1 by its holder: OK\n  replay:      REPLAY\n";
+        assert!(text.contains(block), "{text}");
+        assert!(text.trim_end().ends_with("new violations"), "{text}");
+    }
+
+    #[test]
+    fn how_far_it_got_is_said_where_it_was_cut() {
+        let scope = Scope::named("two").expect("a scope");
+        let told = |report: &Report| explored(report, scope, &Finding::all(), |_| String::new());
+        let full = told(&report(scope, |exploration| exploration.max_states = 1));
+        assert!(full.contains("with up to 1 choices (it has as many states as it may): 3 states"), "{full}");
+        let late = told(&report(scope, |exploration| exploration.limit = Some(std::time::Duration::ZERO)));
+        assert!(late.contains("with up to 0 choices (its time was up): 1 states"), "{late}");
+    }
+}
