@@ -5,7 +5,7 @@ mod common;
 
 use common::{PUBLISHED, plan_files, run};
 use grantsim::{
-    plan::{Fault, Keeps, Plan, ServerFault},
+    plan::{Fault, Keeps, Plan, Policy, ServerFault},
     trace::{Event, Moment, Trace, What},
     types::{Function, Lost, Node},
 };
@@ -255,6 +255,74 @@ fn a_replica_that_is_cut_off_answers_nobody_and_a_server_that_needs_it_takes_no_
     assert!(needed.iter().any(|answer| answer == "NOREPLICAS"), "{needed:?}");
     let free = answers(&cut_off(None, None), Node::Valkey, &Function::RenewLease);
     assert!(free.iter().all(|answer| answer != "NOREPLICAS"), "{free:?}");
+}
+
+/// A primary that was demoted still answers who is connected to it, and takes nothing.
+#[test]
+fn a_primary_that_was_demoted_takes_no_writes() {
+    let told = |plan: &Plan| {
+        let read_only = |event: &&Event| match &event.what {
+            What::ReplyReceived { answer, .. } => answer.to_string() == "READONLY",
+            _ => false,
+        };
+        run(plan, &PUBLISHED).events.iter().filter(read_only).count()
+    };
+    let mut demoted = plan("split-brain-demoted");
+    assert_eq!(told(&demoted), 1);
+    let Fault::Server { breaks: ServerFault::Failover { demoted_ms, .. }, .. } = &mut demoted.faults[0] else {
+        panic!("the plan fails over")
+    };
+    *demoted_ms = 0;
+    assert_eq!(told(&demoted), 0, "a dead one answers nothing");
+}
+
+/// What a power loss takes back was told to nobody who waits for the disk.
+#[test]
+fn who_waits_for_the_disk_was_told_nothing_that_is_lost() {
+    let created = |plan: &Plan| {
+        let trace = run(plan, &PUBLISHED);
+        let of_e2 = |event: &&Event| match &event.what {
+            What::ReplyReceived { function: Function::CreateExecution, execution: Some(name), .. } => {
+                name.as_str() == "e2"
+            }
+            _ => false,
+        };
+        (trace.events.iter().filter(of_e2).count(), answers(&trace, Node::Valkey, &Function::CreateExecution))
+    };
+    // The submitter is told at once, and e2 is gone; who waits is not, and creates it anew.
+    assert_eq!(created(&plan("lost-writes-everysec")), (1, vec!["OK".to_owned(); 2]));
+    assert_eq!(created(&plan("lost-writes-waited-for")), (1, vec!["OK".to_owned(); 3]));
+    let mut impatient = plan("lost-writes-waited-for");
+    impatient.settings.wait_ms = Some(10);
+    let is_not_synced = |event: &Event| matches!(event.what, What::ReplyLost { lost: Lost::NotSynced, .. });
+    assert!(run(&impatient, &PUBLISHED).events.iter().any(is_not_synced));
+}
+
+/// Which keys go is the policy's choice.
+#[test]
+fn what_is_evicted_is_what_the_policy_says() {
+    let evicted = |policy| {
+        let mut plan = plan("eviction-volatile-ttl");
+        for fault in &mut plan.faults {
+            if let Fault::Server { breaks: ServerFault::Evicts { policy: by, .. }, .. } = fault {
+                *by = policy;
+            }
+        }
+        let trace = run(&plan, &PUBLISHED);
+        let mut keys = trace.events.iter().filter_map(|event| match &event.what {
+            What::Executed(executed) if executed.caller.is_none() && executed.args.is_empty() => {
+                let effect = executed.effects.iter().next()?;
+                Some(String::from_utf8_lossy(effect.arg(1)).into_owned())
+            }
+            _ => None,
+        });
+        keys.next().expect("a key goes")
+    };
+    assert!(evicted(Policy::VolatileTtl).contains("claim_grant"), "{}", evicted(Policy::VolatileTtl));
+    assert!(evicted(Policy::VolatileRandom).contains("claim_grant"), "nothing else expires");
+    // Nobody has looked at the payload since it was written.
+    let least = evicted(Policy::AllkeysLru);
+    assert!(!least.contains("claim_grant"), "{least}");
 }
 
 /// A trace in a file knows of rewinds and former servers, too.
