@@ -13,10 +13,13 @@ use support::{
     compare::compare,
     real::Real,
     seeds,
+    server::Server,
     several::{OurClients, RealClients},
     simulated::Simulated,
+    transcript::{self, START},
+    values,
 };
-use valkey_sim::engine::Dialect;
+use valkey_sim::engine::{Dialect, Reply};
 
 /// The fewest sequences that a test runs, which take some seconds.
 const CASES: u32 = 1_500;
@@ -39,6 +42,32 @@ fn several_clients_that_wait_are_answered_as_by_valkey() {
 #[test]
 fn several_clients_that_wait_are_answered_as_by_redis() {
     compare_several(Dialect::Redis7);
+}
+
+#[test]
+fn values_of_every_type_and_size_are_dumped_as_by_real_servers_and_restored_from_their_dumps() {
+    for dialect in [Dialect::Valkey8, Dialect::Redis7] {
+        let Some(mut real) = Real::start(dialect, "dumps of values") else { return };
+        let mut ours = Simulated::new(dialect);
+        real.set_clock(START);
+        ours.set_clock(START);
+        for (nth, commands) in values::all(dialect).into_iter().enumerate() {
+            let case = format!("{dialect}: value {nth}: {:.200}", transcript::write(&commands[0]));
+            let [theirs, mine] = [&mut real as &mut dyn Server, &mut ours].map(|server| {
+                server.send_all(&[vec![b"DEL".to_vec(), b"k".to_vec()]]);
+                server.send_all(&commands);
+                server.send_all(&[vec![b"DUMP".to_vec(), b"k".to_vec()]]).remove(0)
+            });
+            assert_eq!(transcript::show(&theirs), transcript::show(&mine), "{case}");
+            let Reply::Bulk(payload) = theirs else { panic!("{case}: {theirs:?}") };
+            let restore = [&b"RESTORE"[..], b"r", b"0", &payload, b"REPLACE"];
+            for server in [&mut real as &mut dyn Server, &mut ours] {
+                let args = restore.iter().map(|arg| arg.to_vec()).collect();
+                let replies = server.send_all(&[args, vec![b"DUMP".to_vec(), b"r".to_vec()]]);
+                assert_eq!(replies, [Reply::OK, Reply::Bulk(payload.clone())], "{case}: {}", server.name());
+            }
+        }
+    }
 }
 
 #[test]

@@ -18,3 +18,4 @@ pub mod server;
 pub mod several;
 pub mod simulated;
 pub mod transcript;
+pub mod values;

@@ -104,13 +104,14 @@ impl Stream {
             return Vec::new();
         };
         let entries: Vec<StreamEntry> = self.range(first, StreamId::MAX).take(count).cloned().collect();
-        let read: Vec<_> = entries.iter().map(|entry| self.read_after(group, entry.id)).collect();
+        // What is known after the first of them may be counted on from there.
+        let after = |entry: &StreamEntry| (self.was_deleted_from(entry.id), self.distance(entry.id));
+        let after: Vec<_> = entries.iter().map(after).collect();
         let Some(group) = self.groups.get_mut(group) else { return Vec::new() };
-        for (entry, read) in entries.iter().zip(read) {
-            group.entries_read = match (read, group.entries_read) {
-                (Read::OneMore, Some(read)) => Some(read.wrapping_add(1)),
-                (Read::OneMore, None) => None,
-                (Read::Count(count), _) => count,
+        for (entry, (has_gaps, distance)) in entries.iter().zip(after) {
+            group.entries_read = match group.entries_read {
+                Some(read) if !has_gaps => Some(read.wrapping_add(1)),
+                _ => distance,
             };
             group.last_id = entry.id;
             if !no_ack {
@@ -122,12 +123,6 @@ impl Stream {
             group.activate(consumer, now);
         }
         entries
-    }
-
-    /// How the group's count changes by reading the entry of this id.
-    fn read_after(&self, group: &[u8], id: StreamId) -> Read {
-        let known = self.groups.get(group).is_some_and(|group| group.entries_read.is_some());
-        if known && !self.was_deleted_from(id) { Read::OneMore } else { Read::Count(self.distance(id)) }
     }
 
     /// Whether an entry was deleted at this id or later, out of the middle of the stream.
@@ -160,10 +155,4 @@ impl Stream {
         let read = group.entries_read.filter(|_| !self.was_deleted_from(group.last_id));
         read.or_else(|| self.distance(group.last_id)).map(|read| self.entries_added.wrapping_sub(read) as i64)
     }
-}
-
-/// How a group's count of read entries changes.
-enum Read {
-    OneMore,
-    Count(Option<u64>),
 }
