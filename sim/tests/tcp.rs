@@ -87,8 +87,8 @@ mod the_clock {
             [Reply::Status("PONG".into()), Reply::Status("PONG".into())]
         );
         // The entry comes in the same pipeline as the turn, but after the deadline.
-        turner.send(b"SIM CLOCK ADVANCE 50\r\nXADD s 7-7 a 1\r\n");
-        assert_eq!(turner.reply(), shown(START + 50, "frozen"));
+        turner.send(b"SIM CLOCK ADVANCE 51\r\nXADD s 7-7 a 1\r\n");
+        assert_eq!(turner.reply(), shown(START + 51, "frozen"));
         assert_eq!(soon.reply(), Reply::NullArray);
         assert_eq!(soon.reply(), Reply::Status("PONG".into()));
         assert_eq!(texts(&late.reply()), ["s", "7-7", "a", "1"]);

@@ -64,7 +64,7 @@ fn wait_answers_how_many_have_acknowledged_when_its_time_is_up() {
     let (mut server, end) = primary(Dialect::Valkey8);
     assert_eq!(run(&mut server, "wait 2 100"), "nothing");
     server.engine.acknowledge(ReplicaId(1), end, None, server.now);
-    ms_later(&mut server, 99);
+    ms_later(&mut server, 100);
     assert_eq!(look_again(&mut server), None);
     ms_later(&mut server, 1);
     assert_eq!(look_again(&mut server), Some(":1".into()));
@@ -150,7 +150,7 @@ fn waitaof_counts_files_that_are_synced_here_and_there() {
     server.engine.note_synced(end);
     assert_eq!(look_again(&mut server), Some("[:1 :1]".into()));
     assert_eq!(run(&mut server, "waitaof 1 2 10"), "nothing");
-    ms_later(&mut server, 10);
+    ms_later(&mut server, 11);
     assert_eq!(look_again(&mut server), Some("[:1 :1]".into()));
 }
 
