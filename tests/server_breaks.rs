@@ -269,7 +269,8 @@ fn a_primary_that_was_demoted_takes_no_writes() {
     };
     let mut demoted = plan("split-brain-demoted");
     assert_eq!(told(&demoted), 1);
-    let Fault::Server { breaks: ServerFault::Failover { demoted_ms, .. }, .. } = &mut demoted.faults[0] else {
+    let Fault::Server { breaks: ServerFault::Failover { demoted_ms, .. }, .. } = &mut demoted.faults[0]
+    else {
         panic!("the plan fails over")
     };
     *demoted_ms = 0;
