@@ -165,8 +165,8 @@ mod tests {
         let mutant = Mutant::named("no-fence").expect("a mutant");
         let hunt = Hunt::new(
             Subject::new(Library::published().mutant(&mutant)).unwrap(),
-            Token::new("crash", 3).unwrap(),
-            Until::Seeds(1),
+            Token::new("crash", 0).unwrap(),
+            Until::Seeds(12),
         );
         let path = std::env::temp_dir().join(format!("grantsim-folder-{}", std::process::id()));
         let names = || {

@@ -356,8 +356,8 @@ fn the_index_of_a_hunt_loads_and_leads_to_a_page_and_back() {
     let mutant = Mutant::named("no-fence").expect("a mutant");
     let hunt = Hunt::new(
         Subject::new(Library::published().mutant(&mutant)).expect("a mutant loads"),
-        Token::new("crash", 0x89).expect("a profile"),
-        Until::Seeds(1),
+        Token::new("crash", 0).expect("a profile"),
+        Until::Seeds(12),
     );
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("a hunt's folder");
     let report = hunt.run(&Stop::default(), |_| {});
