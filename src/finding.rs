@@ -38,6 +38,9 @@ pub struct Shown {
     pub fingerprint: Fingerprint,
     /// The plan's file, in the finding's folder.
     pub plan: String,
+    /// The versions on which it does, where these are not all of the finding's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub versions: Option<Vec<String>>,
 }
 
 /// A finding's JSON, and its plans: file name and text.
@@ -80,11 +83,12 @@ impl Finding {
     /// published one that it descends from. A mutant descends from what it changes.
     pub fn of(subject: &Subject) -> Vec<Finding> {
         let versions = [Some(subject.library.version()), subject.says_version.as_deref()];
+        let concern = |of: &[String]| of.iter().any(|version| versions.contains(&Some(version)));
         let mut all = Self::all();
-        all.retain(|finding| {
-            finding.library == subject.library.name()
-                && finding.versions.iter().any(|version| versions.contains(&Some(version)))
-        });
+        all.retain(|finding| finding.library == subject.library.name() && concern(&finding.versions));
+        for finding in &mut all {
+            finding.shows.retain(|shown| shown.versions.as_deref().is_none_or(concern));
+        }
         all
     }
 

@@ -75,14 +75,17 @@ enum Until {
 fn before_fault(trace: &Trace, place: usize, fault: &Fault) -> Until {
     let first = |is_it: &dyn Fn(&What) -> bool| trace.events.iter().position(|event| is_it(&event.what));
     let hit = match fault {
-        Fault::Crash { at_ms, .. } | Fault::Pause { at_ms, .. } | Fault::Partition { at_ms, .. } => {
-            return Until::Time(SimTime::from_millis(*at_ms));
-        }
-        Fault::Server { at_ms, upon: None, .. } => return Until::Time(SimTime::from_millis(*at_ms)),
+        Fault::Crash { at_ms, upon: None, .. }
+        | Fault::Pause { at_ms, upon: None, .. }
+        | Fault::Partition { at_ms, upon: None, .. }
+        | Fault::Server { at_ms, upon: None, .. } => return Until::Time(SimTime::from_millis(*at_ms)),
         _ if trace.faults[place] != FaultFate::Happened => return Until::End,
         // The first of its class, which is this one or comes before it; what is put down for it may order what is done at one
         // instant from then on.
-        Fault::Server { at_ms, .. } => {
+        Fault::Crash { at_ms, .. }
+        | Fault::Pause { at_ms, .. }
+        | Fault::Partition { at_ms, .. }
+        | Fault::Server { at_ms, .. } => {
             let broke = first(&|what| what.fault_class() == Some(fault.class()));
             let at = |place: usize| SimTime(trace.events[place].head.at.0.saturating_sub(at_ms * 1_000));
             return broke.map_or(Until::End, |place| Until::Time(at(place)));

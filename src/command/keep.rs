@@ -143,7 +143,7 @@ impl KeepArgs {
         let Broken { file, subject, fingerprint } = broken;
         let finding = Finding {
             slug: self.name.clone(),
-            shows: vec![Shown { fingerprint: fingerprint.clone(), plan: PLAN.to_owned() }],
+            shows: vec![Shown { fingerprint: fingerprint.clone(), plan: PLAN.to_owned(), versions: None }],
             library: subject.library.name().to_owned(),
             versions: vec![subject.library.version().to_owned()],
             about: file.about.clone(),
@@ -253,6 +253,9 @@ mod tests {
             (finding.library.as_str(), finding.versions.as_slice()),
             (published.name(), &[published.version().to_owned()][..])
         );
-        assert_eq!(finding.shows, [Shown { fingerprint: NEW.parse().unwrap(), plan: PLAN.to_owned() }]);
+        assert_eq!(
+            finding.shows,
+            [Shown { fingerprint: NEW.parse().unwrap(), plan: PLAN.to_owned(), versions: None }]
+        );
     }
 }

@@ -16,7 +16,7 @@ use grantsim::{
 use proptest::test_runner::{Config, RngSeed};
 
 /// Enough for the rarest row of every profile.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 600;
 
 /// The plans of a profile's first seeds.
 fn plans_of(profile: &str) -> Vec<Plan> {
