@@ -13,7 +13,7 @@ use grantsim::{
     drive::Deployment,
     plan::{Deed, Fault, Part, Plan},
     trace::{Event, FaultFate, Trace, What},
-    types::{ExecutionName, Node, SimTime},
+    types::{ExecutionName, FaultClass, Node, SimTime},
 };
 use proptest::{
     prelude::*,
@@ -86,7 +86,11 @@ fn before_fault(trace: &Trace, place: usize, fault: &Fault) -> Until {
         | Fault::Pause { at_ms, .. }
         | Fault::Partition { at_ms, .. }
         | Fault::Server { at_ms, .. } => {
-            let broke = first(&|what| what.fault_class() == Some(fault.class()));
+            // One that loses nothing that anybody was told, since clients wait, counts as a restart.
+            let is_class = |class| {
+                class == fault.class() || fault.replaces_server().is_some() && class == FaultClass::Restart
+            };
+            let broke = first(&|what| what.fault_class().is_some_and(is_class));
             let at = |place: usize| SimTime(trace.events[place].head.at.0.saturating_sub(at_ms * 1_000));
             return broke.map_or(Until::End, |place| Until::Time(at(place)));
         }

@@ -105,8 +105,10 @@ fn renewals_are_routine_but_for_the_one_before_the_violation() {
         let ours = |event: &&Happening| execution.is_some_and(|x| event.x.contains(&x));
         let is_renewal =
             |event: &&Happening| event.k == Sort::Call && event.text.starts_with("ff_renew_lease");
-        let before = model.events.iter().filter(is_renewal).filter(ours).filter(|event| event.s < at).count();
-        (before > 6).then_some((model, at, execution))
+        let renewals: Vec<_> = model.events.iter().filter(is_renewal).filter(ours).collect();
+        let before = renewals.iter().filter(|event| event.s < at).count();
+        let is_one = renewals.iter().any(|event| event.s == at);
+        (is_one && before > 6).then_some((model, at, execution))
     };
     let (model, at, execution) = (0..0x130).find_map(with_renewals).expect("a violation of the fence");
     let ours = |event: &&Happening| execution.is_some_and(|x| event.x.contains(&x));
