@@ -24,7 +24,7 @@ const SEEDS: u64 = 60;
 /// Enough for what a mutant breaks in most runs.
 const SEEDS_OF_MUTANTS: u64 = 3;
 /// Within so many each of them shows itself.
-const SEEDS_TO_DIE_IN: u64 = 20;
+const SEEDS_TO_DIE_IN: u64 = 60;
 
 /// Each command by another that does the same: HMSET, UNLINK, a time from now for a moment, PSETEX, APPEND.
 const BY_OTHER_NAMES: &str = "
