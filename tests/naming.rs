@@ -79,6 +79,10 @@ fn before_fault(trace: &Trace, place: usize, fault: &Fault) -> Until {
         | Fault::Pause { at_ms, upon: None, .. }
         | Fault::Partition { at_ms, upon: None, .. }
         | Fault::Server { at_ms, upon: None, .. } => return Until::Time(SimTime::from_millis(*at_ms)),
+        // One that was hidden was waited for all the same, so that the run may end later.
+        _ if fault.upon().is_some() && matches!(trace.faults[place], FaultFate::HiddenBy(_)) => {
+            return Until::Time(trace.ended.at_us);
+        }
         _ if trace.faults[place] != FaultFate::Happened => return Until::End,
         // The first of its class, which is this one or comes before it; what is put down for it may order what is done at one
         // instant from then on.
