@@ -79,8 +79,8 @@ fn before_fault(trace: &Trace, place: usize, fault: &Fault) -> Until {
         | Fault::Pause { at_ms, upon: None, .. }
         | Fault::Partition { at_ms, upon: None, .. }
         | Fault::Server { at_ms, upon: None, .. } => return Until::Time(SimTime::from_millis(*at_ms)),
-        // One that was hidden was waited for all the same, so that the run may end later.
-        _ if fault.upon().is_some() && matches!(trace.faults[place], FaultFate::HiddenBy(_)) => {
+        // One that was hidden, or overtaken by the end of all faults, was waited for all the same: the run may end later.
+        _ if fault.upon().is_some() && trace.faults[place] != FaultFate::Happened => {
             return Until::Time(trace.ended.at_us);
         }
         _ if trace.faults[place] != FaultFate::Happened => return Until::End,
