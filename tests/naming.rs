@@ -13,7 +13,7 @@ use grantsim::{
     drive::Deployment,
     plan::{Deed, Fault, Part, Plan},
     trace::{Event, FaultFate, Trace, What},
-    types::{ExecutionName, FaultClass, Node, SimTime},
+    types::{ExecutionName, Node, SimTime},
 };
 use proptest::{
     prelude::*,
@@ -72,7 +72,7 @@ enum Until {
 }
 
 /// Up to where nothing can have come of a fault: to the end if it never happened.
-fn before_fault(trace: &Trace, place: usize, fault: &Fault) -> Until {
+fn before_fault(plan: &Plan, trace: &Trace, place: usize, fault: &Fault) -> Until {
     let first = |is_it: &dyn Fn(&What) -> bool| trace.events.iter().position(|event| is_it(&event.what));
     let hit = match fault {
         Fault::Crash { at_ms, upon: None, .. }
@@ -90,11 +90,11 @@ fn before_fault(trace: &Trace, place: usize, fault: &Fault) -> Until {
         | Fault::Pause { at_ms, .. }
         | Fault::Partition { at_ms, .. }
         | Fault::Server { at_ms, .. } => {
-            // One that loses nothing that anybody was told, since clients wait, counts as a restart.
-            let is_class = |class| {
-                class == fault.class() || fault.replaces_server().is_some() && class == FaultClass::Restart
+            let class = match fault {
+                Fault::Server { breaks, .. } => plan.settings.class_of(breaks),
+                _ => fault.class(),
             };
-            let broke = first(&|what| what.fault_class().is_some_and(is_class));
+            let broke = first(&|what| what.fault_class() == Some(class));
             let at = |place: usize| SimTime(trace.events[place].head.at.0.saturating_sub(at_ms * 1_000));
             return broke.map_or(Until::End, |place| Until::Time(at(place)));
         }
@@ -165,7 +165,7 @@ proptest! {
         for (place, fault) in plan.faults.iter().enumerate() {
             let part = Part::Fault(place);
             let Some(rest) = plan.without(&part) else { continue };
-            let until = before_fault(&whole, place, fault);
+            let until = before_fault(&plan, &whole, place, fault);
             with_plan(&plan, same_run(&part, until, &whole, &run(&rest, &PUBLISHED)))?;
         }
     }

@@ -5,17 +5,12 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use common::{Server, show};
+use common::{Server, run, show};
 use support::{real::Real, server::Server as _};
 use valkey_sim::{
     engine::{Dialect, Reply},
     lua::Interpreter,
 };
-
-fn run(server: &mut Server, line: &str) -> String {
-    let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
-    show(&server.run(&args))
-}
 
 fn redis() -> Server {
     Server::new(Dialect::Redis7, Interpreter::default())

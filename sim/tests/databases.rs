@@ -2,13 +2,8 @@
 
 mod common;
 
-use common::{Server, show};
+use common::{Server, run};
 use valkey_sim::engine::UnixMicros;
-
-fn run(server: &mut Server, line: &str) -> String {
-    let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
-    show(&server.run(&args))
-}
 
 /// What the last command wrote, one effect after the other.
 fn effects(server: &Server) -> String {

@@ -3,7 +3,7 @@
 mod common;
 mod support;
 
-use common::show;
+use common::{run, show};
 use support::{
     dump::{self, dump},
     real::Real,
@@ -26,11 +26,6 @@ const OOM: &str = "-OOM command not allowed when used memory > 'maxmemory'.";
 /// What a server without keys uses, and what these tests' keys take each.
 const EMPTY: u64 = 1_000_000;
 const KEY: u64 = 72 + 2 + 100;
-
-fn run(server: &mut common::Server, line: &str) -> String {
-    let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
-    show(&server.run(&args))
-}
 
 /// A server with the keys `k0` … `k9` of a hundred bytes, those with even numbers expiring, the highest first; written in
 /// order.

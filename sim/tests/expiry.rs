@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Server, show};
+use common::{Server, run};
 use valkey_sim::{engine::Dialect, lua::Interpreter};
 
 const DIALECTS: [Dialect; 2] = [Dialect::Valkey8, Dialect::Redis7];
@@ -15,11 +15,6 @@ const NOW: i64 = 1_700_000_000_000;
 
 fn server(dialect: Dialect) -> Server {
     Server::new(dialect, Interpreter::default())
-}
-
-fn run(server: &mut Server, line: &str) -> String {
-    let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
-    show(&server.run(&args))
 }
 
 /// What the last command wrote.

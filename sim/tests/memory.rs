@@ -2,15 +2,10 @@
 
 mod common;
 
-use common::{Server, show};
+use common::{Server, run, show};
 use valkey_sim::{engine::Dialect, lua::Interpreter};
 
 const REFUSED: &str = "-OOM command not allowed when used memory > 'maxmemory'.";
-
-fn run(server: &mut Server, line: &str) -> String {
-    let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
-    show(&server.run(&args))
-}
 
 /// A server with a key `a` whose memory is used up.
 fn short() -> Server {

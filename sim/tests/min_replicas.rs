@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Server, show};
+use common::{Server, eval, run, show};
 use valkey_sim::{
     engine::{
         Dialect, UnixMicros,
@@ -18,15 +18,6 @@ const LIBRARY: &str = "#!lua name=l\n\
     redis.register_function('writes', function() return redis.call('set', 'a', '1') end)\n\
     redis.register_function{function_name='reads', flags={'no-writes'}, \
       callback=function() return redis.call('get', 'k') end}";
-
-fn run(server: &mut Server, line: &str) -> String {
-    let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
-    show(&server.run(&args))
-}
-
-fn eval(server: &mut Server, code: &str) -> String {
-    show(&server.run(&[b"EVAL", code.as_bytes(), b"0"]))
-}
 
 /// A server with a key `k` that wants one replica, and has none.
 fn alone(dialect: Dialect) -> Server {

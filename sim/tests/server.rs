@@ -1,20 +1,17 @@
 //! Connections behave as a server's do, whatever the bytes come in.
 
+#[path = "support/executor.rs"]
+mod executor;
+
 use std::{
     cell::{Cell, RefCell},
-    future::{Future, poll_fn},
+    future::Future,
     io,
-    pin::{Pin, pin},
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll, Wake, Waker},
 };
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use executor::{Client, Clock, Tasks};
 use valkey_sim::{
     engine::{
         Dialect, Effects, Engine, Protocol, Reply, UnixMicros,
@@ -23,23 +20,8 @@ use valkey_sim::{
     lua::Interpreter,
     replica::Link,
     resp::{self, ReplyDecoder},
-    server::{Environment, Executed, LocalFuture, Observer, Server},
+    server::{Environment, Executed, Observer, Server},
 };
-
-/// A clock that the test turns.
-#[derive(Clone)]
-struct Clock(Rc<Cell<u64>>);
-
-impl Environment for Clock {
-    fn now(&self) -> UnixMicros {
-        UnixMicros(self.0.get())
-    }
-
-    fn sleep_until(&self, at: UnixMicros) -> LocalFuture {
-        let clock = self.clone();
-        Box::pin(poll_fn(move |_| if clock.now() >= at { Poll::Ready(()) } else { Poll::Pending }))
-    }
-}
 
 /// Notes which commands were seen, and how often keys were reaped; of the commands also what they answered and wrote.
 #[derive(Clone, Default)]
@@ -57,33 +39,12 @@ impl Observer for Log {
     }
 }
 
-/// Whether a task was woken since it was last polled.
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// One connection, or the housekeeping.
-struct Task {
-    work: Pin<Box<dyn Future<Output = io::Result<()>>>>,
-    woken: Arc<Woken>,
-}
-
-/// A server, its connections, and an executor that polls those that were woken, in turn, until nothing moves.
+/// A server, its connections, and what runs.
 struct World {
     server: Server,
     clock: Clock,
     log: Log,
-    tasks: Vec<Task>,
-}
-
-struct Client {
-    stream: DuplexStream,
-    decoder: ReplyDecoder,
-    buffer: BytesMut,
+    tasks: Tasks,
 }
 
 impl World {
@@ -91,41 +52,28 @@ impl World {
         let clock = Clock(Rc::new(Cell::new(1_000_000_000)));
         let log = Log::default();
         let engine = Engine::new(Dialect::Valkey8, Interpreter::default());
-        Self { server: Server::new(engine, clock.clone(), log.clone()), clock, log, tasks: Vec::new() }
+        Self { server: Server::new(engine, clock.clone(), log.clone()), clock, log, tasks: Tasks::default() }
     }
 
     fn connect(&mut self) -> Client {
         let (stream, served) = tokio::io::duplex(1 << 20);
         let server = self.server.clone();
         self.spawn(async move { server.connection(served).await });
-        Client { stream, decoder: ReplyDecoder::default(), buffer: BytesMut::new() }
+        Client::new(stream)
     }
 
     fn spawn(&mut self, work: impl Future<Output = io::Result<()>> + 'static) {
-        self.tasks.push(Task { work: Box::pin(work), woken: Arc::new(Woken(AtomicBool::new(true))) });
+        self.tasks.spawn(work);
     }
 
     fn settle(&mut self) {
-        let is_woken = |task: &Task| task.woken.0.load(Ordering::Relaxed);
-        for _ in 0..10_000 {
-            if !self.tasks.iter().any(is_woken) {
-                return;
-            }
-            self.tasks.retain_mut(|task| {
-                if !task.woken.0.swap(false, Ordering::Relaxed) {
-                    return true;
-                }
-                let waker = Waker::from(task.woken.clone());
-                task.work.as_mut().poll(&mut Context::from_waker(&waker)).is_pending()
-            });
-        }
-        panic!("the tasks wake each other and do not come to rest");
+        self.tasks.settle();
     }
 
     /// Turns the clock. Whoever sleeps by it looks at it.
     fn advance_ms(&mut self, ms: u64) {
         self.clock.0.set(self.clock.0.get() + ms * 1_000);
-        self.tasks.iter().for_each(|task| task.woken.0.store(true, Ordering::Relaxed));
+        self.tasks.wake_all();
         self.settle();
     }
 
@@ -134,37 +82,6 @@ impl World {
         client.send(bytes);
         self.settle();
         client.replies()
-    }
-}
-
-impl Client {
-    fn send(&mut self, bytes: &[u8]) {
-        let mut cx = Context::from_waker(Waker::noop());
-        assert!(pin!(self.stream.write_all(bytes)).poll(&mut cx).is_ready(), "the pipe has room");
-    }
-
-    /// Sends as much as the pipe takes, and says how much that was.
-    fn send_some(&mut self, bytes: &[u8]) -> usize {
-        let mut cx = Context::from_waker(Waker::noop());
-        match pin!(self.stream.write(bytes)).poll(&mut cx) {
-            Poll::Ready(written) => written.expect("the server is there"),
-            Poll::Pending => 0,
-        }
-    }
-
-    fn replies(&mut self) -> Vec<Reply> {
-        let mut cx = Context::from_waker(Waker::noop());
-        let mut replies = Vec::new();
-        while let Poll::Ready(Ok(1..)) = pin!(self.stream.read_buf(&mut self.buffer)).poll(&mut cx) {}
-        while let Some(reply) = self.decoder.next(&mut self.buffer).expect("a server sends replies") {
-            replies.push(reply);
-        }
-        replies
-    }
-
-    fn is_closed(&mut self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        matches!(pin!(self.stream.read_buf(&mut self.buffer)).poll(&mut cx), Poll::Ready(Ok(0)))
     }
 }
 

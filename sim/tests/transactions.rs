@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Server, show};
+use common::{Server, run, show};
 use valkey_sim::{
     engine::{Dialect, Effects, Reply, Session, UnixMicros},
     lua::Interpreter,
@@ -15,11 +15,6 @@ fn other(server: &mut Server, session: &mut Session, line: &str) -> String {
 }
 
 /// Runs a line of words.
-fn run(server: &mut Server, line: &str) -> String {
-    let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
-    show(&server.run(&args))
-}
-
 fn effects(server: &Server) -> Vec<String> {
     server.effects.iter().map(|effect| format!("{effect:?}")).collect()
 }

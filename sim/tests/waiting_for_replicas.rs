@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Server, show};
+use common::{Server, run, show};
 use valkey_sim::{
     engine::{
         Dialect, Effects, UnixMicros,
@@ -12,11 +12,6 @@ use valkey_sim::{
     },
     lua::Interpreter,
 };
-
-fn run(server: &mut Server, line: &str) -> String {
-    let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
-    show(&server.run(&args))
-}
 
 fn address(port: u16) -> Address {
     Address { host: "10.0.0.1".to_owned(), port }

@@ -2,14 +2,12 @@
 
 use std::{
     fs,
-    io::{self, IsTerminal},
     num::NonZero,
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -22,11 +20,10 @@ use grantsim::{
     plan::{file::PlanFile, profile, token::Token},
     report,
 };
-use indicatif::ProgressBar;
 use valkey_sim::engine::Dialect;
 
 use super::{
-    terminal::{listen, print, say},
+    terminal::{Line, listen, print},
     values::{hex, jobs, profiles, program, quoted},
 };
 
@@ -106,7 +103,7 @@ impl CompareArgs {
         let asked = Arc::clone(&stop);
         listen(move || asked.store(true, Ordering::Relaxed))?;
         let line = Line::new();
-        let report = comparison.run(&stop, |progress| line.show(progress));
+        let report = comparison.run(&stop, |progress| line.show(told(progress)));
         line.done();
         report.map_err(|(token, error)| anyhow::Error::new(error).context(format!("token {token}")))
     }
@@ -167,40 +164,10 @@ fn plan_path(folder: &Path, found: &Found) -> PathBuf {
     folder.join(format!("{name}.json"))
 }
 
-/// What a comparison does: a line that changes on a terminal, a line now and then elsewhere.
-struct Line {
-    bar: Option<ProgressBar>,
-    started: Instant,
-    said: AtomicU64,
-}
-
-impl Line {
-    const SAY_EVERY: Duration = Duration::from_secs(10);
-
-    fn new() -> Self {
-        let bar = io::stderr().is_terminal().then(ProgressBar::new_spinner);
-        Self { bar, started: Instant::now(), said: AtomicU64::new(0) }
-    }
-
-    fn show(&self, progress: Progress) {
-        let line = match progress {
-            Progress::Comparing { seeds, differences } => format!("{seeds} seeds, {differences} differences"),
-            Progress::Shrinking { done, of } => format!("making plans small: {done} of {of}"),
-        };
-        if let Some(bar) = &self.bar {
-            bar.set_message(line);
-            bar.tick();
-            return;
-        }
-        let due = self.started.elapsed().as_secs() / Self::SAY_EVERY.as_secs();
-        if due > self.said.swap(due, Ordering::Relaxed) {
-            say(&line);
-        }
-    }
-
-    fn done(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+/// How far a comparison is.
+fn told(progress: Progress) -> String {
+    match progress {
+        Progress::Comparing { seeds, differences } => format!("{seeds} seeds, {differences} differences"),
+        Progress::Shrinking { done, of } => format!("making plans small: {done} of {of}"),
     }
 }

@@ -2,14 +2,13 @@
 
 use std::{
     fs,
-    io::{self, IsTerminal},
     num::NonZero,
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -22,12 +21,11 @@ use grantsim::{
     plan::file::PlanFile,
     report,
 };
-use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::{
     library::LibraryArgs,
-    terminal::{listen, print, say},
+    terminal::{Line, listen, print},
     values::{Named, duration, jobs},
 };
 
@@ -115,8 +113,8 @@ impl ExploreArgs {
             exploration.dialect = self.library.dialect.unwrap_or_default();
             exploration.entries = self.library.properties();
             (exploration.max_states, exploration.limit) = (self.max_states, self.limit);
-            let line = Line::new(scope);
-            let report = exploration.run(&stop, &|progress| line.show(progress));
+            let line = Line::new();
+            let report = exploration.run(&stop, &|progress| line.show(told(scope, progress)));
             line.done();
             let report = report?;
             print(&report::explored(&report, scope, &known, |one| {
@@ -190,43 +188,11 @@ fn scopes() -> Named<&'static Scope> {
     })
 }
 
-/// How far an exploration is: a line that changes on a terminal, a line now and then elsewhere.
-struct Line {
-    scope: &'static str,
-    bar: Option<ProgressBar>,
-    started: Instant,
-    said: AtomicU64,
-}
-
-impl Line {
-    const SAY_EVERY: Duration = Duration::from_secs(10);
-
-    fn new(scope: &Scope) -> Self {
-        let bar = io::stderr().is_terminal().then(ProgressBar::new_spinner);
-        Self { scope: scope.name, bar, started: Instant::now(), said: AtomicU64::new(0) }
-    }
-
-    fn show(&self, progress: Progress) {
-        let Progress { depth, states, steps, queue, elapsed } = progress;
-        let rate = (steps as f64 / elapsed.as_secs_f64().max(1e-3)) as u64;
-        let line = format!(
-            "{}: depth {depth}, {states} states, {queue} in the queue, {steps} steps, {rate} a second",
-            self.scope
-        );
-        if let Some(bar) = &self.bar {
-            bar.set_message(line);
-            bar.tick();
-            return;
-        }
-        let due = self.started.elapsed().as_secs() / Self::SAY_EVERY.as_secs();
-        if due > self.said.swap(due, Ordering::Relaxed) {
-            say(&line);
-        }
-    }
-
-    fn done(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
+/// How far an exploration of a scope is.
+fn told(scope: &Scope, Progress { depth, states, steps, queue, elapsed }: Progress) -> String {
+    let rate = (steps as f64 / elapsed.as_secs_f64().max(1e-3)) as u64;
+    format!(
+        "{}: depth {depth}, {states} states, {queue} in the queue, {steps} steps, {rate} a second",
+        scope.name
+    )
 }

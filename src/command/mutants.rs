@@ -1,16 +1,6 @@
 //! `grantsim mutants`: the tests are tested. Every mutant of every library is hunted until the properties notice it.
 
-use std::{
-    fs,
-    io::{self, IsTerminal},
-    num::NonZero,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
-};
+use std::{fs, num::NonZero, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use clap::Args;
@@ -23,11 +13,10 @@ use grantsim::{
     library::{Library, Mutant},
     report,
 };
-use indicatif::ProgressBar;
 
 use super::{
     library::mutants,
-    terminal::{listen, print, say},
+    terminal::{Line, listen, print, say},
     values::{jobs, profiles},
 };
 
@@ -72,7 +61,7 @@ impl MutantsArgs {
         let asked = Arc::clone(&stop);
         listen(move || asked.ask())?;
         let line = Line::new();
-        let matrix = hunted.run(&stop, |done, of| line.show(done, of))?;
+        let matrix = hunted.run(&stop, |done, of| line.show(format!("{done} of {of} starts")))?;
         line.done();
         if let Some(path) = &self.json {
             let json =
@@ -98,40 +87,5 @@ impl MutantsArgs {
         }
         let is_missing = is_whole && !matrix.not_shown().is_empty();
         Ok(if matrix.has_survivors() || is_missing { Exit::NotReached } else { Exit::AllHeld })
-    }
-}
-
-/// How far it is: a line that changes on a terminal, a line now and then elsewhere.
-struct Line {
-    bar: Option<ProgressBar>,
-    started: Instant,
-    said: AtomicU64,
-}
-
-impl Line {
-    const SAY_EVERY_SECONDS: u64 = 10;
-
-    fn new() -> Self {
-        let bar = io::stderr().is_terminal().then(ProgressBar::new_spinner);
-        Self { bar, started: Instant::now(), said: AtomicU64::new(0) }
-    }
-
-    fn show(&self, done: usize, of: usize) {
-        let line = format!("{done} of {of} starts");
-        if let Some(bar) = &self.bar {
-            bar.set_message(line);
-            bar.tick();
-            return;
-        }
-        let due = self.started.elapsed().as_secs() / Self::SAY_EVERY_SECONDS;
-        if due > self.said.swap(due, Ordering::Relaxed) {
-            say(&line);
-        }
-    }
-
-    fn done(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::{
     io::{self, BufWriter, IsTerminal, Write},
     path::Path,
     process,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -143,6 +143,38 @@ impl Spinner {
         }
         let due = Some((phase, self.started.elapsed().as_secs() / Bar::SAY_EVERY.as_secs()));
         if due != self.said.replace(due) {
+            say(&line);
+        }
+    }
+
+    pub(super) fn done(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// How far something is: a line that changes on a terminal, a line now and then elsewhere.
+pub(super) struct Line {
+    bar: Option<ProgressBar>,
+    started: Instant,
+    said: AtomicU64,
+}
+
+impl Line {
+    pub(super) fn new() -> Self {
+        let bar = io::stderr().is_terminal().then(ProgressBar::new_spinner);
+        Self { bar, started: Instant::now(), said: AtomicU64::new(0) }
+    }
+
+    pub(super) fn show(&self, line: String) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(line);
+            bar.tick();
+            return;
+        }
+        let due = self.started.elapsed().as_secs() / Bar::SAY_EVERY.as_secs();
+        if due > self.said.swap(due, Ordering::Relaxed) {
             say(&line);
         }
     }

@@ -77,14 +77,6 @@ impl Called {
         }
     }
 
-    /// Whether it makes a lease of a grant.
-    pub fn consumes_grants(&self) -> bool {
-        match self {
-            Called::Claim => true,
-            Called::Function(function) => function.consumes_grants(),
-        }
-    }
-
     /// As it stands in a file.
     pub fn as_str(&self) -> &str {
         match self {

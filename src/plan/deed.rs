@@ -41,17 +41,13 @@ pub struct Deed {
     pub upon: Option<CallRef>,
     /// How old what it knows is when it acts: it reads what it needs (a lease, a graph's revision, a token), and acts so
     /// much later.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "reading::is_default")]
     pub stale_ms: u64,
     /// How often it is done again, from the beginning, when nobody knows whether a call of it was executed.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "reading::is_default")]
     pub again: u64,
     /// What is done.
     pub does: Does,
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 fn hundred() -> u64 {
@@ -289,7 +285,7 @@ deeds! {
         /// How long the execution is to wait before it is eligible.
         resume_delay_ms: u64,
         /// At which of its waitpoints: 0 is the one that the core names, n the n-th beside it, where there is one.
-        #[serde(default, skip_serializing_if = "is_zero")]
+        #[serde(default, skip_serializing_if = "reading::is_default")]
         at: u64,
         /// How many signals the caller lets the execution have; 0 for any number.
         #[serde(default = "hundred", skip_serializing_if = "is_hundred")]

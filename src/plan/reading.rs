@@ -11,6 +11,11 @@ use serde::{Deserialize, Deserializer, de::Error};
 use super::{Deed, Execution, SCHEMA, Worker};
 use crate::types::{ExecutionName, Label, Node};
 
+/// Whether something need not be written, as it is what is read where nothing stands.
+pub(super) fn is_default<T: Default + PartialEq>(it: &T) -> bool {
+    *it == T::default()
+}
+
 /// The oldest schema that can be read.
 pub(super) const OLDEST_SCHEMA: u32 = 1;
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use valkey_sim::durability::Fsync;
 
+use super::reading::is_default;
 use crate::types::{FaultClass, word::words};
 
 /// How long a sync of the append-only file takes, microseconds.
@@ -19,10 +20,10 @@ pub enum ServerFault {
         /// What it comes back with.
         keeps: Keeps,
         /// For how long it answers `LOADING` when it is back.
-        #[serde(default, skip_serializing_if = "is_zero")]
+        #[serde(default, skip_serializing_if = "is_default")]
         loading_ms: u64,
         /// For how long it lacks its function library when it is back, until somebody loads it again.
-        #[serde(default, skip_serializing_if = "is_zero")]
+        #[serde(default, skip_serializing_if = "is_default")]
         without_functions_ms: u64,
     },
     /// A replica takes its place, which had been cut off for a while: what was acknowledged meanwhile is lost.
@@ -32,15 +33,15 @@ pub enum ServerFault {
         /// How far behind the replica is: what the primary wrote in so much time before the fault, it does not have.
         lag_ms: u64,
         /// By how much its clock differs from the primary's.
-        #[serde(default, skip_serializing_if = "is_zero_either_way")]
+        #[serde(default, skip_serializing_if = "is_default")]
         clock_ms: i64,
         /// For how long the former primary goes on answering those who are connected to it, from the promotion on: a split
         /// brain. 0: it is dead at once.
-        #[serde(default, skip_serializing_if = "is_zero")]
+        #[serde(default, skip_serializing_if = "is_default")]
         former_ms: u64,
         /// For how long, from then on, it follows the new primary and still answers those who are connected to it: reads, and
         /// `READONLY` to whatever may write. 0: it is dead at once.
-        #[serde(default, skip_serializing_if = "is_zero")]
+        #[serde(default, skip_serializing_if = "is_default")]
         demoted_ms: u64,
     },
     /// Its function library is not there, as after a restart without data or a `FUNCTION FLUSH`, until it is loaded again.
@@ -66,7 +67,7 @@ pub enum ServerFault {
         /// How many.
         keys: u32,
         /// Which.
-        #[serde(default, skip_serializing_if = "Policy::is_default")]
+        #[serde(default, skip_serializing_if = "is_default")]
         policy: Policy,
     },
     /// Its clients wait (`CLIENT PAUSE`), as in a failover that is made by hand.
@@ -98,12 +99,6 @@ words! {
         VolatileRandom = "volatile-random",
         /// Those that expire first.
         VolatileTtl = "volatile-ttl",
-    }
-}
-
-impl Policy {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
     }
 }
 
@@ -179,14 +174,6 @@ impl ServerFault {
     pub fn replaces_it(&self) -> bool {
         matches!(self, ServerFault::Lost { .. } | ServerFault::Failover { .. })
     }
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-fn is_zero_either_way(number: &i64) -> bool {
-    *number == 0
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! How hurried a deployment is, and how good its network: what a plan says once for everybody.
 
 use serde::{Deserialize, Serialize};
+use valkey_sim::durability::Fsync;
 
-use crate::types::word::words;
+use super::{Keeps, ServerFault, reading::is_default};
+use crate::types::{FaultClass, word::words};
 
 /// Times to live, timeouts and intervals, in milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,7 +39,7 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_ms: Option<u64>,
     /// Where it is safe, for those who wait.
-    #[serde(default, skip_serializing_if = "SafeOn::is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub safe_on: SafeOn,
     /// The server takes no writes while its replica has been silent for longer than so many seconds
     /// (`min-replicas-to-write 1` and this `min-replicas-max-lag`). Absent, it does.
@@ -60,12 +62,6 @@ words! {
         Replica = "replica",
         /// On the server's own disk (`WAITAOF 1 0`), which is synced every second.
         Disk = "disk",
-    }
-}
-
-impl SafeOn {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
     }
 }
 
@@ -122,6 +118,19 @@ impl Settings {
     /// For how long every client waits, after each call, until what it wrote is safe there; none where it does not.
     pub fn waits_for(&self, safe_on: SafeOn) -> Option<u64> {
         self.wait_ms.filter(|_| self.safe_on == safe_on)
+    }
+
+    /// The class by which what breaks about the server counts: where clients wait until what they wrote is safe from it,
+    /// nothing that they were told is lost.
+    pub fn class_of(&self, breaks: &ServerFault) -> FaultClass {
+        let waits_for = |safe_on| self.waits_for(safe_on).is_some();
+        match breaks {
+            ServerFault::Failover { former_ms: 0, .. } if waits_for(SafeOn::Replica) => FaultClass::Restart,
+            ServerFault::Lost { keeps: Keeps::Synced(Fsync::EverySecond), .. } if waits_for(SafeOn::Disk) => {
+                FaultClass::Restart
+            }
+            _ => breaks.class(),
+        }
     }
 }
 

@@ -65,16 +65,12 @@ pub struct Suspend {
     pub pending: bool,
     /// At how many waitpoints it waits beside that one (RFC-014): a condition of several parts has its last part there. None
     /// where it waits at a pending one, which the library refuses.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "super::reading::is_default")]
     pub extra: u8,
     /// For how long the library remembers what it answered, so that one who never saw the answer may ask again (RFC-013);
     /// absent, it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub once_ms: Option<u64>,
-}
-
-fn is_zero(number: &u8) -> bool {
-    *number == 0
 }
 
 fn fails() -> TimeoutBehavior {

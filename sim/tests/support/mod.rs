@@ -10,6 +10,7 @@ pub mod compare;
 pub mod cut;
 pub mod differences;
 pub mod dump;
+pub mod executor;
 pub mod floors;
 pub mod fuzzing;
 pub mod real;

@@ -3,29 +3,17 @@
 //! Whatever a step causes is there when it is over: on the real server two questions of a bystander have been answered since,
 //! and ours has come to rest.
 
-use std::{
-    cell::Cell,
-    future::{Future, poll_fn},
-    io,
-    pin::{Pin, pin},
-    rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll, Wake, Waker},
-};
+use std::{cell::Cell, rc::Rc};
 
-use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use valkey_sim::{
     engine::{Dialect, Engine, Reply, UnixMicros},
     lua::Interpreter,
-    resp::{ReplyDecoder, encode_request},
-    server::{Environment, LocalFuture, Server as OurServer},
+    resp::encode_request,
+    server::Server as OurServer,
 };
 
 use super::{
+    executor::{Client, Clock, Tasks},
     real::{Connection, Real},
     server::{Args, Server},
     transcript::START,
@@ -124,67 +112,13 @@ impl Several for RealClients {
     }
 }
 
-/// A clock that the test turns.
-#[derive(Clone)]
-struct Clock(Rc<Cell<u64>>);
-
-impl Environment for Clock {
-    fn now(&self) -> UnixMicros {
-        UnixMicros(self.0.get())
-    }
-
-    fn sleep_until(&self, at: UnixMicros) -> LocalFuture {
-        let clock = self.clone();
-        Box::pin(poll_fn(move |_| if clock.now() >= at { Poll::Ready(()) } else { Poll::Pending }))
-    }
-}
-
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// One connection as the server sees it.
-struct Task {
-    work: Pin<Box<dyn Future<Output = io::Result<()>>>>,
-    woken: Arc<Woken>,
-}
-
-struct Client {
-    stream: DuplexStream,
-    decoder: ReplyDecoder,
-    buffer: BytesMut,
-}
-
-impl Client {
-    fn tell(&mut self, args: &Args) {
-        let mut bytes = Vec::new();
-        encode_request(args.iter().map(Vec::as_slice), &mut bytes);
-        let mut cx = Context::from_waker(Waker::noop());
-        assert!(pin!(self.stream.write_all(&bytes)).poll(&mut cx).is_ready(), "the pipe has room");
-    }
-
-    fn received(&mut self) -> Vec<Reply> {
-        let mut cx = Context::from_waker(Waker::noop());
-        while let Poll::Ready(Ok(1..)) = pin!(self.stream.read_buf(&mut self.buffer)).poll(&mut cx) {}
-        let mut replies = Vec::new();
-        while let Some(reply) = self.decoder.next(&mut self.buffer).expect("a server sends replies") {
-            replies.push(reply);
-        }
-        replies
-    }
-}
-
 /// Ours, behind connections. The bystander is the last client.
 pub struct OurClients {
     dialect: Dialect,
     interpreter: Interpreter,
     clock: Clock,
     server: OurServer,
-    tasks: Vec<Task>,
+    tasks: Tasks,
     clients: Vec<Client>,
 }
 
@@ -193,32 +127,20 @@ impl OurClients {
         let (interpreter, clock) = (Interpreter::default(), Clock(Rc::new(Cell::new(START.0))));
         let engine = Engine::new(dialect, interpreter.clone());
         let server = OurServer::new(engine, clock.clone(), ());
-        Self { dialect, interpreter, clock, server, tasks: Vec::new(), clients: Vec::new() }
+        Self { dialect, interpreter, clock, server, tasks: Tasks::default(), clients: Vec::new() }
     }
 
     fn connect(&mut self) {
         let (stream, served) = tokio::io::duplex(1 << 20);
-        let connection = self.server.connection(served);
-        let work = Box::pin(connection);
-        self.tasks.push(Task { work, woken: Arc::new(Woken(AtomicBool::new(true))) });
-        self.clients.push(Client { stream, decoder: ReplyDecoder::default(), buffer: BytesMut::new() });
+        self.tasks.spawn(self.server.connection(served));
+        self.clients.push(Client::new(stream));
     }
 
-    fn settle(&mut self) {
-        let is_woken = |task: &Task| task.woken.0.load(Ordering::Relaxed);
-        for _ in 0..10_000 {
-            if !self.tasks.iter().any(is_woken) {
-                return;
-            }
-            self.tasks.retain_mut(|task| {
-                if !task.woken.0.swap(false, Ordering::Relaxed) {
-                    return true;
-                }
-                let waker = Waker::from(task.woken.clone());
-                task.work.as_mut().poll(&mut Context::from_waker(&waker)).is_pending()
-            });
-        }
-        panic!("the tasks wake each other and do not come to rest");
+    fn ask(&mut self, client: usize, args: &Args) {
+        let mut bytes = Vec::new();
+        encode_request(args.iter().map(Vec::as_slice), &mut bytes);
+        self.clients[client].send(&bytes);
+        self.tasks.settle();
     }
 }
 
@@ -230,8 +152,8 @@ impl Server for OurClients {
     /// Whoever sleeps by the clock looks at it.
     fn set_clock(&mut self, now: UnixMicros) {
         self.clock.0.set(now.0);
-        self.tasks.iter().for_each(|task| task.woken.0.store(true, Ordering::Relaxed));
-        self.settle();
+        self.tasks.wake_all();
+        self.tasks.settle();
     }
 
     fn switch(&mut self) {}
@@ -239,9 +161,8 @@ impl Server for OurClients {
     fn send_all(&mut self, commands: &[Args]) -> Vec<Reply> {
         let mut replies = Vec::new();
         for command in commands {
-            self.clients[CLIENTS].tell(command);
-            self.settle();
-            replies.extend(self.clients[CLIENTS].received());
+            self.ask(CLIENTS, command);
+            replies.extend(self.clients[CLIENTS].replies());
         }
         replies
     }
@@ -250,24 +171,23 @@ impl Server for OurClients {
 impl Several for OurClients {
     fn begin_anew(&mut self) {
         self.clients.clear();
-        self.tasks.clear();
+        self.tasks = Tasks::default();
         self.clock.0.set(START.0);
         let engine = Engine::new(self.dialect, self.interpreter.clone());
         self.server = OurServer::new(engine, self.clock.clone(), ());
         for _ in 0..=CLIENTS {
             self.connect();
         }
-        self.settle();
+        self.tasks.settle();
     }
 
     fn tell(&mut self, client: usize, args: &Args) {
-        self.clients[client].tell(args);
-        self.settle();
+        self.ask(client, args);
     }
 
     fn heard(&mut self) -> Vec<Vec<Reply>> {
-        self.settle();
-        self.clients[..CLIENTS].iter_mut().map(Client::received).collect()
+        self.tasks.settle();
+        self.clients[..CLIENTS].iter_mut().map(Client::replies).collect()
     }
 
     fn id(&self, client: usize) -> i64 {

@@ -161,7 +161,7 @@ pub(super) async fn follow<W: Watch + 'static>(world: Rc<World<W>>, running: Run
 
 impl Running {
     fn acknowledge<W: Watch + 'static>(&self, world: &World<W>, offset: Offset) {
-        let now = world.deployment.server_clock(self.failovers).now(world.now());
+        let now = self.clock.now(world.now());
         self.server.with_engine(|engine| engine.acknowledge(ID, offset, None, now));
     }
 }

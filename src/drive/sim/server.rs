@@ -9,7 +9,8 @@ use std::{
 
 use madsim::runtime::{Handle, NodeHandle};
 use valkey_sim::{
-    durability::{Fsync, SYNC_EVERY_US},
+    clock::Clock,
+    durability::SYNC_EVERY_US,
     engine::{self, Effects, Engine, Entry, Reply, UnixMicros, replication::Address},
     link::{self, HostId, Latency, NodeTime, Post},
     server::{Executed, Observer, Server},
@@ -31,7 +32,7 @@ use crate::{
         witness::Told,
     },
     library::Library,
-    plan::{Fault, Keeps, Policy, SYNC_TAKES_US, SafeOn, ServerFault},
+    plan::{Fault, Policy, SYNC_TAKES_US, SafeOn, ServerFault},
     protocol::{Command, load_library},
     trace::{Names, What},
     types::{FaultClass, Node, Seq, SimTime},
@@ -50,8 +51,8 @@ pub(super) struct Running {
     pub(super) replica: Option<Rc<Replica>>,
     /// The server that it took the place of, once that one follows it and still answers.
     follower: Rc<RefCell<Option<Server>>>,
-    /// How many failovers there had been when it was started.
-    pub(super) failovers: usize,
+    /// Its clock.
+    pub(super) clock: Clock,
 }
 
 impl<W: Watch + 'static> World<W> {
@@ -62,9 +63,9 @@ impl<W: Watch + 'static> World<W> {
         let role = Rc::new(Cell::new(Some(Node::Valkey)));
         let replica = Replica::of(&self.deployment.plan, self.latency.base_us);
         let plan = &self.deployment.plan;
+        let clock = self.deployment.server_clock(failovers);
         if replica.is_some() {
-            let now = self.deployment.server_clock(failovers).now(self.now());
-            replica::attach(&mut engine, plan, now);
+            replica::attach(&mut engine, plan, clock.now(self.now()));
         }
         let configure = |engine: &mut Engine, name, value| {
             engine.configure(name, value).expect("a setting that every server has");
@@ -94,7 +95,7 @@ impl<W: Watch + 'static> World<W> {
             // There and back, for each of the few calls that a deed takes.
             calls_us: 16 * (self.latency.base_us + self.latency.jitter_us),
         };
-        let time = NodeTime::new(self.deployment.server_clock(failovers), self.network.world().clone());
+        let time = NodeTime::new(clock.clone(), self.network.world().clone());
         Running {
             server: Server::new(engine, time, tap),
             number,
@@ -102,7 +103,7 @@ impl<W: Watch + 'static> World<W> {
             is_kept: Rc::default(),
             replica,
             follower,
-            failovers,
+            clock,
         }
     }
 
@@ -130,7 +131,7 @@ impl<W: Watch + 'static> World<W> {
         let (runtime, id) = (Handle::current(), nodes[&Node::Valkey].id());
         match act {
             ServerAct::Dies(breaks) => {
-                self.break_server(self.class_of(&breaks), "is gone".to_owned());
+                self.break_server(self.deployment.plan.settings.class_of(&breaks), "is gone".to_owned());
                 self.server().role.set(None);
                 self.network.kill(self.host(Node::Valkey));
                 runtime.kill(id);
@@ -214,19 +215,6 @@ impl<W: Watch + 'static> World<W> {
         }
     }
 
-    /// The class by which the loss of a server counts: where clients wait until what they wrote is safe from it, nothing that
-    /// they were told is lost.
-    fn class_of(&self, breaks: &ServerFault) -> FaultClass {
-        let waits_for = |safe_on| self.deployment.plan.settings.waits_for(safe_on).is_some();
-        match breaks {
-            ServerFault::Failover { former_ms: 0, .. } if waits_for(SafeOn::Replica) => FaultClass::Restart,
-            ServerFault::Lost { keeps: Keeps::Synced(Fsync::EverySecond), .. } if waits_for(SafeOn::Disk) => {
-                FaultClass::Restart
-            }
-            _ => breaks.class(),
-        }
-    }
-
     fn forget_library(&self) {
         self.break_server(FaultClass::Library, "has lost its function library".to_owned());
         self.administer(&[b"FUNCTION", b"FLUSH"]);
@@ -286,7 +274,8 @@ impl<W: Watch + 'static> World<W> {
 
     /// Has a replica be the server from now on.
     fn promote(&self, kept: SimTime, breaks: &ServerFault) {
-        let (class, former_lives) = (self.class_of(breaks), breaks.former_lives());
+        let class = self.deployment.plan.settings.class_of(breaks);
+        let former_lives = breaks.former_lives();
         let replica = self.server().replica;
         let kept = kept.max(replica.as_ref().and_then(|replica| replica.has_until()).unwrap_or(kept));
         let and = if former_lives { ", and the former one still answers" } else { "" };
@@ -324,9 +313,10 @@ impl<W: Watch + 'static> World<W> {
 
     /// Runs a command on the server by itself, which no client sent. Nobody is told.
     fn command(&self, args: &[&[u8]]) -> (Reply, UnixMicros, Effects) {
-        let now = self.deployment.server_clock(self.failovers()).now(self.now());
+        let running = self.server();
+        let now = running.clock.now(self.now());
         let mut effects = Effects::default();
-        let reply = self.server().server.with_engine(|engine| {
+        let reply = running.server.with_engine(|engine| {
             let mut session = engine.connect();
             let reply = engine.execute(&mut session, args, now, &mut effects);
             engine.disconnect(&session);
@@ -357,10 +347,11 @@ impl<W: Watch + 'static> World<W> {
 
     /// Has the server evict some of its keys, those that its policy says, or its dice.
     fn evict(&self, count: u32, policy: Policy) {
-        let now = self.deployment.server_clock(self.failovers()).now(self.now());
+        let running = self.server();
+        let now = running.clock.now(self.now());
         let mut dice = self.deployment.plan.random(&format!("eviction at {}", self.now().0));
         let mut keys: Vec<bytes::Bytes> =
-            self.server().server.with_engine(|engine| match by_use_or_expiry(policy) {
+            running.server.with_engine(|engine| match by_use_or_expiry(policy) {
                 Some(policy) => engine.next_to_go(policy, count as usize, now),
                 None => {
                     let may_go =
@@ -485,7 +476,7 @@ impl<W> Tap<W> {
     /// Keeps what the server wrote, and has the one that follows it do the same. What a former one writes nobody will ever ask
     /// for.
     fn write(&self, server: Node, event: Option<Seq>, effects: &Effects, engine: &Engine) {
-        if let Some(follower) = &*self.follower.borrow() {
+        if let Some(follower) = self.follower.borrow().as_ref().filter(|_| !effects.is_empty()) {
             follower.with_engine(|follower| follower.set_keyspace(engine.keyspace().clone()));
         }
         if let (Node::Valkey, Some(event), Some(disk)) = (server, event, &self.disk) {

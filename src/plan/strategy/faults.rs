@@ -27,6 +27,17 @@ const OF_A_WORKER: [Called; 10] = [
     Called::Function(Function::ClaimResumedExecution),
     Called::Function(Function::ReclaimExecution),
 ];
+/// The calls of a worker that present a fence and end or prolong its lease, or write under it.
+const UNDER_A_LEASE: [Function; 8] = [
+    Function::RenewLease,
+    Function::CompleteExecution,
+    Function::FailExecution,
+    Function::DelayExecution,
+    Function::CancelExecution,
+    Function::SuspendExecution,
+    Function::MoveToWaitingChildren,
+    Function::AppendFrame,
+];
 const OF_A_SCHEDULER: [Called; 1] = [Called::Function(Function::IssueClaimGrant)];
 const OF_THE_SCANNER: [Called; 2] =
     [Called::Function(Function::IssueReclaimGrant), Called::Function(Function::MarkLeaseExpiredIfDue)];
@@ -318,19 +329,9 @@ fn hostile_call(cast: &Cast) -> impl Strategy<Value = CallRef> + use<> {
 
 /// A call that presents a fence.
 fn fenced_call(cast: &Cast) -> impl Strategy<Value = CallRef> + use<> {
-    let fenced = [
-        Function::RenewLease,
-        Function::CompleteExecution,
-        Function::FailExecution,
-        Function::DelayExecution,
-        Function::CancelExecution,
-        Function::SuspendExecution,
-        Function::MoveToWaitingChildren,
-        Function::AppendFrame,
-        Function::UpdateProgress,
-    ];
-    (nth(cast, cast.workers(), 3), select(fenced.map(Called::Function).to_vec()))
-        .prop_map(|(nth, function)| nth.call(function))
+    let fenced = [&UNDER_A_LEASE[..], &[Function::UpdateProgress]].concat();
+    (nth(cast, cast.workers(), 3), select(fenced))
+        .prop_map(|(nth, function)| nth.call(Called::Function(function)))
 }
 
 /// What breaks about the server: mostly while there is something to lose.
@@ -459,18 +460,8 @@ fn part() -> impl Strategy<Value = FencePart> {
 /// grant's expiry.
 fn at_deadline(cast: &Cast) -> impl Strategy<Value = Fault> + use<> {
     let claim = nth(cast, cast.workers(), 8).prop_map(|nth| (nth.call(Called::Claim), Deadline::Grant));
-    let of_a_lease = [
-        Function::RenewLease,
-        Function::RenewLease,
-        Function::CompleteExecution,
-        Function::FailExecution,
-        Function::DelayExecution,
-        Function::CancelExecution,
-        Function::SuspendExecution,
-        Function::MoveToWaitingChildren,
-        Function::AppendFrame,
-    ];
-    let of_a_lease = (nth(cast, cast.workers(), 4), select(of_a_lease.to_vec()))
+    let of_a_lease = [&[Function::RenewLease], &UNDER_A_LEASE[..]].concat();
+    let of_a_lease = (nth(cast, cast.workers(), 4), select(of_a_lease))
         .prop_map(|(nth, function)| (nth.call(Called::Function(function)), Deadline::Lease));
     let taken_over = [Function::ReclaimExecution, Function::ClaimResumedExecution];
     let taken_over = (nth(cast, cast.workers(), 2), select(taken_over.to_vec()))

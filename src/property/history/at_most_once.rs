@@ -4,12 +4,13 @@
 //! Not here: whether the grant was still valid, which [`expiry`](super::expiry) asks, and which process of its worker
 //! consumes it (RFC-024 §4.4: any may).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::untold::Untold;
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
-    trace::{Change, Event, GrantSeen, Happened, Moment, Step, What},
-    types::{EligibilityState, ExecutionId, ExecutionName, LeaseEpoch, LifecyclePhase, Seq, TimestampMs},
+    trace::{Change, Event, GrantSeen, Happened, Moment, Step},
+    types::{EligibilityState, ExecutionId, ExecutionName, LeaseEpoch, LifecyclePhase, TimestampMs},
     view::View,
 };
 
@@ -39,8 +40,8 @@ struct AtMostOnce {
     spent: BTreeSet<(ExecutionName, TimestampMs)>,
     /// Executions whose latest grant was consumed.
     without_grant: BTreeSet<ExecutionName>,
-    /// Claims whose callers were not told, by their events: a server that forgets them forgets what nobody knows.
-    untold: BTreeMap<Seq, Claim>,
+    /// Claims whose callers were not told.
+    untold: Untold<Claim>,
 }
 
 /// A claim: of which grant, and the lease that it made.
@@ -81,7 +82,7 @@ impl Property for AtMostOnce {
                     if let Some(seen) = grant {
                         let (execution, id) = (execution.clone(), change.id.clone());
                         let (issued_at, epoch) = (seen.grant.created_at, lease.epoch);
-                        self.untold.insert(step.head.seq, Claim { execution, id, issued_at, epoch });
+                        self.untold.add(step.head.seq, Claim { execution, id, issued_at, epoch });
                     }
                 }
                 _ => {}
@@ -93,9 +94,7 @@ impl Property for AtMostOnce {
 impl AtMostOnce {
     /// Who was told of a claim knows of it for good.
     fn told(&mut self, event: &Event) {
-        if let (What::ReplyReceived { .. }, Some(cause)) = (&event.what, event.head.cause)
-            && let Some(claim) = self.untold.remove(&cause)
-        {
+        if let Some(claim) = self.untold.told(event) {
             self.without_grant.insert(claim.execution.clone());
             self.spent.insert((claim.execution, claim.issued_at));
         }
@@ -103,7 +102,7 @@ impl AtMostOnce {
 
     /// The claims that the server has forgotten, and of which nobody was told, were never made.
     fn rewound(&mut self, to: &View) {
-        for claim in self.untold.values() {
+        for claim in self.untold.iter() {
             if to.execution(&claim.id).core().is_none_or(|core| core.epoch() < claim.epoch) {
                 self.spent.remove(&(claim.execution.clone(), claim.issued_at));
                 self.without_grant.remove(&claim.execution);

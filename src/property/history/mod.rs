@@ -16,3 +16,4 @@ pub(super) mod lease_history;
 pub(super) mod one_lease;
 pub(super) mod published;
 pub(super) mod terminal;
+mod untold;

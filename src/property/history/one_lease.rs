@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use super::called_off::CalledOff;
+use super::{called_off::CalledOff, untold::Untold};
 use crate::{
     property::{Entry, Expect, Found, Kind, Property},
-    trace::{Change, Event, Happened, Moment, Step, What},
-    types::{ExecutionId, ExecutionName, LeaseEpoch, Seq},
+    trace::{Change, Event, Happened, Moment, Step},
+    types::{ExecutionId, ExecutionName, LeaseEpoch},
     view::{Lease, View},
 };
 
@@ -33,9 +33,9 @@ struct OneLease {
     called_off: CalledOff,
     /// The highest epoch so far: also one that a power loss made undone was told to a worker.
     highest: BTreeMap<ExecutionName, LeaseEpoch>,
-    /// The highest that somebody was told, and those that nobody was told yet, by their events.
+    /// The highest that somebody was told, and those that nobody was told yet.
     told: BTreeMap<ExecutionName, LeaseEpoch>,
-    untold: BTreeMap<Seq, (ExecutionName, ExecutionId, LeaseEpoch)>,
+    untold: Untold<(ExecutionName, ExecutionId, LeaseEpoch)>,
 }
 
 impl Property for OneLease {
@@ -51,7 +51,7 @@ impl Property for OneLease {
                 self.check_live(step, change, lease, found);
                 self.check_epoch(&change.execution, lease.epoch, found);
                 let made = (change.execution.clone(), change.id.clone(), lease.epoch);
-                self.untold.insert(step.head.seq, made);
+                self.untold.add(step.head.seq, made);
             }
         }
         self.called_off.note(step);
@@ -60,9 +60,7 @@ impl Property for OneLease {
 
 impl OneLease {
     fn told(&mut self, event: &Event) {
-        if let (What::ReplyReceived { .. }, Some(cause)) = (&event.what, event.head.cause)
-            && let Some((execution, _, epoch)) = self.untold.remove(&cause)
-        {
+        if let Some((execution, _, epoch)) = self.untold.told(event) {
             for known in [&mut self.told, &mut self.highest] {
                 let highest = known.entry(execution.clone()).or_insert(epoch);
                 *highest = epoch.max(*highest);
@@ -72,7 +70,7 @@ impl OneLease {
 
     /// A lease that the server has forgotten, and of which nobody was told, was never made.
     fn rewound(&mut self, to: &View) {
-        for (execution, id, _) in self.untold.values() {
+        for (execution, id, _) in self.untold.iter() {
             let there = to.execution(id).core().map_or(LeaseEpoch(0), |core| core.epoch());
             let told = self.told.get(execution).copied().unwrap_or(LeaseEpoch(0));
             self.highest.insert(execution.clone(), there.max(told));

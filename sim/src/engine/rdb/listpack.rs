@@ -120,11 +120,8 @@ pub fn read(bytes: &[u8]) -> Option<Vec<Bytes>> {
 /// The first element, and how many bytes it takes without its length at the end.
 fn element(bytes: &[u8]) -> Option<(Bytes, usize)> {
     let first = *bytes.first()?;
-    let text = |head: usize, len: usize| {
-        let text = bytes.get(head..head.checked_add(len)?)?;
-        Some((Bytes::copy_from_slice(text), head + len))
-    };
-    let integer = |width: usize| Some((decimal(signed(bytes.get(1..=width)?)), 1 + width));
+    let text = |head, len| text(bytes, head, len);
+    let integer = |width| integer(bytes, width);
     match first {
         0..=0x7f => Some((decimal(i64::from(first)), 1)),
         0x80..=0xbf => text(1, usize::from(first & 0x3f)),
@@ -162,11 +159,8 @@ pub fn read_ziplist(bytes: &[u8]) -> Option<Vec<Bytes>> {
 
 fn ziplist_element(bytes: &[u8]) -> Option<(Bytes, usize)> {
     let first = *bytes.first()?;
-    let text = |head: usize, len: usize| {
-        let text = bytes.get(head..head.checked_add(len)?)?;
-        Some((Bytes::copy_from_slice(text), head + len))
-    };
-    let integer = |width: usize| Some((decimal(signed(bytes.get(1..=width)?)), 1 + width));
+    let text = |head, len| text(bytes, head, len);
+    let integer = |width| integer(bytes, width);
     match first {
         0..=0x3f => text(1, usize::from(first)),
         0x40..=0x7f => text(2, usize::from(first & 0x3f) << 8 | usize::from(*bytes.get(1)?)),
@@ -179,6 +173,17 @@ fn ziplist_element(bytes: &[u8]) -> Option<(Bytes, usize)> {
         0xf1..=0xfd => Some((decimal(i64::from(first & 0x0f) - 1), 1)),
         _ => None,
     }
+}
+
+/// The text of an element with a head of so many bytes, and how many bytes both take.
+fn text(bytes: &[u8], head: usize, len: usize) -> Option<(Bytes, usize)> {
+    let text = bytes.get(head..head.checked_add(len)?)?;
+    Some((Bytes::copy_from_slice(text), head + len))
+}
+
+/// The integer of so many bytes after the first, and how many bytes both take.
+fn integer(bytes: &[u8], width: usize) -> Option<(Bytes, usize)> {
+    Some((decimal(signed(bytes.get(1..=width)?)), 1 + width))
 }
 
 fn decimal(value: i64) -> Bytes {
