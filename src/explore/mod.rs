@@ -17,7 +17,8 @@
 //! use grantsim::{drive::Subject, explore::{Exploration, Scope}, library::Library};
 //!
 //! let scope = Scope::named("one").expect("a scope");
-//! let mut exploration = Exploration::new(Subject::new(Library::published())?, scope);
+//! let library = Library::from_file("fixtures/libraries/minimal.lua")?;
+//! let mut exploration = Exploration::new(Subject::new(library)?, scope);
 //! exploration.depth = 2;
 //! let report = exploration.run(&Default::default(), &|_| {})?;
 //! assert_eq!(report.counterexamples, []);
