@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use super::{Deployment, standing::Standing};
 use crate::{
-    plan::{Fault, Plan},
     trace::End,
     types::{ExecutionName, LeaseEpoch, Node, Reason, SimTime, Stuck, TimestampMs, Waiting, Why},
     view::View,
@@ -73,6 +72,8 @@ pub struct Instant<'a> {
     pub now: SimTime,
     /// Whether all that has a time is over, and nothing that a fault held is under way.
     pub is_over: bool,
+    /// Whether a hostile caller has taken part so far.
+    pub was_hostile: bool,
     /// Whether a process lives.
     pub lives: &'a dyn Fn(Node) -> bool,
 }
@@ -126,7 +127,7 @@ impl Course {
         let waiting = judge(at, &BTreeMap::new());
         let is_for_good = waiting.iter().all(Waiting::is_for_good);
         if is_over && (is_for_good || is_up && !waiting.iter().any(Waiting::needs_time)) {
-            return verdict(&at.deployment.plan, waiting, true);
+            return verdict(at, waiting, true);
         }
         if !is_up {
             return Turn::GoOn;
@@ -179,7 +180,7 @@ impl Course {
 
     fn when_healed(&mut self, at: &Instant<'_>, is_up: bool, waiting: Vec<Waiting>) -> Turn {
         if at.is_over && !waiting.iter().any(Waiting::needs_time) {
-            return verdict(&at.deployment.plan, waiting, true);
+            return verdict(at, waiting, true);
         }
         let marks = marks(at.deployment, at.view);
         if marks != self.last {
@@ -190,20 +191,24 @@ impl Course {
         let patience_us = at.deployment.plan.patience_ms().saturating_mul(1_000);
         let is_still = at.is_over && at.now > self.changed_at.after(patience_us);
         let is_late = is_up || is_stuck && (is_still || none_ends);
-        if is_late { verdict(&at.deployment.plan, waiting, is_up || none_ends) } else { Turn::GoOn }
+        if is_late { verdict(at, waiting, is_up || none_ends) } else { Turn::GoOn }
     }
 }
 
 /// What a run ends with whose time is up: whoever is at work under a live lease goes on, and what a hostile caller wrote
-/// where it does not belong was judged when it was written. A run that another's standing still ends has not given a tail its
-/// time.
-fn verdict(plan: &Plan, waiting: Vec<Waiting>, had_its_time: bool) -> Turn {
-    let is_hostile = |fault: &Fault| {
-        matches!(fault, Fault::OtherLane { .. } | Fault::StaleFence { .. } | Fault::BadArgument { .. })
+/// where it does not belong was judged when it was written, as was the failure that a policy which is none kept from being
+/// one. A run that another's standing still ends has not given a tail its time.
+fn verdict(at: &Instant<'_>, waiting: Vec<Waiting>, had_its_time: bool) -> Turn {
+    let plan = &at.deployment.plan;
+    let cannot_fail = |name: &ExecutionName| {
+        let execution = plan.executions.iter().find(|execution| execution.name == *name);
+        let retry = execution.and_then(|execution| execution.terms.retry.as_ref());
+        retry.is_some_and(|retry| !retry.can_be_judged_by())
     };
-    let excused = plan.faults.iter().any(is_hostile);
     let excuse = |one: Waiting| match one.why {
-        Why::Stuck(_) if excused => Waiting { why: Why::Legitimate(Reason::Hostile), ..one },
+        Why::Stuck(_) if at.was_hostile || cannot_fail(&one.execution) => {
+            Waiting { why: Why::Legitimate(Reason::Hostile), ..one }
+        }
         _ => one,
     };
     // Grants of no duration never exist, and nothing comes round that is never granted.
@@ -256,8 +261,9 @@ mod tests {
         *,
     };
     use crate::{
+        plan::{Plan, Retry},
         protocol::{ClaimFunction, ExecutionKeys, Registered},
-        types::{FencePart, Function},
+        types::Function,
     };
 
     fn deployment(heals: bool) -> Deployment {
@@ -271,6 +277,7 @@ mod tests {
         deployment: Deployment,
         view: View,
         is_over: bool,
+        was_hostile: bool,
     }
 
     impl Bench {
@@ -282,7 +289,7 @@ mod tests {
             let eligible = keys.index.lane_eligible(&crate::types::LaneId::new("gold"));
             let state = [&["HSET", key.as_str(), "lane_id", "gold"][..], core].concat();
             let view = view(&[&state[..], &["ZADD", eligible.as_str(), "0", id.as_str()][..]]);
-            Self { course: Course::default(), deployment, view, is_over: true }
+            Self { course: Course::default(), deployment, view, is_over: true, was_hostile: false }
         }
 
         fn at(&mut self, at_ms: u64, lives: bool) -> Turn {
@@ -291,6 +298,7 @@ mod tests {
                 view: &self.view,
                 now: ms(at_ms),
                 is_over: self.is_over,
+                was_hostile: self.was_hostile,
                 lives: &|_| lives,
             })
         }
@@ -377,17 +385,26 @@ mod tests {
     #[test]
     fn what_a_hostile_caller_left_behind_is_judged_elsewhere() {
         let mut bench = Bench::new(true, &ELIGIBLE);
-        let mut plan = (*bench.deployment.plan).clone();
-        plan.faults.push(Fault::StaleFence {
-            call: super::super::support::claim(1),
-            age: 1,
-            part: FencePart::Whole,
-        });
-        bench.deployment.plan = plan.into();
+        bench.was_hostile = true;
         assert_eq!(bench.at(700, true), Turn::GoOn, "it is no reason to end at once");
         assert_eq!(bench.at(10_000, true), Turn::Heal);
         let bound_ms = 10_000 + bench.deployment.plan.settle_ms();
         assert_eq!(end(bench.at(bound_ms, true)), (End::Settled, vec![Why::Legitimate(Reason::Hostile)]));
+    }
+
+    #[test]
+    fn what_no_failure_can_end_is_told_by_the_failure() {
+        let ends = |policy: &str| {
+            let mut bench = Bench::new(true, &ELIGIBLE);
+            let mut plan = (*bench.deployment.plan).clone();
+            plan.executions[0].terms.retry = Some(Retry::Text(policy.to_owned()));
+            bench.deployment.plan = plan.into();
+            assert_eq!(bench.at(10_000, true), Turn::Heal);
+            let bound_ms = 10_000 + bench.deployment.plan.settle_ms();
+            end(bench.at(bound_ms, true)).0
+        };
+        assert_eq!(ends(r#"{"max_retries":"many"}"#), End::Settled);
+        assert_eq!(ends(r#"{"max_retries":2}"#), End::Stuck);
     }
 
     #[test]

@@ -327,6 +327,12 @@ impl Faults {
         self.rules.iter().map(|rule| rule.fate).collect()
     }
 
+    /// Whether a hostile caller has taken part so far.
+    pub fn were_hostile(&self) -> bool {
+        let is_hostile = |rule: &Rule| FaultClass::HOSTILE.contains(&rule.fault.class());
+        self.rules.iter().any(|rule| rule.fate == FaultFate::Happened && is_hostile(rule))
+    }
+
     /// What becomes of a call that is about to be sent.
     pub fn call(
         &mut self,

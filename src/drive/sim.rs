@@ -306,7 +306,9 @@ impl<W: Watch + 'static> World<W> {
                 }
                 let lives = |node| self.processes.borrow().contains_key(&node);
                 let view = witness.view();
-                course.look(&Instant { deployment: &self.deployment, view, now, is_over, lives: &lives })
+                let was_hostile = self.faults.borrow().were_hostile();
+                let deployment = &self.deployment;
+                course.look(&Instant { deployment, view, now, is_over, was_hostile, lives: &lives })
             };
             match turn {
                 Turn::GoOn => {}

@@ -110,6 +110,16 @@ impl Retry {
         }
     }
 
+    /// Whether a failure can be judged by it: where it says how often it is tried again it gives a number, and where it says
+    /// after how long it gives an object, or it is no JSON at all. The published library raises at anything else (finding
+    /// `arguments-that-raise`), so that such an execution cannot fail.
+    pub fn can_be_judged_by(&self) -> bool {
+        let Some(policy) = self.policy() else { return true };
+        let counts =
+            |most: &Value| most.is_number() || most.as_str().is_some_and(|it| it.parse::<f64>().is_ok());
+        policy.get("max_retries").is_none_or(counts) && policy.get("backoff").is_none_or(Value::is_object)
+    }
+
     /// The policy, where it is one.
     fn policy(&self) -> Option<Value> {
         match self {
@@ -179,6 +189,23 @@ impl Terms {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_cannot_be_judged_by_what_is_no_number_or_no_backoff() {
+        let can = |text: &str| Retry::Text(text.to_owned()).can_be_judged_by();
+        let odd = ["{}", "[]", "no policy", r#"{"max_retries":"1","backoff":{"type":"fixed"}}"#];
+        assert_eq!(odd.map(can), [true; 4]);
+        let none = [
+            r#"{"max_retries":"many"}"#,
+            r#"{"max_retries":null}"#,
+            r#"{"max_retries":1,"backoff":null}"#,
+            r#"{"max_retries":1,"backoff":7}"#,
+        ];
+        assert_eq!(none.map(can), [false; 4]);
+        assert!(
+            Retry::Never.can_be_judged_by() && Retry::Fixed { retries: 1, delay_ms: 5 }.can_be_judged_by()
+        );
+    }
 
     #[test]
     fn a_growing_delay_is_what_ff_core_reads_as_one() {

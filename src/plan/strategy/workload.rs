@@ -32,7 +32,7 @@ const ODD_POLICIES: [&str; 7] = [
     r#"{"max_retries":1,"backoff":{"type":"exponential"}}"#,
 ];
 
-/// Policies that only somebody hostile writes.
+/// Policies that only somebody hostile writes: by the first four no failure can be judged.
 const HOSTILE_POLICIES: [&str; 6] = [
     r#"{"max_retries":"many"}"#,
     r#"{"max_retries":null}"#,
