@@ -27,6 +27,29 @@ local STATES = {
 local NEVER = 9999999999999
 local spec = grantsim
 
+-- What of a lease the library's functions are told that its holder calls, in order: by nothing else can it tell a former
+-- one. `<worker>`, `<instance>` and `<token>` are found by the lease's id.
+local function told()
+  local of = { worker = 'lease_id', instance = 'lease_id', token = 'lease_id', lease_id = 'lease_id', epoch = 'epoch',
+    attempt_id = 'attempt_id', attempt_index = 'attempt_index' }
+  local is_told, list = {}, {}
+  for _, name in ipairs({ 'ff_renew_lease', 'ff_complete_execution' }) do
+    local row = spec.calls[name] or {}
+    for _, templates in ipairs({ row.keys or {}, row.args or {} }) do
+      for _, template in ipairs(templates) do
+        for word in string.gmatch(template, '<([%w_]+)>') do
+          local part = of[word]
+          if part and not is_told[part] then
+            is_told[part], list[#list + 1] = true, part
+          end
+        end
+      end
+    end
+  end
+  table.sort(list)
+  return table.concat(list, ' ')
+end
+
 local function now_ms()
   local time = redis.call('TIME')
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -241,8 +264,8 @@ end
 
 local function answer(name, args)
   for api, value in pairs(grantsim_redis()) do redis[api] = value end
-  -- Says that codes and writes of its own are the library's right.
-  if redis.call('EXISTS', 'grantsim:table') == 0 then redis.call('SET', 'grantsim:table', '1') end
+  -- Says that codes and writes of its own are the library's right, and what of a lease it is told.
+  if redis.call('EXISTS', 'grantsim:table') == 0 then redis.call('SET', 'grantsim:table', told()) end
   local keys = keys_of(args[1])
   local core = read(keys.core) or {}
   local call, row = read_call(name, args, core), spec.calls[name]

@@ -65,6 +65,15 @@ impl View {
         self.entry("grantsim:table").is_some()
     }
 
+    /// Whether the library is told this part of a lease (`lease_id`, `epoch`, `attempt_id`, `attempt_index`) by its holder.
+    /// FlowFabric's is told all of them; one with names of its own, those that its table passes to its functions.
+    ///
+    /// A library cannot tell one lease from another by what it is not told.
+    pub fn is_told(&self, part: &str) -> bool {
+        !self.is_mirrored()
+            || self.string("grantsim:table").is_some_and(|told| told.split(' ').any(|it| it == part))
+    }
+
     /// An execution, whether it exists or not.
     pub fn execution(&self, id: &ExecutionId) -> Execution<'_> {
         Execution::new(self, id)

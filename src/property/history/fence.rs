@@ -11,7 +11,7 @@ use crate::{
     protocol::Presented,
     trace::{Call, Happened, Moment, Step},
     types::{Answer, ExecutionId, ExecutionName, Function, LeaseEpoch, OwnershipState},
-    view::{Execution, Lease},
+    view::{Execution, Lease, View},
 };
 
 const NO_LEASE: Kind = Kind {
@@ -122,12 +122,14 @@ impl Fence {
             };
         };
         let LeaseEpoch(epoch) = lease.epoch;
-        if !is_current(&lease, shown) {
+        if !is_current(step.before, &lease, shown) {
             let message =
                 format!("whose lease is of epoch {epoch}, not {}, or of another attempt", shown.epoch);
             return wrong(STALE_LEASE, message);
         }
-        if let Some(index) = other_attempt(&execution, call) {
+        if let Some(index) = other_attempt(&execution, call)
+            && step.before.is_told("attempt_index")
+        {
             return wrong(OTHER_ATTEMPT, format!("whose current attempt is not the {index}th"));
         }
         if ownership == OwnershipState::LeaseRevoked {
@@ -174,10 +176,12 @@ fn other_attempt(execution: &Execution<'_>, call: &Call<'_>) -> Option<String> {
     is_other.then(|| String::from_utf8_lossy(named).into_owned())
 }
 
-fn is_current(lease: &Lease, shown: &Presented) -> bool {
-    shown.lease_id == lease.id
-        && shown.epoch == lease.epoch.to_string()
-        && (shown.attempt_id.is_empty() || shown.attempt_id == lease.attempt_id)
+/// Whether the lease is the one that is presented, by every part of it that the library is told.
+fn is_current(view: &View, lease: &Lease, shown: &Presented) -> bool {
+    let is_same = |part, shown: &str, own: &str| shown == own || !view.is_told(part);
+    is_same("lease_id", &shown.lease_id, &lease.id)
+        && is_same("epoch", &shown.epoch, &lease.epoch.to_string())
+        && (shown.attempt_id.is_empty() || is_same("attempt_id", &shown.attempt_id, &lease.attempt_id))
 }
 
 #[cfg(test)]
@@ -321,6 +325,23 @@ pub(in crate::property) mod tests {
         assert_eq!(again.fingerprints(), ["fence/ff_complete_execution/OK/no-lease"]);
         let freed = left("lifecycle_phase runnable ownership_state unowned");
         assert_eq!(freed.cancelled(40, 1).fingerprints(), ["fence/ff_cancel_execution/OK/former-owner"]);
+    }
+
+    #[test]
+    fn a_library_cannot_tell_leases_apart_by_what_it_is_not_told() {
+        let story = |told: &str| leased().plain(25, &format!("SET grantsim:table {told}"));
+        let is_told = |told: &str, fence: &str| {
+            let call = format!("ff_renew_lease e1 {fence} 70 0");
+            !story(told).step(30, &call, "OK", "HSET :lease expires_at @500").fingerprints().is_empty()
+        };
+        let [lease, epoch, attempt] = ["0 a1 l9 1", "0 a1 l1 9", "0 a9 l1 1"];
+        assert_eq!([lease, epoch, attempt].map(|it| is_told("lease_id", it)), [true, false, false]);
+        assert_eq!([lease, epoch, attempt].map(|it| is_told("epoch", it)), [false, true, false]);
+        assert_eq!([lease, epoch, attempt].map(|it| is_told("attempt_id", it)), [false, false, true]);
+        let other = "HSET :core current_attempt_index 1";
+        let named = |told: &str| story(told).plain(26, other).renewed(40, 1, 200).fingerprints();
+        assert_eq!(named("attempt_index"), ["fence/ff_renew_lease/OK/other-attempt"]);
+        assert!(named("epoch").is_empty());
     }
 
     #[test]
