@@ -2,14 +2,19 @@
 //!
 //! `cargo run -p valkey-sim --example record -- valkey-8 script.txt > fixtures/transcripts/valkey-8/name.txt`. A
 //! transcript is a script, too: its replies are left out and asked for anew. The format is described in
-//! `tests/support/transcript.rs`.
+//! `tests/support/transcript.rs`; that of several clients (a path with `conversations` in it) in
+//! `tests/support/conversation.rs`.
 
 use std::process::ExitCode;
 
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use support::{real::Real, transcript};
+use support::{
+    conversation::{self, RealRoom},
+    real::Real,
+    transcript,
+};
 use valkey_sim::engine::Dialect;
 
 fn main() -> ExitCode {
@@ -35,6 +40,12 @@ fn main() -> ExitCode {
     let Some(mut server) = Real::start(dialect, &format!("{path} is not recorded")) else {
         return ExitCode::FAILURE;
     };
+    if path.contains("conversations") {
+        let mut room = RealRoom::new(server);
+        println!("# {}", room.name());
+        print!("{}", conversation::play(&script, &mut room));
+        return ExitCode::SUCCESS;
+    }
     print!("{}", transcript::record(&script, &mut server));
     ExitCode::SUCCESS
 }

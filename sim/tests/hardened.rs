@@ -4,12 +4,12 @@
 
 mod support;
 
-use std::path::Path;
+use std::{path::Path, time::Instant};
 
 use proptest::prelude::*;
 use support::{commands, fuzzing, seeds, server::Server, simulated::Simulated, transcript::Step};
 use valkey_sim::{
-    engine::{Dialect, Effects, Engine, Reply, UnixMicros, commands::FAMILIES},
+    engine::{Dialect, Effects, Engine, Reply, UnixMicros, clients::asks_for_others, commands::FAMILIES},
     lua::{Interpreter, Limits},
     resp::encode_request,
 };
@@ -223,4 +223,39 @@ fn a_script_cannot_hang_or_fill_the_server_or_leave_its_sandbox() {
         assert!(matches!(next, Reply::Int(_)), "after {script}: {next:?}");
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn many_keys_are_scanned_and_many_commands_queued_in_the_time_of_few() {
+    const MANY: usize = 100_000;
+    let mut engine = engine();
+    let mut session = engine.connect();
+    let now = UnixMicros::from_millis(1_700_000_000_000);
+    let mut ask = |engine: &mut Engine, args: &[&[u8]]| {
+        // What the server asks itself before each command.
+        let _ = asks_for_others(&session, args);
+        engine.execute(&mut session, args, now, &mut Effects::default())
+    };
+    let start = Instant::now();
+    for number in 0..MANY {
+        assert_eq!(ask(&mut engine, &[b"SET", number.to_string().as_bytes(), b"v"]), Reply::OK);
+    }
+    let (mut cursor, mut found) = (bytes::Bytes::from_static(b"0"), 0);
+    loop {
+        let Reply::Array(page) = ask(&mut engine, &[b"SCAN", &cursor]) else { panic!("SCAN answers a page") };
+        let [Reply::Bulk(next), Reply::Array(keys)] = &page[..] else { panic!("{page:?}") };
+        (cursor, found) = (next.clone(), found + keys.len());
+        if cursor == "0" {
+            break;
+        }
+    }
+    assert_eq!(found, MANY);
+    ask(&mut engine, &[b"MULTI"]);
+    for _ in 0..MANY {
+        ask(&mut engine, &[b"INCR", b"counter"]);
+    }
+    let Reply::Array(replies) = ask(&mut engine, &[b"EXEC"]) else { panic!("EXEC answers all") };
+    assert_eq!((replies.len(), replies.last()), (MANY, Some(&Reply::Int(MANY as i64))));
+    // Minutes, if each page walked over all keys, or each command over those queued before it.
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }

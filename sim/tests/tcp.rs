@@ -358,3 +358,16 @@ fn a_turn_of_the_clock_is_no_failed_call() {
     assert!(stats.contains("cmdstat_sim|clock:calls=1") && !stats.contains("failed_calls=1"), "{stats}");
     assert!(!stats.contains("errorstat_"), "{stats}");
 }
+
+#[test]
+fn a_signal_ends_a_server_in_which_scripts_run() {
+    let mut program = Program::manual();
+    let mut client = program.connect();
+    // Minutes of work, sent at once.
+    client.send("EVAL \"while true do end\" 0\r\n".repeat(500).as_bytes());
+    let mut other = program.connect();
+    other.send(b"PING\r\n");
+    let start = std::time::Instant::now();
+    assert_eq!(program.end("TERM"), Some(0));
+    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+}

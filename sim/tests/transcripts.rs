@@ -7,6 +7,7 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use support::{
+    conversation::{self, SimulatedRoom},
     differences,
     server::Server,
     simulated::Simulated,
@@ -38,12 +39,57 @@ fn both_servers_were_asked_the_same() {
     assert!(valkey.eq(redis));
 }
 
+#[test]
+fn several_clients_hear_from_the_engine_what_they_were_recorded_to_hear() {
+    let mut wrong = Vec::new();
+    let mut scripts = Vec::new();
+    for dialect in [Dialect::Valkey8, Dialect::Redis7] {
+        for path in files("conversations", dialect, 2) {
+            let recorded = std::fs::read_to_string(&path).unwrap();
+            let played = conversation::play(&recorded, &mut SimulatedRoom::new(dialect));
+            let real: Vec<&str> = recorded.lines().skip(1).collect();
+            let ours: Vec<&str> = played.lines().collect();
+            if real != ours {
+                wrong.push(format!("{}\n{}", path.display(), parted(&real, &ours)));
+            }
+            scripts.push((path, transcript::script(&recorded).map(str::to_owned).collect::<Vec<_>>()));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    let (valkey, redis) = scripts.split_at(scripts.len() / 2);
+    assert!(valkey.iter().zip(redis).all(|((_, one), (_, other))| one == other), "both were asked the same");
+}
+
+/// Where two conversations say different things: what was said, and what each server's clients heard.
+fn parted(real: &[&str], ours: &[&str]) -> String {
+    let steps = |lines: &[&str]| {
+        let mut steps: Vec<Vec<String>> = Vec::new();
+        for line in lines {
+            match steps.last_mut() {
+                Some(step) if line.starts_with(' ') => step.push((*line).to_owned()),
+                _ => steps.push(vec![(*line).to_owned()]),
+            }
+        }
+        steps
+    };
+    let differ = steps(real).into_iter().zip(steps(ours)).filter(|(theirs, mine)| theirs != mine);
+    let shown = differ.map(|(theirs, mine)| {
+        let heard = |step: &[String]| step[1..].join("\n").replace("    ", "        ");
+        format!("{}\n    real:\n{}\n    ours:\n{}", theirs[0], heard(&theirs), heard(&mine))
+    });
+    shown.collect::<Vec<_>>().join("\n")
+}
+
 /// The transcripts of the server of a dialect.
 fn transcripts(dialect: Dialect) -> Vec<PathBuf> {
-    let folder = format!("{}/../fixtures/transcripts/{dialect}", env!("CARGO_MANIFEST_DIR"));
+    files("transcripts", dialect, 11)
+}
+
+fn files(folder: &str, dialect: Dialect, least: usize) -> Vec<PathBuf> {
+    let folder = format!("{}/../fixtures/{folder}/{dialect}", env!("CARGO_MANIFEST_DIR"));
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    assert!(files.len() >= 11, "{files:?}");
+    assert!(files.len() >= least, "{files:?}");
     files
 }
 

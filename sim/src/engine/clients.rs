@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::{
-    Dialect, Engine, ErrorReply, Protocol, Reply, Session, UnixMicros, config::OutputLimit, pause::Pause,
+    Dialect, Engine, ErrorReply, Protocol, Reply, Session, UnixMicros, UnixMillis, config::OutputLimit,
+    pause::Pause,
 };
 use crate::base::RequestLimits;
 
@@ -85,9 +86,9 @@ impl ClientType {
 
 impl Clients {
     /// Gives out the next id.
-    pub fn connect(&mut self) -> Session {
+    pub fn connect(&mut self, is_stranger: bool) -> Session {
         self.last_id += 1;
-        let session = Session { id: self.last_id, is_stranger: true, ..Session::default() };
+        let session = Session { id: self.last_id, is_stranger, ..Session::default() };
         self.table.insert(self.last_id, session.clone());
         session
     }
@@ -150,6 +151,15 @@ impl Engine {
     /// How much a client may send.
     pub fn request_limits(&self) -> RequestLimits {
         RequestLimits { bulk: self.config.longest_bulk, request: self.config.largest_request }
+    }
+
+    /// When a client has been silent for too long: `timeout`. One that listens, or waits, may be silent.
+    pub(crate) fn silent_until(&self, session: &Session) -> Option<UnixMillis> {
+        let limit = self.config.silence_limit;
+        let may_be_silent = session.subscriptions() > 0 || session.is_monitor || session.blocked.is_some();
+        let since = session.last_at.or(session.connected_at)?;
+        let seconds = (since.0 / 1_000_000).saturating_add(limit).saturating_add(1);
+        (limit > 0 && !may_be_silent).then(|| UnixMillis(seconds.saturating_mul(1_000) as i64))
     }
 
     /// How much may wait to be sent to a client.

@@ -15,6 +15,7 @@ pub use kind::OutputLimit;
 use super::{
     Dialect, ErrorReply,
     eviction::Policy,
+    notify::Events,
     value::{Compact, stream::NodeLimits},
 };
 use settings::{ALIASES, SETTINGS, Setting, VALKEY_ALIASES};
@@ -29,6 +30,8 @@ pub struct Config {
     pub max_memory: u64,
     /// `appendonly`.
     pub has_file: bool,
+    /// `notify-keyspace-events`.
+    pub events: Events,
     /// `requirepass`; empty: none is asked for.
     pub password: String,
     /// Whether every command is logged as slow: `slowlog-log-slower-than 0`. None takes longer than that.
@@ -63,6 +66,7 @@ impl Config {
             changed: BTreeMap::new(),
             max_memory: 0,
             has_file: false,
+            events: Events::default(),
             password: String::new(),
             logs_all: false,
             silence_limit: 0,
@@ -123,6 +127,7 @@ impl Config {
     fn apply(&mut self) {
         self.max_memory = self.get("maxmemory").parse().unwrap_or(0);
         self.has_file = self.get("appendonly") == "yes";
+        self.events = Events::parse(self.get("notify-keyspace-events"));
         self.password = self.get("requirepass").to_owned();
         self.logs_all = self.get("slowlog-log-slower-than") == "0";
         self.silence_limit = self.number("timeout") as u64;

@@ -129,6 +129,7 @@ impl Engine {
         let database = self.databases.propagated();
         let freed = self.db.remove(key).map_or(0, |entry| memory::of_entry(key, &entry));
         self.stats.evicted_keys += 1;
+        self.notify(super::notify::Events::EVICTED, "evicted", key, number);
         let is_lazy = self.config.get("lazyfree-lazy-eviction") == "yes";
         effects.push(&[if is_lazy { b"UNLINK" } else { &b"DEL"[..] }, key]);
         self.leave(effects);

@@ -66,7 +66,7 @@ fn fields(engine: &Engine, section: &str, now: UnixMicros, used: &dyn Fn() -> u6
         }
         // How long commands took is not the simulated server's to say.
         "Latencystats" => Vec::new(),
-        "Keyspace" => keyspace(engine),
+        "Keyspace" => keyspace(engine, now),
         "Replication" => replication::fields(engine, recorded(engine.dialect(), section), now),
         _ => {
             let fill_in = |(name, value): (&'static str, &'static str)| {
@@ -132,6 +132,8 @@ fn known(engine: &Engine, field: &str, now: UnixMicros, used: &dyn Fn() -> u64) 
         "total_commands_processed" => engine.stats.commands().map(|(_, calls)| calls.calls).sum(),
         "evicted_keys" => engine.stats.evicted_keys,
         "expired_keys" => engine.stats.expired_keys,
+        "keyspace_hits" => engine.stats.hits,
+        "keyspace_misses" => engine.stats.misses,
         "pubsub_channels" => listeners(Kind::Channel),
         "pubsub_patterns" => listeners(Kind::Pattern),
         "pubsubshard_channels" => listeners(Kind::Shard),
@@ -162,10 +164,11 @@ fn commandstats(engine: &Engine) -> Fields {
     commands.collect()
 }
 
-fn keyspace(engine: &Engine) -> Fields {
+fn keyspace(engine: &Engine, now: UnixMicros) -> Fields {
     let line = |(number, db): (u8, &Keyspace)| {
         let expires = db.expiring();
-        (format!("db{number}"), format!("keys={},expires={expires},avg_ttl=0", db.len()))
+        let average = db.average_ttl(now.millis());
+        (format!("db{number}"), format!("keys={},expires={expires},avg_ttl={average}", db.len()))
     };
     engine.databases().filter(|(_, db)| !db.is_empty()).map(line).collect()
 }

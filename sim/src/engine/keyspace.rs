@@ -52,6 +52,8 @@ impl Entry {
 pub struct Keyspace {
     entries: OrdMap<Bytes, Arc<Entry>>,
     expiries: OrdSet<(UnixMillis, Bytes)>,
+    /// The sum of all expiries, in milliseconds.
+    expiry_sum: i128,
     /// The keys in the order of a scan: made when somebody begins one, and kept up from then on.
     places: Option<OrdSet<(u64, Bytes)>>,
 }
@@ -88,9 +90,7 @@ impl Keyspace {
     pub fn insert(&mut self, key: Bytes, value: Value, expires_at: Option<UnixMillis>) {
         let entry = Arc::new(Entry::new(value, expires_at));
         let Some(old) = self.entries.get_mut(&key) else {
-            if let Some(at) = expires_at {
-                self.expiries.insert((at, key.clone()));
-            }
+            self.move_expiry(&key, None, expires_at);
             self.note_place(&key);
             self.entries.insert(key, entry);
             return;
@@ -102,8 +102,8 @@ impl Keyspace {
     /// Takes a key away.
     pub fn remove(&mut self, key: &[u8]) -> Option<Arc<Entry>> {
         let entry = self.entries.remove(key)?;
-        if let Some(at) = entry.expires_at {
-            self.expiries.remove(&(at, Bytes::copy_from_slice(key)));
+        if entry.expires_at.is_some() {
+            self.move_expiry(&Bytes::copy_from_slice(key), entry.expires_at, None);
         }
         if let Some(places) = &mut self.places {
             places.remove(&(place(key), Bytes::copy_from_slice(key)));
@@ -140,6 +140,12 @@ impl Keyspace {
         self.places.is_some()
     }
 
+    /// How many milliseconds the keys that expire have left, on average.
+    pub fn average_ttl(&self, now: UnixMillis) -> i64 {
+        let average = self.expiry_sum.checked_div(self.expiries.len() as i128).unwrap_or_default();
+        if self.expiries.is_empty() { 0 } else { (average - i128::from(now.0)).max(0) as i64 }
+    }
+
     /// How many keys expire.
     pub fn expiring(&self) -> usize {
         self.expiries.len()
@@ -162,9 +168,11 @@ impl Keyspace {
         }
         if let Some(at) = old {
             self.expiries.remove(&(at, key.clone()));
+            self.expiry_sum -= i128::from(at.0);
         }
         if let Some(at) = new {
             self.expiries.insert((at, key.clone()));
+            self.expiry_sum += i128::from(at.0);
         }
     }
 

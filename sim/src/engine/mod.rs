@@ -37,6 +37,7 @@ mod keyspace;
 mod loading;
 mod memory;
 mod monitor;
+mod notify;
 mod pause;
 mod pubsub;
 mod rdb;
@@ -77,6 +78,7 @@ use databases::Databases;
 use effect_log::EffectLog;
 use functions::Functions;
 use hidden::Hidden;
+use notify::Lookups;
 use pubsub::PubSub;
 use replication::Replication;
 use slow_log::SlowLog;
@@ -120,6 +122,7 @@ pub struct Engine {
     /// The last error that one of them answered: who counted it need not count it again when the script ends with it.
     error_in_script: Option<ErrorReply>,
     slow_log: SlowLog,
+    lookups: Lookups,
 }
 
 impl Engine {
@@ -153,6 +156,7 @@ impl Engine {
             written: 0,
             error_in_script: None,
             slow_log: SlowLog::default(),
+            lookups: Lookups::default(),
         }
     }
 
@@ -205,7 +209,7 @@ impl Engine {
     /// A new connection.
     pub fn connect(&mut self) -> Session {
         self.stats.connections += 1;
-        self.clients.connect()
+        self.clients.connect(!self.config.password.is_empty())
     }
 
     /// A connection is gone, and with it its subscriptions.
@@ -361,6 +365,8 @@ impl Engine {
     #[inline]
     fn begin(&mut self, command: &Command, session: &Session, now: UnixMicros) {
         self.stats.count(command, now);
+        let reads = command.flags.has(Flags::READONLY) && command.keys != Keys::None;
+        self.lookups.begin(reads || command.flags.has(Flags::LOOKS));
         if self.config.notes_use {
             self.begin_to_use(command.name, !session.no_touch);
         }
@@ -377,7 +383,7 @@ impl Engine {
         self.enter(session.db, effects);
         let (before, database) = (effects.len(), self.databases.propagated());
         let mut context = Context { engine: self, session, args, now, effects, script: None };
-        let reply = (command.run)(&mut context).into();
+        let reply = context.perform(command).into();
         if !self.hidden.is_empty() {
             self.show_hidden();
         }
@@ -403,7 +409,7 @@ impl Engine {
             self.select(number, effects);
             let Some((_, key)) = self.db.next_expiry() else { break };
             let key = key.clone();
-            self.expire(&key, effects);
+            self.expire_in_time(&key, effects);
             reaped += 1;
         }
         self.leave(effects);
@@ -430,6 +436,14 @@ impl Engine {
     /// The loaded libraries, to look at.
     pub fn functions(&self) -> &Functions {
         &self.functions
+    }
+
+    /// A key's time has come.
+    fn expire_in_time(&mut self, key: &[u8], effects: &mut Effects) {
+        self.expire(key, effects);
+        self.stats.expired_by_time += 1;
+        let database = self.databases.selected();
+        self.notify(notify::Events::EXPIRED, "expired", key, database);
     }
 
     fn expire(&mut self, key: &[u8], effects: &mut Effects) {
@@ -498,6 +512,22 @@ pub struct ScriptRules {
 }
 
 impl<'a> Context<'a> {
+    /// Runs the command, and tells those who want to know what became of its keys.
+    #[inline]
+    pub(super) fn perform(&mut self, command: &Command) -> CommandResult {
+        if self.engine.config.events.is_empty() {
+            return (command.run)(self);
+        }
+        let before = self.before(command);
+        let result = (command.run)(self);
+        let reply = match &result {
+            Ok(reply) => reply.clone(),
+            Err(error) => Reply::Error(error.clone()),
+        };
+        self.after(command, &before, &reply);
+        result
+    }
+
     /// The argument at `index`. The arity was checked, so the required ones are there.
     pub fn arg(&self, index: usize) -> &'a [u8] {
         self.args[index]
@@ -516,12 +546,17 @@ impl<'a> Context<'a> {
     /// The value of a key, if it has one that has not expired.
     pub fn get(&mut self, key: &[u8]) -> Option<&Value> {
         self.drop_if_expired(key);
-        self.engine.db.get(key).map(|entry| &entry.value)
+        let Engine { db, lookups, stats, config, .. } = &mut *self.engine;
+        let found = db.get(key);
+        if lookups.is_counted {
+            lookups.note(key, found.is_some(), stats, config.events);
+        }
+        found.map(|entry| &entry.value)
     }
 
     /// The value of a key, for changing.
     pub fn get_mut(&mut self, key: &[u8]) -> Option<&mut Value> {
-        self.drop_if_expired(key);
+        self.look(key);
         self.engine.db.value_mut(key)
     }
 
@@ -538,8 +573,18 @@ impl<'a> Context<'a> {
 
     /// The keyspace after removing `key` from it if it has expired: what every look at a key goes through.
     pub fn db(&mut self, key: &[u8]) -> &mut Keyspace {
-        self.drop_if_expired(key);
+        self.look(key);
         &mut self.engine.db
+    }
+
+    /// Removes a key that has expired, and counts the look at it where such looks are counted.
+    #[inline]
+    fn look(&mut self, key: &[u8]) {
+        self.drop_if_expired(key);
+        if self.engine.lookups.is_counted {
+            let is_there = self.engine.db.get(key).is_some();
+            self.engine.count_lookup(key, is_there);
+        }
     }
 
     fn drop_if_expired(&mut self, key: &[u8]) {
@@ -547,7 +592,7 @@ impl<'a> Context<'a> {
         if self.engine.db.next_expiry().is_some_and(|(at, _)| now > at) && self.engine.db.is_expired(key, now)
         {
             match self.engine.keeps_expired(self.now) {
-                false => self.engine.expire(key, self.effects),
+                false => self.engine.expire_in_time(key, self.effects),
                 true if self.session.from_primary => {}
                 true => self.engine.hide(key),
             }
@@ -606,7 +651,7 @@ impl<'a> Context<'a> {
             script: Some(rules),
         };
         let before = context.effects.weight();
-        let result = (command.run)(&mut context);
+        let result = context.perform(command);
         self.engine.written += (self.effects.weight() - before) as u64;
         if let Err(error) = &result {
             self.engine.stats.count_failure(command, error);

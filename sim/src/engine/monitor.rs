@@ -42,7 +42,9 @@ impl Engine {
             line.push_str(&quote(arg));
             line.push('"');
         }
-        for id in &self.clients.monitors {
+        // Who ends its watch by this command does not see it any more.
+        let leaves = args.first().is_some_and(|name| name.eq_ignore_ascii_case(b"RESET"));
+        for id in self.clients.monitors.iter().filter(|id| !(leaves && **id == session.id)) {
             self.pubsub.send(*id, Reply::Status(line.clone().into()));
         }
     }

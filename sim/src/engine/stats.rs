@@ -17,6 +17,12 @@ pub struct Stats {
     pub rejected_connections: u64,
     /// Keys that expired.
     pub expired_keys: u64,
+    /// Those of them whose time had come, and that no command ended.
+    pub expired_by_time: u64,
+    /// Looks at keys that were there, and at others.
+    pub hits: u64,
+    /// See [`hits`](Self::hits).
+    pub misses: u64,
     /// Keys that were evicted.
     pub evicted_keys: u64,
     commands: IndexMap<&'static str, Calls, FixedState>,

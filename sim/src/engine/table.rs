@@ -149,6 +149,8 @@ impl Flags {
     pub const LINEAR: Flags = Flags(1 << 13);
     /// Redis 7.0 lets no script call it.
     pub const NOSCRIPT_ON_REDIS: Flags = Flags(1 << 14);
+    /// Writes, and its looks at keys count among `keyspace_hits` and `keyspace_misses` all the same: `GETSET`.
+    pub const LOOKS: Flags = Flags(1 << 15);
     /// Nothing of the above.
     pub const NONE: Flags = Flags(0);
 

@@ -69,7 +69,7 @@ impl Context<'_> {
             effects: self.effects,
             script: None,
         };
-        let reply = (command.run)(&mut cx).into();
+        let reply = cx.perform(command).into();
         if let Reply::Error(error) = &reply {
             self.engine.count_failure(command, error);
         }

@@ -83,13 +83,15 @@ impl Context<'_> {
     /// Replaces what is under a key, its expiry included, by `value`; by nothing if `is_empty`. Returns whether
     /// anything was written: that is, unless there is nothing where nothing was.
     pub fn store(&mut self, key: &[u8], value: impl Kind, is_empty: bool) -> bool {
+        // The look at what is replaced does not count.
+        self.drop_if_expired(key);
         if is_empty {
-            return self.db(key).remove(key).is_some();
+            return self.engine.db.remove(key).is_some();
         }
         let value = value.into_value();
         self.pay(value.work());
         self.grow(value.work() * crate::engine::memory::PER_STORED);
-        self.db(key).insert(Bytes::copy_from_slice(key), value, None);
+        self.engine.db.insert(Bytes::copy_from_slice(key), value, None);
         true
     }
 }

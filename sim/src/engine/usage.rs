@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use imbl::OrdMap;
 
-use super::{Context, Engine, UnixMicros};
+use super::{Context, Engine, UnixMicros, eviction::By};
 use crate::random::Random;
 
 /// What a key's counter starts with.
@@ -145,7 +145,20 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Whether it counts how often keys are used.
+    pub(super) fn evicts_by_frequency(&self) -> bool {
+        self.config.eviction.is_some_and(|policy| policy.by == By::Frequency)
+    }
+}
+
 impl Context<'_> {
+    /// How often a key of the selected database was used, as `OBJECT FREQ` tells it.
+    pub(super) fn use_count(&self, key: &[u8]) -> u8 {
+        let used = self.engine.usage.of(self.selected(), &Bytes::copy_from_slice(key));
+        used.count(self.now, self.engine.decay_minutes())
+    }
+
     /// Notes that the command looks at a key of the selected database.
     pub(super) fn note_use(&mut self, key: &[u8]) {
         if !self.engine.usage.uses {

@@ -142,6 +142,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.execute_all();
             return Ok(Step::Progress);
         }
+        if let Some(until) = state.silent_until
+            && self.has_slept_until(cx, until)
+        {
+            return Ok(Step::Done);
+        }
         self.read(cx)
     }
 
@@ -171,8 +176,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             true => shared.engine.pause(self.server.environment.now()).map(|pause| pause.until),
             false => None,
         };
+        let silent_until =
+            shared.peers.get(&self.id).and_then(|peer| shared.engine.silent_until(&peer.session));
         let Some(peer) = shared.peers.get_mut(&self.id) else {
-            return State { killed: true, closing: true, blocked: false, until: None, paused: None };
+            return State {
+                killed: true,
+                closing: true,
+                blocked: false,
+                until: None,
+                paused: None,
+                silent_until: None,
+            };
         };
         if !peer.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             peer.waker = Some(cx.waker().clone());
@@ -183,6 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             blocked: peer.session.blocked.is_some(),
             until: peer.session.blocked.as_ref().and_then(|blocked| blocked.until),
             paused,
+            silent_until,
         }
     }
 
@@ -317,4 +332,5 @@ struct State {
     blocked: bool,
     until: Option<UnixMillis>,
     paused: Option<UnixMillis>,
+    silent_until: Option<UnixMillis>,
 }

@@ -7,6 +7,7 @@ pub mod choices;
 pub mod commands;
 pub mod company;
 pub mod compare;
+pub mod conversation;
 pub mod cut;
 pub mod differences;
 pub mod dump;

@@ -226,6 +226,8 @@ fn pause(cx: &mut Context<'_>) -> CommandResult {
         Ok(timeout_ms) if timeout_ms < 0 => return Err(ErrorReply::new("ERR timeout is negative")),
         Ok(timeout_ms) => timeout_ms,
     };
+    // Redis 7.0 goes on when the time is past, Valkey when it has come.
+    let timeout_ms = timeout_ms.saturating_add(i64::from(cx.engine.dialect() == Dialect::Redis7));
     let pause = Pause { until: UnixMillis(cx.now_ms().0.saturating_add(timeout_ms)), writes_only };
     let earlier = cx.engine.pause(cx.now);
     cx.engine.clients.pause = Some(earlier.map_or(pause, |earlier| pause.beside(earlier)));

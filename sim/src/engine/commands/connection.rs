@@ -155,7 +155,7 @@ fn reset(cx: &mut Context<'_>) -> CommandResult {
         sent: old.sent,
         commands: old.commands,
         id: old.id,
-        is_stranger: true,
+        is_stranger: !cx.engine.config.password.is_empty(),
         ..Session::default()
     };
     Ok(Reply::Status("RESET".into()))

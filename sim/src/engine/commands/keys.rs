@@ -34,7 +34,7 @@ pub const COMMANDS: &[Command] = &[
     Command::new("PTTL", 2, READ_FAST, |cx| time_left(cx, |ms| ms)).on(Keys::FIRST),
     Command::new("EXPIRETIME", 2, READ_FAST, |cx| deadline(cx, to_seconds)).on(Keys::FIRST),
     Command::new("PEXPIRETIME", 2, READ_FAST, |cx| deadline(cx, |ms| ms)).on(Keys::FIRST),
-    Command::new("COPY", -3, Flags::WRITE.and(Flags::DENYOOM), copy).on(TWO_KEYS),
+    Command::new("COPY", -3, Flags::WRITE.and(Flags::DENYOOM).and(Flags::LOOKS), copy).on(TWO_KEYS),
     Command::new("MOVE", 3, WRITE_FAST, move_to).on(Keys::FIRST),
     Command::new("RENAME", 3, Flags::WRITE, rename).on(TWO_KEYS),
     Command::new("RENAMENX", 3, WRITE_FAST, rename_if_free).on(TWO_KEYS),
@@ -199,6 +199,8 @@ fn copy(cx: &mut Context<'_>) -> CommandResult {
     }
     let Some(entry) = cx.db(source).get(source).cloned() else { return Ok(Reply::Int(0)) };
     cx.pay(entry.value.work());
+    // Only the look at the source counts.
+    cx.engine.lookups.is_counted = false;
     if cx.in_database(number, |cx| cx.exists(target)) && !replace {
         return Ok(Reply::Int(0));
     }
@@ -311,24 +313,34 @@ fn object_refcount(cx: &mut Context<'_>) -> CommandResult {
     object(cx, |_, _| Ok(Reply::Int(1)))
 }
 
+const BY_FREQUENCY: ErrorReply = ErrorReply::new(
+    "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at \
+     runtime LRU and LFU data will take some time to adjust.",
+);
+const NOT_BY_FREQUENCY: ErrorReply = ErrorReply::new(
+    "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between \
+     policies at runtime LRU and LFU data will take some time to adjust.",
+);
+
 /// When a key was last read or written is not kept.
 fn object_idletime(cx: &mut Context<'_>) -> CommandResult {
-    object(cx, |_, _| Ok(Reply::Int(0)))
+    object(cx, |cx, _| if cx.engine.evicts_by_frequency() { Err(BY_FREQUENCY) } else { Ok(Reply::Int(0)) })
 }
 
 fn object_freq(cx: &mut Context<'_>) -> CommandResult {
-    object(cx, |_, _| {
-        Err(ErrorReply::new(
-            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
-             switching between policies at runtime LRU and LFU data will take some time to adjust.",
-        ))
-    })
+    let count = cx.engine.evicts_by_frequency().then(|| cx.use_count(cx.arg(2)));
+    object(cx, |_, _| count.map(|count| Reply::Int(count.into())).ok_or(NOT_BY_FREQUENCY))
 }
 
 /// What is to be told of the value of a key, if it has one.
 fn object(cx: &mut Context<'_>, tell: impl Fn(&Context<'_>, &Value) -> CommandResult) -> CommandResult {
     let key = cx.arg(2);
     cx.drop_if_expired(key);
+    let is_there = cx.engine.db.get(key).is_some();
+    match is_there {
+        true => cx.engine.stats.hits += 1,
+        false => cx.engine.stats.misses += 1,
+    }
     // How large a list is takes a look at its elements.
     if let Some(Value::List(list)) = cx.engine.db.get(key).map(|entry| &entry.value) {
         let elements = list.len();

@@ -101,7 +101,13 @@ pub fn timeout(text: &[u8], cx: &Context<'_>) -> Result<u64, ErrorReply> {
     const NOT_A_FLOAT: ErrorReply = ErrorReply::new("ERR timeout is not a float or out of range");
     let milliseconds = match number::read_i64(text) {
         Some(seconds) => i128::from(seconds) * 1_000,
-        None => (number::parse_f64(text).map_err(|_| NOT_A_FLOAT)? * 1_000.0).ceil() as i128,
+        None => match number::parse_f64(text) {
+            Ok(seconds) => (seconds * 1_000.0).ceil() as i128,
+            // A server reads more digits than an `f64` has.
+            Err(_) if number::extended::is_infinite(text).is_err() => return Err(NOT_A_FLOAT),
+            Err(_) if text.starts_with(b"-") => i128::MIN,
+            Err(_) => i128::MAX,
+        },
     };
     let last = i128::from(i64::MAX);
     match cx.engine.dialect() {

@@ -107,6 +107,9 @@ fn acknowledge(cx: &mut Context<'_>, kind: Kind, verb: &'static str, name: Reply
 }
 
 fn channels(cx: &mut Context<'_>, kind: Kind) -> CommandResult {
+    if cx.args.len() > 3 {
+        return Err(cx.wrong_subcommand("PUBSUB"));
+    }
     let pattern = cx.opt(2).unwrap_or(b"*");
     let channels = cx.engine.pubsub.listeners(kind).keys().filter(|name| glob::matches(pattern, name));
     Ok(Reply::Array(channels.map(|name| Reply::Bulk(name.clone())).collect()))

@@ -1,7 +1,9 @@
 //! The server itself: TIME, INFO, COMMAND, CONFIG, DBSIZE, FLUSHALL.
 
 use super::{Command, Flags, Keys, reference, resolve};
-use crate::engine::{CommandResult, Context, ErrorReply, Reply, SYNTAX, Value, databases, glob, info};
+use crate::engine::{
+    CommandResult, Context, ErrorReply, Reply, SYNTAX, Value, clients::Order, databases, glob, info,
+};
 
 const ADMIN: Flags = Flags::ADMIN.and(Flags::NOSCRIPT);
 
@@ -97,21 +99,39 @@ fn info(cx: &mut Context<'_>) -> CommandResult {
 
 const NO_CONFIG_FILE: ErrorReply = ErrorReply::new("ERR The server is running without a config file");
 
+/// What is named whole is told under the name that it was given, even if it is hidden.
 fn config_get(cx: &mut Context<'_>) -> CommandResult {
-    let wanted = |name: &str| {
-        cx.args[2..].iter().any(|pattern| glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes()))
-    };
     let config = &cx.engine.config;
-    let named = cx.args[2..].iter().map(|name| String::from_utf8_lossy(name).to_ascii_lowercase());
-    let hidden = named.filter_map(|name| config.hidden(&name));
-    let settings = config.iter().filter(|(name, _)| wanted(name)).chain(hidden);
-    Ok(Reply::Map(settings.map(|(name, value)| (Reply::bulk(name), Reply::bulk(value))).collect()))
+    let is_pattern = |name: &&&[u8]| name.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['));
+    let patterns: Vec<Vec<u8>> =
+        cx.args[2..].iter().filter(is_pattern).map(|pattern| pattern.to_ascii_lowercase()).collect();
+    let fits = |name: &str| patterns.iter().any(|pattern| glob::matches(pattern, name.as_bytes()));
+    let mut told: Vec<(Reply, Reply)> = Vec::new();
+    for (name, value) in config.iter().filter(|(name, _)| fits(name)) {
+        told.push((Reply::bulk(name), Reply::bulk(value)));
+    }
+    for given in cx.args[2..].iter().filter(|name| !is_pattern(name)) {
+        let given = Reply::bulk(given);
+        let Reply::Bulk(text) = &given else { continue };
+        let name = String::from_utf8_lossy(text).to_ascii_lowercase();
+        let found = config.iter().find(|(known, _)| *known == name).or_else(|| config.hidden(&name));
+        if let Some((_, value)) = found
+            && !told.iter().any(|(known, _)| *known == given)
+        {
+            told.push((given.clone(), Reply::bulk(value)));
+        }
+    }
+    Ok(Reply::Map(told))
 }
 
 fn config_set(cx: &mut Context<'_>) -> CommandResult {
     let (pairs, []) = cx.args[2..].as_chunks::<2>() else { return Err(SYNTAX) };
     let pairs: Vec<_> = pairs.iter().map(|[name, value]| (*name, *value)).collect();
     cx.engine.config.set(&pairs)?;
+    if pairs.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"timeout")) {
+        // Those who are silent have to look how long they may be.
+        cx.engine.clients.order(Order::Continue);
+    }
     Ok(Reply::OK)
 }
 

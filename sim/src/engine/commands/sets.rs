@@ -30,9 +30,12 @@ pub const COMMANDS: &[Command] = &[
     Command::new("SINTER", -2, READ.and(Flags::LINEAR), |cx| combine(cx, intersection)).on(Keys::ALL),
     Command::new("SUNION", -2, READ.and(Flags::LINEAR), |cx| combine(cx, union)).on(Keys::ALL),
     Command::new("SDIFF", -2, READ.and(Flags::LINEAR), |cx| combine(cx, difference)).on(Keys::ALL),
-    Command::new("SINTERSTORE", -3, GROW.and(Flags::LINEAR), |cx| store(cx, intersection)).on(Keys::ALL),
-    Command::new("SUNIONSTORE", -3, GROW.and(Flags::LINEAR), |cx| store(cx, union)).on(Keys::ALL),
-    Command::new("SDIFFSTORE", -3, GROW.and(Flags::LINEAR), |cx| store(cx, difference)).on(Keys::ALL),
+    Command::new("SINTERSTORE", -3, GROW.and(Flags::LINEAR).and(Flags::LOOKS), |cx| store(cx, intersection))
+        .on(Keys::ALL),
+    Command::new("SUNIONSTORE", -3, GROW.and(Flags::LINEAR).and(Flags::LOOKS), |cx| store(cx, union))
+        .on(Keys::ALL),
+    Command::new("SDIFFSTORE", -3, GROW.and(Flags::LINEAR).and(Flags::LOOKS), |cx| store(cx, difference))
+        .on(Keys::ALL),
     Command::new("SINTERCARD", -3, READ.and(Flags::LINEAR), count_intersection).on(Keys::Counted(1)),
     Command::new("SSCAN", -3, READ, scan).on(Keys::FIRST),
 ];

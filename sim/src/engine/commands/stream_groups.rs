@@ -28,10 +28,10 @@ const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
 /// The family.
 pub const COMMANDS: &[Command] = &[
     Command::new("XGROUP", -2, Flags::NONE, resolve::container).containing(XGROUP),
-    Command::new("XREADGROUP", -7, Flags::WRITE, xreadgroup).on(Keys::Streams),
-    Command::new("XACK", -4, WRITE_FAST, xack).on(Keys::FIRST),
-    Command::new("XCLAIM", -6, WRITE_FAST, xclaim).on(Keys::FIRST),
-    Command::new("XAUTOCLAIM", -6, WRITE_FAST, xautoclaim).on(Keys::FIRST),
+    Command::new("XREADGROUP", -7, Flags::WRITE.and(Flags::LOOKS), xreadgroup).on(Keys::Streams),
+    Command::new("XACK", -4, WRITE_FAST.and(Flags::LOOKS), xack).on(Keys::FIRST),
+    Command::new("XCLAIM", -6, WRITE_FAST.and(Flags::LOOKS), xclaim).on(Keys::FIRST),
+    Command::new("XAUTOCLAIM", -6, WRITE_FAST.and(Flags::LOOKS), xautoclaim).on(Keys::FIRST),
     Command::new("XPENDING", -3, Flags::READONLY, xpending).on(Keys::FIRST),
 ];
 
@@ -222,6 +222,7 @@ fn xreadgroup(cx: &mut Context<'_>) -> CommandResult {
     let read = Read::parse(cx, true)?;
     let (group, consumer) = read.group.ok_or(ErrorReply::new("ERR Missing GROUP option for XREADGROUP"))?;
     let mut after = Vec::new();
+    cx.engine.lookups.counts_all = true;
     for (key, id) in read.keys.iter().zip(read.ids) {
         required(cx, key, group, " in XREADGROUP with GROUP option")?;
         after.push(position(id, cx.engine.dialect())?);
@@ -237,6 +238,7 @@ fn xreadgroup(cx: &mut Context<'_>) -> CommandResult {
             found.push((Reply::bulk(key), Reply::Array(entries)));
         }
     }
+    cx.engine.lookups.counts_all = false;
     match read.block_ms {
         _ if !found.is_empty() => Ok(by_stream(cx, found)),
         Some(timeout_ms) => Ok(cx.wait(timeout_ms, read.keys)),

@@ -431,6 +431,11 @@ impl<'a> Read<'a> {
             let Some((word, rest)) = args.get(at..).and_then(<[_]>::split_first) else { return Err(SYNTAX) };
             let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
             at += match rest {
+                [_, ..] if is("BLOCK") && cx.script.is_some() && cx.engine.dialect() == Dialect::Redis7 => {
+                    let name = ErrorReply::quote(args[0]);
+                    let text = format!("ERR {name} command is not allowed with BLOCK option from scripts");
+                    return Err(text.into());
+                }
                 [ms, ..] if is("BLOCK") => {
                     read.block_ms = Some(parse::timeout_ms(cx, ms)?);
                     2
@@ -466,11 +471,8 @@ impl<'a> Read<'a> {
         let last = stream(cx, self.keys[index])?.map(|stream| stream.last_id).unwrap_or_default();
         match self.ids[index] {
             b"$" => Ok(last),
-            // What comes after the entry before the last one: the last one.
-            b"+" if cx.engine.dialect() == Dialect::Valkey8 => {
-                let newest = stream(cx, self.keys[index])?.and_then(Stream::last).map(|entry| entry.id);
-                Ok(newest.and_then(StreamId::previous).unwrap_or(last))
-            }
+            // What comes after the id before the last one: the last entry, unless it was deleted.
+            b"+" if cx.engine.dialect() == Dialect::Valkey8 => Ok(last.previous().unwrap_or(last)),
             b">" => Err(ErrorReply::new(
                 "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> \
                  option.",
@@ -506,6 +508,8 @@ fn unbalanced(dialect: Dialect, grouped: bool) -> ErrorReply {
 
 fn xread(cx: &mut Context<'_>) -> CommandResult {
     let read = Read::parse(cx, false)?;
+    // It looks twice at each: for where it ends, and for what comes.
+    cx.engine.lookups.counts_all = true;
     let after = (0..read.keys.len()).map(|index| read.after(cx, index)).collect::<Result<Vec<_>, _>>()?;
     let mut found = Vec::new();
     for (key, after) in read.keys.iter().zip(&after) {
@@ -516,6 +520,7 @@ fn xread(cx: &mut Context<'_>) -> CommandResult {
             found.push((Reply::bulk(key), Reply::Array(entries)));
         }
     }
+    cx.engine.lookups.counts_all = false;
     match read.block_ms {
         _ if !found.is_empty() => Ok(by_stream(cx, found)),
         Some(timeout_ms) => Ok(cx.block(read.again(cx, &after), timeout_ms, read.keys)),

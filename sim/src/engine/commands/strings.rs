@@ -28,9 +28,9 @@ pub const COMMANDS: &[Command] = &[
     Command::new("SETNX", 3, GROW_FAST, set_if_free).on(Keys::FIRST),
     Command::new("SETEX", 4, GROW, |cx| set_expiring(cx, Form::EX)).on(Keys::FIRST),
     Command::new("PSETEX", 4, GROW, |cx| set_expiring(cx, Form::PX)).on(Keys::FIRST),
-    Command::new("GETSET", 3, GROW_FAST, get_and_set).on(Keys::FIRST),
-    Command::new("GETEX", -2, WRITE_FAST, get_and_expire).on(Keys::FIRST),
-    Command::new("GETDEL", 2, WRITE_FAST, get_and_delete).on(Keys::FIRST),
+    Command::new("GETSET", 3, GROW_FAST.and(Flags::LOOKS), get_and_set).on(Keys::FIRST),
+    Command::new("GETEX", -2, WRITE_FAST.and(Flags::LOOKS), get_and_expire).on(Keys::FIRST),
+    Command::new("GETDEL", 2, WRITE_FAST.and(Flags::LOOKS), get_and_delete).on(Keys::FIRST),
     Command::new("MGET", -2, READ_FAST, get_many).on(Keys::ALL),
     Command::new("MSET", -3, GROW, set_many).on(EVERY_OTHER),
     Command::new("MSETNX", -3, GROW, set_many_if_free).on(EVERY_OTHER),
@@ -115,6 +115,10 @@ fn set(cx: &mut Context<'_>) -> CommandResult {
     let mut expires_at = until;
     let mut reply = Reply::OK;
     if keeps || !options.is_plain() {
+        if options.get {
+            let is_there = cx.exists(key);
+            cx.engine.count_lookup(key, is_there);
+        }
         let old = cx.db(key).get(key);
         if options.get {
             reply = match old.map(|entry| &entry.value) {

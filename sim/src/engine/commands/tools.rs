@@ -89,7 +89,8 @@ fn memory_usage(cx: &mut Context<'_>) -> CommandResult {
         _ => return Err(SYNTAX),
     }
     let key = cx.arg(2);
-    let entry = cx.db(key).get(key);
+    cx.drop_if_expired(key);
+    let entry = cx.engine.db.get(key);
     let looked_at = entry.map_or(0, |entry| entry.value.work());
     let used = entry.map(|entry| crate::engine::memory::of_entry(key, entry));
     cx.pay(looked_at);

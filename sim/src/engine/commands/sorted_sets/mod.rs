@@ -62,7 +62,7 @@ pub const COMMANDS: &[Command] = &[
     Command::new("ZREVRANGEBYSCORE", -4, READ, |cx| ranges::list(cx, Some(By::Score), Some(true))).on(FIRST),
     Command::new("ZRANGEBYLEX", -4, READ, |cx| ranges::list(cx, Some(By::Lex), Some(false))).on(FIRST),
     Command::new("ZREVRANGEBYLEX", -4, READ, |cx| ranges::list(cx, Some(By::Lex), Some(true))).on(FIRST),
-    Command::new("ZRANGESTORE", -5, GROW, ranges::store).on(TWO_KEYS),
+    Command::new("ZRANGESTORE", -5, GROW.and(Flags::LOOKS), ranges::store).on(TWO_KEYS),
     Command::new("ZREMRANGEBYRANK", 4, WRITE, |cx| ranges::remove(cx, By::Rank)).on(FIRST),
     Command::new("ZREMRANGEBYSCORE", 4, WRITE, |cx| ranges::remove(cx, By::Score)).on(FIRST),
     Command::new("ZREMRANGEBYLEX", 4, WRITE, |cx| ranges::remove(cx, By::Lex)).on(FIRST),
@@ -70,9 +70,9 @@ pub const COMMANDS: &[Command] = &[
     Command::new("ZUNION", -3, READ.and(Flags::LINEAR), |cx| algebra::list(cx, algebra::UNION)).on(Keys::Counted(1)),
     Command::new("ZINTER", -3, READ.and(Flags::LINEAR), |cx| algebra::list(cx, algebra::INTERSECTION)).on(Keys::Counted(1)),
     Command::new("ZDIFF", -3, READ.and(Flags::LINEAR), |cx| algebra::list(cx, algebra::DIFFERENCE)).on(Keys::Counted(1)),
-    Command::new("ZUNIONSTORE", -4, GROW.and(Flags::LINEAR), |cx| algebra::store(cx, algebra::UNION)).on(Keys::Counted(2)),
-    Command::new("ZINTERSTORE", -4, GROW.and(Flags::LINEAR), |cx| algebra::store(cx, algebra::INTERSECTION)).on(Keys::Counted(2)),
-    Command::new("ZDIFFSTORE", -4, GROW.and(Flags::LINEAR), |cx| algebra::store(cx, algebra::DIFFERENCE)).on(Keys::Counted(2)),
+    Command::new("ZUNIONSTORE", -4, GROW.and(Flags::LINEAR).and(Flags::LOOKS), |cx| algebra::store(cx, algebra::UNION)).on(Keys::Counted(2)),
+    Command::new("ZINTERSTORE", -4, GROW.and(Flags::LINEAR).and(Flags::LOOKS), |cx| algebra::store(cx, algebra::INTERSECTION)).on(Keys::Counted(2)),
+    Command::new("ZDIFFSTORE", -4, GROW.and(Flags::LINEAR).and(Flags::LOOKS), |cx| algebra::store(cx, algebra::DIFFERENCE)).on(Keys::Counted(2)),
     Command::new("ZINTERCARD", -3, READ.and(Flags::LINEAR), algebra::count_intersection).on(Keys::Counted(1)),
 ];
 
