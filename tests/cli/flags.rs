@@ -85,11 +85,12 @@ fn property_limits_what_is_judged() {
 #[test]
 fn however_many_jobs_the_report_is_the_same_to_the_byte_but_for_the_time_it_took() {
     let text = |name: &str, jobs: &str, more: &[&str], code: i32| {
-        let report: Value = hunt(name, code, &[&["--seeds", "12", "--jobs", jobs], more].concat());
+        hunt(name, code, &[&["--seeds", "12", "--jobs", jobs], more].concat());
         let text = std::fs::read_to_string(scratch(&format!("{name}.json"))).expect("the report was written");
-        let took = format!("\"wall_seconds\": {}", report["wall_seconds"]);
-        assert!(text.contains(&took), "{took} is not in {text}");
-        text.replace(&took, "")
+        let is_time = |line: &&str| line.trim_start().starts_with("\"wall_seconds\": ");
+        let (times, rest): (Vec<&str>, Vec<&str>) = text.lines().partition(is_time);
+        assert_eq!(times.len(), 1, "{text}");
+        rest.join("\n")
     };
     assert_eq!(text("jobs-1", "1", &[], ALL_HELD), text("jobs-2", "2", &[], ALL_HELD));
     let broken = ["--mutant", "no-fence", "--profile", "crash"];
