@@ -5,7 +5,7 @@ mod common;
 
 use common::{PUBLISHED, plan_files, run};
 use grantsim::{
-    plan::{Fault, Keeps, Plan, Policy, ServerFault},
+    plan::{Cut, Fault, Keeps, Plan, Policy, ServerFault},
     trace::{Event, Moment, Trace, What},
     types::{Function, Lost, Node},
 };
@@ -199,6 +199,36 @@ fn another_version_of_the_library_answers_while_it_is_in_its_place() {
 }
 
 /// How the plan of a grant that is consumed twice goes on where the deployment is guarded like this.
+#[test]
+fn a_worker_that_starts_brings_the_library_with_it() {
+    // How often a worker gave it to the server, and when it was first claimed from.
+    let of = |workers_load: bool, is_cut: bool| {
+        let mut plan = plan("library-gone");
+        plan.settings.workers_load = workers_load;
+        let Some(Fault::Server { breaks: ServerFault::LibraryGone { for_ms }, .. }) = plan.faults.first_mut()
+        else {
+            panic!("the plan takes the library away")
+        };
+        *for_ms = 1_500;
+        let (a, b) = (Node::Worker(1), Node::Valkey);
+        plan.faults.push(Fault::Crash { node: a, at_ms: 18, upon: None, down_ms: Some(300) });
+        if is_cut {
+            plan.faults.push(Fault::Partition { a, b, cut: Cut::Both, at_ms: 310, upon: None, for_ms: 100 });
+        }
+        let trace = run(&plan, &PUBLISHED);
+        let given = |event: &&Event| matches!(&event.what, What::ServerBroke { how, .. } if how.ends_with("worker-1"));
+        let begun = |event: &&Event| matches!(event.what, What::WorkBegan { .. });
+        let begun = trace.events.iter().find(begun).expect("it is claimed in the end").head.at;
+        (trace.events.iter().filter(given).count(), begun.0 / 1_000)
+    };
+    let (given, at_ms) = of(true, false);
+    assert!(given == 2 && at_ms < 1_000, "{given} times, and work began at {at_ms} ms");
+    // It starts while it does not reach the server, or brings nothing.
+    for (times, (given, at_ms)) in [(1, of(true, true)), (0, of(false, false))] {
+        assert!(given == times && at_ms > 1_500, "{given} times, and work began at {at_ms} ms");
+    }
+}
+
 fn guarded(wait_ms: Option<u64>, replica_lag_s: Option<u64>) -> Plan {
     let mut plan = plan("failover-grant-consumed-twice");
     plan.settings.wait_ms = wait_ms;

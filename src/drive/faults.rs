@@ -629,6 +629,11 @@ impl Faults {
         is_freed.then_some(Act::Heal(a, b, stays))
     }
 
+    /// Whether no partition cuts the way from `a` to `b`, nor the way back.
+    pub fn reaches(&self, a: Node, b: Node) -> bool {
+        self.cut_between(a, b) == (false, false)
+    }
+
     /// Whether any partition cuts the way from `a` to `b`, and the way back.
     fn cut_between(&self, a: Node, b: Node) -> (bool, bool) {
         let each = self.parted.iter().map(|place| cuts(&self.rules[*place].fault, a, b));

@@ -224,6 +224,7 @@ impl<W: Watch + 'static> World<W> {
         if life > 1 {
             self.record(node, None, What::Restarted);
         }
+        self.load_at_start(node);
         match self.deployment.process(node, life) {
             None => self.serve().await,
             Some(process) => Task::new(self, node, process).run().await,

@@ -45,6 +45,10 @@ pub struct Settings {
     /// (`min-replicas-to-write 1` and this `min-replicas-max-lag`). Absent, it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replica_lag_s: Option<u64>,
+    /// Each worker loads the library when it starts (`FUNCTION LOAD REPLACE`), as FlowFabric's do: whatever stands in its
+    /// place is gone then.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub workers_load: bool,
     /// How often the other scanners do. One that is absent does not.
     #[serde(default, skip_serializing_if = "Scans::is_empty")]
     pub scans: Scans,
@@ -174,6 +178,7 @@ impl Default for Settings {
             wait_ms: None,
             safe_on: SafeOn::default(),
             replica_lag_s: None,
+            workers_load: false,
             scans: Scans::default(),
             registry: None,
         }

@@ -166,6 +166,9 @@ fn small_life(shape: Shape) -> impl Strategy<Value = Plan> {
             let (wait_ms, replica_lag_s) = replicated;
             let settings = Settings { wait_ms, replica_lag_s, ..settings };
             let faults = faults::within(budget, faults, &settings);
+            // Where something happens to the library, it does so in half of the runs by those who start, too.
+            let is_loaded = faults.iter().any(|fault| fault.class() == FaultClass::Library);
+            let settings = Settings { workers_load: is_loaded && seed % 2 == 0, ..settings };
             for (execution, name) in executions.iter_mut().zip(&cast.executions) {
                 execution.name = name.clone();
             }

@@ -37,6 +37,7 @@ pub(super) fn knobs(plan: &Plan) -> Vec<Knob> {
         set(|plan| plan.settings = plain_settings()),
         set(|plan| plan.settings.scans = Scans::default()),
         set(|plan| plan.settings.registry = None),
+        set(|plan| plan.settings.workers_load = false),
         set(|plan| (plan.settings.wait_ms, plan.settings.safe_on) = Default::default()),
         set(|plan| plan.settings.replica_lag_s = None),
         set(|plan| plan.scanners = 1),
@@ -359,7 +360,7 @@ fn of_settings() -> Vec<Knob> {
         ($($field:ident),*) => {{
             let plain = plain_settings();
             // Whoever adds a setting is told here.
-            let Settings { scans: _, registry: _, wait_ms: _, safe_on: _, replica_lag_s: _, $($field: _),* } = plain;
+            let Settings { scans: _, registry: _, wait_ms: _, safe_on: _, replica_lag_s: _, workers_load: _, $($field: _),* } = plain;
             vec![$(setting(i64::try_from(plain.$field).expect("a small number"), |settings| &mut settings.$field)),*]
         }};
     }

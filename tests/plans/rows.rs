@@ -31,6 +31,7 @@ fn rows_of(plan: &Plan) -> Rows {
     rows.insert(format!("claim again {}", settings.claim_again));
     rows.extend(settings.wait_ms.map(|_| "clients wait for a replica".to_owned()));
     rows.extend(settings.replica_lag_s.map(|_| "the server needs a replica".to_owned()));
+    rows.extend(settings.workers_load.then(|| "workers load the library".to_owned()));
     rows.insert(match settings.grant_ttl_ms {
         short @ 0..=1 => format!("grants live {short} ms"),
         _ => "grants live longer".to_owned(),

@@ -242,6 +242,15 @@ impl<W: Watch + 'static> World<W> {
         }
     }
 
+    /// Loads the library for a worker that starts, where workers do and it reaches the server.
+    pub(super) fn load_at_start(&self, node: Node) {
+        let loads = self.deployment.plan.settings.workers_load && matches!(node, Node::Worker(_));
+        if loads && self.server().role.get().is_some() && self.faults.borrow().reaches(node, Node::Valkey) {
+            self.break_server(FaultClass::Library, format!("is given its function library anew by {node}"));
+            self.load(&self.subject.library);
+        }
+    }
+
     fn load_owed_library(&self) {
         if self.owes_library.get() {
             self.load_library();
