@@ -5,6 +5,9 @@
 //! same state have the same ids, and no state has to be renamed to be known again. Time stands still while calls are made; a
 //! choice moves it to an instant at which something is due, or a millisecond before or after.
 
+mod admission;
+mod registry;
+
 use std::{collections::BTreeSet, fmt, hash::Hasher};
 
 use ff_core::{
@@ -78,21 +81,19 @@ pub enum Act {
 pub enum ChoiceName {
     /// A call, in which `{}` stands for the execution.
     Call(&'static str, ExecutionName),
-    /// Time passes, up to so many milliseconds after something of an execution is due.
+    /// Time passes, up to so many milliseconds after something is due, in which `{}` stands for the execution.
     Wait(&'static str, ExecutionName, i64),
 }
 
 impl fmt::Display for ChoiceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Call(text, execution) | Self::Wait(text, execution, _)) = self;
+        let text = text.replace("{}", execution.as_str());
         match self {
-            Self::Call(text, execution) => f.write_str(&text.replace("{}", execution.as_str())),
-            Self::Wait(what, execution, 0) => write!(f, "wait for the {what} of {execution}"),
-            Self::Wait(what, execution, -1) => {
-                write!(f, "wait until 1 ms before the {what} of {execution}")
-            }
-            Self::Wait(what, execution, offset) => {
-                write!(f, "wait until {offset} ms after the {what} of {execution}")
-            }
+            Self::Call(..) => f.write_str(&text),
+            Self::Wait(.., 0) => write!(f, "wait for {text}"),
+            Self::Wait(.., -1) => write!(f, "wait until 1 ms before {text}"),
+            Self::Wait(.., offset) => write!(f, "wait until {offset} ms after {text}"),
         }
     }
 }
@@ -106,6 +107,7 @@ pub(super) struct Menu {
     flow: FlowAt,
     /// The edges of the flow: from, to, and their ids.
     edges: Vec<(usize, usize, crate::types::EdgeId)>,
+    admission: admission::Ids,
 }
 
 impl Menu {
@@ -122,6 +124,7 @@ impl Menu {
             executions: names.iter().map(|name| (name.clone(), deployment.id(name).clone())).collect(),
             flow: plan.flow(&flow),
             edges,
+            admission: admission::Ids::of(plan),
         }
     }
 
@@ -142,6 +145,9 @@ impl Menu {
                 requests.push(AddExecutionToFlow { flow, execution_id, now }.request());
             }
         }
+        if self.calls.admission {
+            requests.extend(self.executions.iter().map(|(_, id)| create(id, None, None).request()));
+        }
         requests.retain(|request| request.function().is_some_and(|it| self.functions.has(&it)));
         requests
     }
@@ -153,6 +159,10 @@ impl Menu {
 
     fn of(&self, view: &View, now: TimestampMs) -> Vec<Choice> {
         let mut list = List { menu: self, choices: Vec::new() };
+        if self.calls.registry {
+            list.of_registry(view, now);
+            return list.choices;
+        }
         let all: Vec<Seen<'_>> =
             self.executions.iter().map(|(name, id)| Seen::of(view, name, id, now)).collect();
         for (place, seen) in all.iter().enumerate() {
@@ -165,7 +175,11 @@ impl Menu {
         if self.calls.flow {
             list.of_flow(view, &all, now);
         }
-        list.waits(&all);
+        if self.calls.admission {
+            list.of_admission(view, &all, now);
+        }
+        let due = all.iter().flat_map(|seen| seen.deadlines.iter().map(|(what, at)| (*what, seen.name, *at)));
+        list.waits(now, due.chain(list.admission_due(view, &all)));
         list.choices
     }
 }
@@ -212,7 +226,7 @@ impl<'v> Seen<'v> {
         let pending_expiry = view
             .sorted_set(&keys.index.pending_waitpoint_expiry())
             .and_then(|set| set.iter().next())
-            .map(|(_, score)| ("waitpoint", TimestampMs(score as i64)));
+            .map(|(_, score)| ("the waitpoint of {}", TimestampMs(score as i64)));
         Self {
             name,
             id,
@@ -303,12 +317,12 @@ impl<'v> Seen<'v> {
 
 /// What is due at an execution, by name.
 const DEADLINES: [(Deadline, &str); 6] = [
-    (Deadline::Grant, "grant's expiry"),
-    (Deadline::Lease, "lease's end"),
-    (Deadline::Delay, "delay's end"),
-    (Deadline::Suspension, "suspension's timeout"),
-    (Deadline::Attempt, "attempt's timeout"),
-    (Deadline::Execution, "deadline"),
+    (Deadline::Grant, "the grant's expiry of {}"),
+    (Deadline::Lease, "the lease's end of {}"),
+    (Deadline::Delay, "the delay's end of {}"),
+    (Deadline::Suspension, "the suspension's timeout of {}"),
+    (Deadline::Attempt, "the attempt's timeout of {}"),
+    (Deadline::Execution, "the deadline of {}"),
 ];
 
 /// An id that follows from an execution and a number.
@@ -354,9 +368,13 @@ struct List<'m> {
 
 impl List<'_> {
     fn add(&mut self, text: &'static str, seen: &Seen<'_>, command: &impl Command) {
-        let request = command.request();
+        self.push(text, seen.name, command.request());
+    }
+
+    /// A call, if the library has its function.
+    fn push(&mut self, text: &'static str, of: &ExecutionName, request: Request) {
         if request.function().is_some_and(|function| self.menu.functions.has(&function)) {
-            let name = ChoiceName::Call(text, seen.name.clone());
+            let name = ChoiceName::Call(text, of.clone());
             self.choices.push(Choice { name, act: Act::Call(request) });
         }
     }
@@ -370,6 +388,9 @@ impl List<'_> {
         }
         if self.menu.calls.flow {
             return self.member(seen);
+        }
+        if self.menu.calls.admission {
+            return self.charged(seen);
         }
         self.grants(seen);
         self.leases(seen);
@@ -765,23 +786,18 @@ impl List<'_> {
         };
         commands.push(("cancel the flow", 0, cancel.request()));
         for (text, place, request) in commands {
-            if request.function().is_some_and(|function| self.menu.functions.has(&function)) {
-                let name = ChoiceName::Call(text, all[place].name.clone());
-                self.choices.push(Choice { name, act: Act::Call(request) });
-            }
+            self.push(text, all[place].name, request);
         }
     }
 
     /// Every instant at which something is due later, a millisecond before it, and one after it; each once.
-    fn waits(&mut self, all: &[Seen<'_>]) {
+    fn waits<'d>(&mut self, now: TimestampMs, due: impl Iterator<Item = Due<'d>>) {
         let mut instants: Vec<(TimestampMs, ChoiceName)> = Vec::new();
-        for seen in all {
-            for (what, at) in &seen.deadlines {
-                for offset in [-1, 0, 1] {
-                    let instant = TimestampMs(at.0.saturating_add(offset));
-                    if instant > seen.now && instants.iter().all(|(known, _)| *known != instant) {
-                        instants.push((instant, ChoiceName::Wait(what, seen.name.clone(), offset)));
-                    }
+        for (what, of, at) in due {
+            for offset in [-1, 0, 1] {
+                let instant = TimestampMs(at.0.saturating_add(offset));
+                if instant > now && instants.iter().all(|(known, _)| *known != instant) {
+                    instants.push((instant, ChoiceName::Wait(what, of.clone(), offset)));
                 }
             }
         }
@@ -790,3 +806,6 @@ impl List<'_> {
         self.choices.extend(choices);
     }
 }
+
+/// What is due, of which execution, and when.
+type Due<'d> = (&'static str, &'d ExecutionName, TimestampMs);

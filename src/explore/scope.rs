@@ -30,7 +30,7 @@ pub struct Scope {
     pub(super) calls: Calls,
 }
 
-/// Which calls a menu has.
+/// Which calls a menu has, beside those of grants and leases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Calls {
     /// Suspensions, waitpoints and signals.
@@ -39,9 +39,22 @@ pub(super) struct Calls {
     pub operator: bool,
     /// Flows and their edges.
     pub flow: bool,
+    /// A budget and a quota, and what is charged to them.
+    pub admission: bool,
+    /// The worker registry, and no execution.
+    pub registry: bool,
     /// Callers who name another lane.
     pub other_lane: bool,
 }
+
+const GRANTS_AND_LEASES: Calls = Calls {
+    waits: false,
+    operator: false,
+    flow: false,
+    admission: false,
+    registry: false,
+    other_lane: false,
+};
 
 /// All of them, in the order in which they are explored.
 pub const SCOPES: &[Scope] = &[
@@ -50,21 +63,35 @@ pub const SCOPES: &[Scope] = &[
         about: "one execution and two workers",
         depth: 7,
         executions: 1,
-        calls: Calls { waits: true, operator: true, flow: false, other_lane: false },
+        calls: Calls { waits: true, operator: true, ..GRANTS_AND_LEASES },
     },
     Scope {
         name: "two",
         about: "two executions and two workers",
         depth: 8,
         executions: 2,
-        calls: Calls { waits: false, operator: false, flow: false, other_lane: false },
+        calls: GRANTS_AND_LEASES,
     },
     Scope {
         name: "flow",
         about: "a flow of three executions that wait for one another",
         depth: 5,
         executions: 3,
-        calls: Calls { waits: false, operator: false, flow: true, other_lane: false },
+        calls: Calls { flow: true, ..GRANTS_AND_LEASES },
+    },
+    Scope {
+        name: "admission",
+        about: "two executions under a budget and a quota",
+        depth: 5,
+        executions: 2,
+        calls: Calls { admission: true, ..GRANTS_AND_LEASES },
+    },
+    Scope {
+        name: "registry",
+        about: "two processes in the worker registry",
+        depth: 6,
+        executions: 1,
+        calls: Calls { registry: true, ..GRANTS_AND_LEASES },
     },
 ];
 

@@ -15,6 +15,11 @@ fn keys_of(budget_id: &BudgetId) -> BudgetKeyContext {
     BudgetKeyContext::new(&budget_partition(budget_id, &PartitionConfig::default()), budget_id)
 }
 
+/// The hash tag of a budget's keys: `{b:7}`.
+pub fn budget_tag(budget_id: &BudgetId) -> String {
+    keys_of(budget_id).hash_tag().to_owned()
+}
+
 /// The key under which a report is remembered, so that it is counted once; empty for a report without a name.
 fn dedup_key(keys: &BudgetKeyContext, name: &str) -> String {
     if name.is_empty() { String::new() } else { usage_dedup_key(keys.hash_tag(), name) }

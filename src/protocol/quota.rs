@@ -21,6 +21,11 @@ fn keys_of(quota_policy_id: &QuotaPolicyId) -> QuotaKeyContext {
     QuotaKeyContext::new(&quota_partition(quota_policy_id, &PartitionConfig::default()), quota_policy_id)
 }
 
+/// The hash tag of a quota's keys: `{q:7}`.
+pub fn quota_tag(quota_policy_id: &QuotaPolicyId) -> String {
+    keys_of(quota_policy_id).hash_tag().to_owned()
+}
+
 /// `ff_create_quota_policy`. Answers whether it is new.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateQuotaPolicy {
