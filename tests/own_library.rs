@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use grantsim::{check::Check, hunt::Exit, library::Library};
+use grantsim::{check::Check, hunt::Exit, library::Library, plan::token::Token};
 
 const TICKETS: [&str; 2] = ["fixtures/outside/lua/tickets.lua", "fixtures/outside/lua/tickets.table.lua"];
 const LOCKS: [&str; 2] = ["fixtures/libraries/locks.lua", "fixtures/libraries/locks.table.lua"];
@@ -104,12 +104,15 @@ const MISTAKES: &[(&str, &str, &str)] = &[
 ];
 
 /// A seed of swarm's whose grants never exist: nothing can be stuck for want of a claim.
-const NO_LIFE: u64 = 3;
+fn no_life() -> u64 {
+    let mut seeds = (0..).map(|seed| Token::new("swarm", seed).expect("a profile"));
+    seeds.find(|token| token.plan().settings.grant_ttl_ms == 0).expect("there are such seeds").seed()
+}
 
 #[test]
 fn a_mistake_in_the_table_is_told() {
     for (from, to, told) in MISTAKES {
-        let error = check(&read(TICKETS[0]), &edited(TICKETS[1], from, to)).start(NO_LIFE).seeds(1).run();
+        let error = check(&read(TICKETS[0]), &edited(TICKETS[1], from, to)).start(no_life()).seeds(1).run();
         let error = error.expect_err(told);
         assert_eq!(error.exit(), Exit::NotReached, "{error}");
         assert!(error.to_string().contains(told), "{told:?} is not said:\n{error}");
