@@ -11,7 +11,7 @@ use clap::{Parser, ValueEnum};
 use tokio::{runtime, task::LocalSet};
 use valkey_sim::{
     engine::{Dialect, Engine},
-    lua::Interpreter,
+    lua::{Interpreter, Limits},
     server::Server,
     tcp::{HostClock, asked_to_end, end_if_stuck, listen, serve},
 };
@@ -69,7 +69,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         let address = listener.local_addr()?;
         let server = Server::new(engine(cli, address.port())?, cli.clock.start(), ());
         say(format_args!("valkey-sim {} listens on {address} as {}", env!("CARGO_PKG_VERSION"), cli.dialect));
-        let why = serve(server, listener, ended).await;
+        let why = serve(server, listener, ended).await.unwrap_or("SHUTDOWN");
         say(format_args!("valkey-sim ends: {why}"));
         Ok(())
     })
@@ -81,7 +81,12 @@ fn say(line: std::fmt::Arguments<'_>) {
 }
 
 fn engine(cli: &Cli, port: u16) -> anyhow::Result<Engine> {
-    let mut engine = Engine::new(cli.dialect, Interpreter::default());
+    let limits = match cli.clock {
+        // A script that does not end is ended by a client, as on a real server: time goes on while it runs.
+        ClockKind::Wall => Limits { instructions_per_call: u64::MAX, ..Limits::default() },
+        ClockKind::Manual => Limits::default(),
+    };
+    let mut engine = Engine::new(cli.dialect, Interpreter::new(limits));
     engine.seed(cli.seed);
     engine.keep_effects();
     if cli.cluster {

@@ -11,6 +11,7 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     future::{Future, poll_fn},
+    mem,
     net::SocketAddr,
     pin::Pin,
     rc::Rc,
@@ -25,7 +26,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::{
     engine::{
         Blocked, Effects, Engine, ErrorReply, Protocol, Reply, ReplyMode, Session, UnixMicros, UnixMillis,
-        clients::{Order, asks_for_others},
+        busy::Attendant,
+        clients::{Order, asks_for_others, may_call_script},
         turn::{NOT_ADJUSTABLE, Shown, Turn},
         unit::Unit,
     },
@@ -107,7 +109,9 @@ pub struct Server {
 }
 
 struct Shared {
-    engine: Engine,
+    engine: Box<Engine>,
+    /// Stands in the engine's place while that runs a script which somebody attends to.
+    spare: Option<Box<Engine>>,
     observer: Box<dyn Observer>,
     /// The effects of the command that runs; kept for its memory.
     effects: Effects,
@@ -116,6 +120,9 @@ struct Shared {
     blocked: Vec<u64>,
     /// Who waits for the last connection to end.
     closer: Option<Waker>,
+    /// Whether a client has ended the server, and who waits for that.
+    is_shut_down: bool,
+    ender: Option<Waker>,
     /// The housekeeper, and the millisecond that it sleeps towards.
     housekeeper: Option<Waker>,
     next_reap: Option<UnixMillis>,
@@ -146,12 +153,15 @@ impl Server {
         observer: impl Observer + 'static,
     ) -> Self {
         let shared = Shared {
-            engine,
+            engine: Box::new(engine),
+            spare: None,
             observer: Box::new(observer),
             effects: Effects::default(),
             peers: BTreeMap::new(),
             blocked: Vec::new(),
             closer: None,
+            is_shut_down: false,
+            ender: None,
             housekeeper: None,
             next_reap: None,
         };
@@ -203,6 +213,11 @@ impl Server {
         Connection::open(self.clone(), stream, Some((from.to_string().into(), to.to_string().into())))
     }
 
+    /// What its clock shows.
+    pub fn now(&self) -> UnixMicros {
+        self.environment.now()
+    }
+
     /// Whether one more client may connect; if not, it is counted as turned away.
     pub fn admits(&self) -> bool {
         self.shared.borrow_mut().engine.admits_client()
@@ -223,6 +238,61 @@ impl Server {
             Poll::Pending
         })
         .await;
+    }
+
+    /// Waits until a client ends the server: `SHUTDOWN`. It can where somebody [attends to scripts](Self::attend); elsewhere it is
+    /// told that something went wrong.
+    pub async fn shut_down(&self) {
+        poll_fn(|cx| {
+            let mut shared = self.shared.borrow_mut();
+            if shared.is_shut_down {
+                return Poll::Ready(());
+            }
+            shared.ender = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Has a host attend to the scripts of clients, or nobody any more. While a script runs it gives the engine back by
+    /// [`lend`](Self::lend), and the connections may be polled.
+    pub fn attend(&self, attendant: Option<Rc<dyn Attendant>>) {
+        let mut shared = self.shared.borrow_mut();
+        // Nobody asks it anything.
+        shared.spare = attendant.is_some().then(|| shared.engine.clone());
+        shared.engine.attend(attendant);
+    }
+
+    /// Does something with the engine in its place, which an [`Attendant`] was handed.
+    pub fn lend<T>(&self, engine: &mut Engine, work: impl FnOnce() -> T) -> T {
+        mem::swap(&mut *self.shared.borrow_mut().engine, engine);
+        let result = work();
+        mem::swap(&mut *self.shared.borrow_mut().engine, engine);
+        result
+    }
+
+    /// Executes a request in which a script may run that takes its time. Whoever attends to it finds everything in its place but
+    /// the engine, and that it is handed.
+    fn execute_attended(&self, id: u64, args: &[&[u8]]) -> bool {
+        let now = self.environment.now();
+        let mut shared = self.shared.borrow_mut();
+        let Shared { engine, spare, peers, effects, .. } = &mut *shared;
+        let (Some(spare), Some(peer)) = (spare.take(), peers.get_mut(&id)) else { return false };
+        peer.requests += 1;
+        effects.clear();
+        let mut effects = mem::take(effects);
+        let mut engine = mem::replace(engine, spare);
+        let absent = Session { id, protocol: peer.session.protocol, ..Session::default() };
+        let mut session = mem::replace(&mut peer.session, absent);
+        drop(shared);
+        let reply = engine.execute(&mut session, args, now, &mut effects);
+        let mut shared = self.shared.borrow_mut();
+        shared.spare = Some(mem::replace(&mut shared.engine, engine));
+        shared.effects = effects;
+        if let Some(peer) = shared.peers.get_mut(&id) {
+            peer.session = session;
+        }
+        shared.complete(id, args, now, reply, &*self.environment)
     }
 
     /// Removes expired keys as Valkey's background cycle does: every 100 ms, as long as any are due. Never ends.
@@ -280,14 +350,32 @@ impl Shared {
     /// Runs one request of a connection and queues what it answers; says whether the connection may go on to the next.
     fn execute(&mut self, id: u64, args: &[&[u8]], environment: &dyn Environment) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else { return false };
-        if asks_for_others(&peer.session, args) {
+        if asks_for_others(&peer.session, args) && !self.engine.is_busy() {
             self.engine.see_clients(self.peers.values().map(|peer| &peer.session));
         }
         let Some(peer) = self.peers.get_mut(&id) else { return false };
         peer.requests += 1;
         self.effects.clear();
         let now = environment.now();
-        let mut reply = self.engine.execute(&mut peer.session, args, now, &mut self.effects);
+        let reply = self.engine.execute(&mut peer.session, args, now, &mut self.effects);
+        self.complete(id, args, now, reply, environment)
+    }
+
+    /// Whether a script may run in a request of a connection, and somebody attends to it.
+    fn is_attended(&self, id: u64, args: &[&[u8]]) -> bool {
+        self.spare.is_some() && self.peers.get(&id).is_some_and(|peer| may_call_script(&peer.session, args))
+    }
+
+    /// Queues what a request is answered and hands on what it caused; says whether the connection may go on to the next.
+    fn complete(
+        &mut self,
+        id: u64,
+        args: &[&[u8]],
+        now: UnixMicros,
+        mut reply: Reply,
+        environment: &dyn Environment,
+    ) -> bool {
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
         let turn = peer.session.turn.take();
         if let Some(turn) = turn {
             reply = environment.turn(turn).map(Reply::from).into();
@@ -359,6 +447,7 @@ impl Shared {
         for order in self.engine.take_orders() {
             match order {
                 Order::Close(id) => self.close(id),
+                Order::ShutDown => self.shut_down(),
                 Order::Continue => {
                     for peer in self.peers.values_mut() {
                         self.engine.go_on(&mut peer.session);
@@ -371,6 +460,17 @@ impl Shared {
                 Order::TimeOut(id) => self.time_out(id, now),
             }
         }
+    }
+
+    /// Ends all connections without another word, and whoever waits for the end goes on.
+    fn shut_down(&mut self) {
+        self.engine.kill_script();
+        self.is_shut_down = true;
+        for peer in self.peers.values_mut() {
+            peer.killed = true;
+            peer.wake();
+        }
+        wake(&mut self.ender);
     }
 
     /// Lets the connections go on whose keys the last command changed: key after key, and for each in the order in which they

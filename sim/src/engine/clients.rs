@@ -38,6 +38,8 @@ pub struct Clients {
 pub enum Order {
     /// Close it without another word.
     Close(u64),
+    /// End the server.
+    ShutDown,
     /// Let all go on that have to wait: the pause is over.
     Continue,
     /// End the command that it waits in with this reply.
@@ -138,6 +140,21 @@ pub fn asks_for_others(session: &Session, args: &[&[u8]]) -> bool {
             executes && transaction.queued.iter().any(|args| asks(args))
         }
     }
+}
+
+/// Whether a script may run in a command, or in the transaction that it ends.
+pub fn may_call_script(session: &Session, args: &[&[u8]]) -> bool {
+    fn calls<T: AsRef<[u8]>>(args: &[T]) -> bool {
+        const CALLS: [&[u8]; 6] = [b"FCALL", b"FCALL_RO", b"EVALSHA", b"EVAL", b"EVALSHA_RO", b"EVAL_RO"];
+        let Some(name) = args.first().map(AsRef::as_ref) else { return false };
+        matches!(name.first(), Some(b'E' | b'e' | b'F' | b'f'))
+            && CALLS.iter().any(|call| name.eq_ignore_ascii_case(call))
+    }
+    calls(args)
+        || session.transaction.as_ref().is_some_and(|transaction| {
+            args.first().is_some_and(|name| name.eq_ignore_ascii_case(b"EXEC"))
+                && transaction.queued.iter().any(|args| calls(args))
+        })
 }
 
 impl Engine {

@@ -2,8 +2,8 @@
 //!
 //! Real are `maxmemory` with its policies, the limits of
 //! compact encodings, of replicas (`min-replicas-to-write`, `repl-backlog-size`, `replica-read-only`), of clients (`maxclients`, `client-query-buffer-limit`, `client-output-buffer-limit`) and of
-//! strings (`proto-max-bulk-len`). The others are kept and have no effect: in particular a call ends by its count of
-//! instructions, not after `busy-reply-threshold`.
+//! strings (`proto-max-bulk-len`). After `busy-reply-threshold` a script is shown to the others where a host
+//! [attends](super::busy) to it. The others are kept and have no effect.
 
 mod kind;
 mod settings;

@@ -86,6 +86,19 @@ impl Engine {
         self.databases.settled = effects.len();
     }
 
+    /// Leaves a command in its middle for those of other clients; answers what [`come_back`](Self::come_back) takes.
+    pub(super) fn leave_for_others(&mut self) -> (u8, usize) {
+        let left = (self.databases.selected, self.databases.settled);
+        self.swap_in(0);
+        left
+    }
+
+    /// Goes on with the command that was left.
+    pub(super) fn come_back(&mut self, (selected, settled): (u8, usize)) {
+        self.swap_in(selected);
+        self.databases.settled = settled;
+    }
+
     fn swap_in(&mut self, number: u8) {
         let selected = mem::replace(&mut self.databases.selected, number);
         if number != selected {

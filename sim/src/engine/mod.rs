@@ -20,6 +20,7 @@
 //! ```
 
 mod blocking;
+pub mod busy;
 pub mod clients;
 pub mod commands;
 pub mod config;
@@ -72,6 +73,7 @@ pub use crate::base::{
 };
 use crate::lua::Interpreter;
 use crate::random::Random;
+use busy::{Attended, Running};
 use clients::Clients;
 use config::Config;
 use databases::Databases;
@@ -123,6 +125,11 @@ pub struct Engine {
     error_in_script: Option<ErrorReply>,
     slow_log: SlowLog,
     lookups: Lookups,
+    attended: Attended,
+    /// The script that has run for too long.
+    running: Option<Running>,
+    /// Whether the script that runs has called a command that writes.
+    has_written: bool,
 }
 
 impl Engine {
@@ -157,6 +164,9 @@ impl Engine {
             error_in_script: None,
             slow_log: SlowLog::default(),
             lookups: Lookups::default(),
+            attended: Attended::default(),
+            running: None,
+            has_written: false,
         }
     }
 
@@ -238,7 +248,7 @@ impl Engine {
                 return self.refuse(session, unresolved.command(), args, unresolved.to_client(args));
             }
         };
-        if self.config.max_memory > 0 && !session.from_primary && !self.is_loading {
+        if self.config.max_memory > 0 && !session.from_primary && !self.is_loading && !self.is_busy() {
             self.make_room(now, effects);
         }
         if let Err(error) = self.admit(command, session, args, now) {
@@ -348,6 +358,11 @@ impl Engine {
             && session.subscriptions() == 0
         {
             return Err(pubsub::listens_to_nothing(command));
+        }
+        if !command.flags.has(Flags::ALLOW_BUSY)
+            && let Some(busy) = self.busy()
+        {
+            return Err(busy);
         }
         if session.is_monitor && self.asks_keyspace(command, args) {
             return Err(monitor::IS_REPLICA);
@@ -637,6 +652,7 @@ impl<'a> Context<'a> {
             self.engine.error_in_script = Some(error.clone());
             return Err(error);
         };
+        self.engine.has_written |= command.flags.has(Flags::WRITE);
         self.engine.begin(command, self.session, self.now);
         self.engine.show(command, self.session, args, self.now, true);
         if command.flags.has(Flags::LINEAR) {

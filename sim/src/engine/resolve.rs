@@ -64,7 +64,6 @@ const NOT_FOR_SCRIPTS: &[&str] = &[
     "REPLCONF",
     "REPLICAOF",
     "SAVE",
-    "SHUTDOWN",
     "SLAVEOF",
     "SYNC",
 ];

@@ -55,6 +55,8 @@ pub struct Limits {
     /// `FUNCTION KILL` kills. Work between two instructions counts as instructions, too: what a pattern tries, the
     /// bytes and elements that are copied, the values that are converted, and 100 for each command and each resumed
     /// coroutine.
+    ///
+    /// A load of a library has no more than the default, however many a call has.
     pub instructions_per_call: u64,
     /// Memory of one Lua state; beyond it a call fails. And as much as one call may write to the server.
     pub memory_bytes: usize,
@@ -86,6 +88,10 @@ pub trait Host {
     /// How many bytes they have written since.
     fn written(&mut self) -> u64 {
         0
+    }
+    /// Asked every 100,000 instructions: whether somebody has ended the script.
+    fn is_killed(&mut self) -> bool {
+        false
     }
 }
 

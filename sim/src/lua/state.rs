@@ -64,6 +64,8 @@ pub struct State {
     pub loading: Option<Vec<Registered>>,
     /// Whether a script (`EVAL`) runs, not a function.
     pub is_script: bool,
+    /// Whether somebody has ended the call.
+    is_killed: bool,
     host: Option<NonNull<dyn Host>>,
     panic: Option<Box<dyn Any + Send>>,
     call: CallPointers,
@@ -404,7 +406,12 @@ impl Machine {
     /// Runs one of the sandbox's entry functions with a fresh budget and Valkey's error handler.
     fn run(&self, entry: Entry) -> Result<(), Failure> {
         let (handler, function, interval) = self.with(|state| {
-            state.instructions_left = state.limits.instructions_per_call;
+            let limit = state.limits.instructions_per_call;
+            state.instructions_left = match entry {
+                Entry::Load => limit.min(Limits::default().instructions_per_call),
+                _ => limit,
+            };
+            state.is_killed = false;
             (state.refs.error_handler, state.refs.entry(entry), state.hook_interval())
         });
         // The stack is empty and has room for 20 values, so nothing here allocates.
@@ -509,6 +516,7 @@ impl State {
             builder: Builder::default(),
             loading: None,
             is_script: false,
+            is_killed: false,
             host: None,
             panic: None,
             call: NO_CALL,
@@ -697,6 +705,14 @@ pub unsafe fn reply<'l>(lua: &Lua<'l>) -> &'l Reply {
     unsafe { (*lua.state()).reply.as_ref() }
 }
 
+/// Whether somebody has ended the call in progress.
+fn is_killed(lua: &Lua<'_>) -> bool {
+    // SAFETY: as in `Lua::with`.
+    let host = unsafe { (*lua.state()).host };
+    // SAFETY: as in `send`. No command is in progress where instructions are counted.
+    host.is_some_and(|mut host| outside(lua, || unsafe { host.as_mut() }.is_killed()).unwrap_or(false))
+}
+
 /// Whether a command of this name exists.
 pub fn knows(lua: &Lua<'_>, command: &[u8]) -> bool {
     // SAFETY: as in `Lua::with`.
@@ -732,6 +748,9 @@ pub unsafe extern "C-unwind" fn on_instructions(raw: *mut lua_State, _: *mut ffi
     // SAFETY: Lua calls hooks with a live state, under protection; nothing here owns anything.
     unsafe {
         let lua = Lua::new(raw);
+        if is_killed(&lua) {
+            lua.with(|state| (state.is_killed, state.instructions_left) = (true, 0));
+        }
         let count = ffi::lua_gethookcount(raw);
         if lua.charge(count as u64).is_err() {
             ffi::lua_error(raw);
@@ -750,15 +769,18 @@ pub const KILLED: [&str; 3] = [
     "ERR Error running script: Script killed by user with FUNCTION KILL.",
 ];
 
+/// How a script or a function ends that a client has ended, by whichever command.
+const KILLED_BY_A_CLIENT: &str = "ERR Script killed by user with SCRIPT KILL...";
+
 /// What a real server says when someone kills the script at this moment.
 pub fn killed(lua: &Lua<'_>) -> Raised {
-    let (loading, is_script) = lua.with(|state| (state.loading.is_some(), state.is_script));
     let [load, script, function] = KILLED;
-    let text = match (loading, is_script) {
+    let text = lua.with(|state| match (state.loading.is_some(), state.is_script) {
+        _ if state.is_killed => KILLED_BY_A_CLIENT,
         (true, _) => load,
         (_, true) => script,
         (_, false) => function,
-    };
+    });
     super::redis::error_table(lua, text.as_bytes())
 }
 

@@ -176,6 +176,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             true => shared.engine.pause(self.server.environment.now()).map(|pause| pause.until),
             false => None,
         };
+        // While a script runs, no time passes for those who wait.
+        let is_busy = shared.engine.is_busy();
         let silent_until =
             shared.peers.get(&self.id).and_then(|peer| shared.engine.silent_until(&peer.session));
         let Some(peer) = shared.peers.get_mut(&self.id) else {
@@ -195,9 +197,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             killed: peer.killed,
             closing: peer.session.closing,
             blocked: peer.session.blocked.is_some(),
-            until: peer.session.blocked.as_ref().and_then(|blocked| blocked.until),
+            until: peer.session.blocked.as_ref().and_then(|blocked| blocked.until).filter(|_| !is_busy),
             paused,
-            silent_until,
+            silent_until: silent_until.filter(|_| !is_busy),
         }
     }
 
@@ -265,7 +267,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         self.decoder.hold();
                         return;
                     }
-                    shared.execute(self.id, &args, &*self.server.environment)
+                    if shared.is_attended(self.id, &args) {
+                        drop(shared);
+                        let ready = self.server.execute_attended(self.id, &args);
+                        shared = self.server.shared.borrow_mut();
+                        ready
+                    } else {
+                        shared.execute(self.id, &args, &*self.server.environment)
+                    }
                 }
                 Ok(None) => {
                     self.more = false;

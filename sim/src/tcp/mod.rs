@@ -4,6 +4,7 @@
 //! on the one thread that polls [`serve`], within a [`LocalSet`](tokio::task::LocalSet) of the real tokio and
 //! outside any madsim runtime.
 
+mod attended;
 mod clock;
 
 use std::{
@@ -12,21 +13,22 @@ use std::{
     net::SocketAddr,
     pin::pin,
     process,
+    rc::Rc,
     sync::atomic::{AtomicBool, Ordering},
     task::Poll,
     thread,
     time::Duration,
 };
 
-use tokio::io::AsyncWriteExt;
 use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpListener, TcpSocket},
     runtime,
     signal::unix::{SignalKind, signal},
     task::spawn_local,
     time::{sleep, timeout},
 };
 
+use attended::{Attends, Connections};
 pub use clock::{HostClock, MANUAL_START};
 
 use crate::server::Server;
@@ -52,48 +54,48 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves whoever connects, until `stop` is ready; then the connections end when their replies are out, and it returns
-/// what `stop` gave. A connection that breaks concerns its client only.
-pub async fn serve<T>(server: Server, listener: TcpListener, stop: impl Future<Output = T>) -> T {
-    let (housekeeper, closing) = (server.clone(), server.clone());
+/// Serves whoever connects, until `stop` is ready or a client ends the server; then the connections end when their replies
+/// are out, and it returns what `stop` gave. A connection that breaks concerns its client only. A client whose script runs for
+/// longer than `busy-reply-threshold` by the server's clock does not keep the others from ending it.
+pub async fn serve<T>(server: Server, listener: TcpListener, stop: impl Future<Output = T>) -> Option<T> {
+    let housekeeper = server.clone();
     let housekeeping = spawn_local(async move { housekeeper.housekeeping().await });
-    let mut accepting = pin!(accept_all(server, listener));
+    let mut accepting = pin!(accept_all(server.clone(), listener));
     let mut stop = pin!(stop);
+    let mut shut_down = pin!(server.shut_down());
     let stopped = poll_fn(|cx| {
         if let Poll::Ready(why) = stop.as_mut().poll(cx) {
-            return Poll::Ready(why);
+            return Poll::Ready(Some(why));
+        }
+        if shut_down.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
         }
         accepting.as_mut().poll(cx).map(|never| match never {})
     })
     .await;
     housekeeping.abort();
     // A client that does not read does not keep the process.
-    let _ = timeout(CLOSE_WITHIN, closing.close()).await;
+    let _ = timeout(CLOSE_WITHIN, server.close()).await;
+    server.attend(None);
     stopped
 }
 
 enum Never {}
 
 async fn accept_all(server: Server, listener: TcpListener) -> Never {
+    let connections = loop {
+        match Connections::new(server.clone(), &listener) {
+            Ok(connections) => break Rc::new(connections),
+            Err(_) => sleep(ACCEPT_AGAIN_AFTER).await,
+        }
+    };
+    server.attend(Some(Rc::new(Attends(Rc::clone(&connections)))));
     loop {
         match listener.accept().await {
-            Ok((stream, from)) => {
-                spawn_local(attend(server.clone(), stream, from));
-            }
+            Ok((stream, from)) => connections.attend(stream, from),
             Err(_) => sleep(ACCEPT_AGAIN_AFTER).await,
         }
     }
-}
-
-/// Serves one client. How it ends is that client's concern, and the client sees it.
-async fn attend(server: Server, mut stream: TcpStream, from: SocketAddr) {
-    if !server.admits() {
-        let _ = stream.write_all(b"-ERR max number of clients reached\r\n").await;
-        return;
-    }
-    let _ = stream.set_nodelay(true);
-    let Ok(to) = stream.local_addr() else { return };
-    let _ = server.connection_from(stream, from, to).await;
 }
 
 /// The signals that ask a process to end.

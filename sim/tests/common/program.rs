@@ -62,6 +62,11 @@ impl Program {
         self.child.wait().expect("it ends").code()
     }
 
+    /// Waits until it ends; returns its exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        self.child.wait().expect("it ends").code()
+    }
+
     /// A connection.
     pub fn connect(&self) -> Client {
         let stream = TcpStream::connect(self.address).expect("it listens");

@@ -155,6 +155,11 @@ impl Real {
         assert_eq!(self.send(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"]), Reply::OK);
     }
 
+    /// Waits until it ends; answers its exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        self.process.wait().expect("it was started").code()
+    }
+
     /// Whether it runs: a server that a command brought down says so.
     pub fn is_alive(&mut self) -> bool {
         matches!(self.process.try_wait(), Ok(None))
@@ -236,6 +241,16 @@ impl Connection {
         self.receive()
     }
 
+    /// Sends bytes.
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the server reads");
+    }
+
+    /// Whether the server has hung up, without another word.
+    pub fn is_closed(&mut self) -> bool {
+        self.received.is_empty() && matches!(self.stream.read(&mut [0]), Ok(0))
+    }
+
     /// What is there, without waiting for more.
     pub fn received(&mut self) -> Vec<Reply> {
         self.stream.set_nonblocking(true).expect("a socket can be asked without waiting");
@@ -251,7 +266,8 @@ impl Connection {
         replies
     }
 
-    fn receive(&mut self) -> Reply {
+    /// Waits for the next reply.
+    pub fn receive(&mut self) -> Reply {
         loop {
             if let Some(reply) = self.decoder.next(&mut self.received).expect("a server speaks RESP") {
                 return reply;

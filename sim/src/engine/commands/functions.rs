@@ -2,7 +2,7 @@
 
 use super::{Command, Flags, Keys, reference, resolve, scripts};
 use crate::{
-    engine::{CommandResult, Context, ErrorReply, Reply, ScriptRules, functions::Library, glob},
+    engine::{CommandResult, Context, ErrorReply, Reply, ScriptRules, busy::Kind, functions::Library, glob},
     lua::{FunctionFlags, Input},
 };
 
@@ -33,7 +33,9 @@ fn call(cx: &mut Context<'_>, read_only: bool) -> CommandResult {
     let input = Input { name: &function.name, keys, args };
     let refusal_of_writes = cx.engine.refusal_of_writes(cx.session, cx.now);
     let rules = ScriptRules { read_only: no_writes, short_of_memory: false, refusal_of_writes };
-    let reply = scripts::with_host(cx, rules, |host| function.callback.call(input, &mut persistent, host));
+    let kind = Kind::Function(&function.name);
+    let reply =
+        scripts::with_host(cx, kind, rules, |host| function.callback.call(input, &mut persistent, host));
     cx.engine.functions.persistent = persistent;
     Ok(reply)
 }
@@ -49,7 +51,7 @@ pub const FUNCTION: &[Command] = &[
     Command::new("FUNCTION|DELETE", 3, WRITES, delete),
     Command::new("FUNCTION|FLUSH", -2, WRITES, flush),
     Command::new("FUNCTION|STATS", 2, BUSY, stats),
-    Command::new("FUNCTION|KILL", 2, BUSY, |_| Err(scripts::NOT_BUSY)),
+    Command::new("FUNCTION|KILL", 2, BUSY, kill),
     Command::new("FUNCTION|HELP", 2, Flags::NONE, reference::help),
     Command::new("FUNCTION|DUMP", 2, Flags::NOSCRIPT, |_| Err(NO_DUMPS)),
     Command::new("FUNCTION|RESTORE", -3, LOADS, |_| Err(NO_DUMPS)),
@@ -138,14 +140,19 @@ fn describe(library: &Library, with_code: bool) -> Reply {
     Reply::Map(fields)
 }
 
+fn kill(cx: &mut Context<'_>) -> CommandResult {
+    cx.engine.kill(true)
+}
+
 fn stats(cx: &mut Context<'_>) -> CommandResult {
+    let running = cx.engine.running_function()?;
     let functions = &cx.engine.functions;
     let counts = Reply::Map(vec![
         (Reply::bulk("libraries_count"), Reply::Int(functions.libraries().len() as i64)),
         (Reply::bulk("functions_count"), Reply::Int(functions.function_count() as i64)),
     ]);
     Ok(Reply::Map(vec![
-        (Reply::bulk("running_script"), Reply::Null),
+        (Reply::bulk("running_script"), running),
         (Reply::bulk("engines"), Reply::Map(vec![(Reply::bulk("LUA"), counts)])),
     ]))
 }

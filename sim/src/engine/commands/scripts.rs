@@ -5,8 +5,8 @@ use bytes::Bytes;
 use super::{Command, Flags, Keys, reference, resolve};
 use crate::{
     engine::{
-        CommandResult, Context, Dialect, ErrorReply, Protocol, Reply, ScriptRules, number::parse_i64,
-        script_cache::ScriptCache, script_header::ScriptHeader,
+        CommandResult, Context, Dialect, ErrorReply, Protocol, Reply, ScriptRules, busy::Kind,
+        number::parse_i64, script_cache::ScriptCache, script_header::ScriptHeader,
     },
     lua::{FunctionFlags, Host, Input, sha1_hex},
 };
@@ -20,8 +20,6 @@ pub const COMMANDS: &[Command] = &[
     Command::new("SCRIPT", -2, Flags::NONE, resolve::container).containing(SCRIPT),
 ];
 
-/// `FUNCTION KILL`, `SCRIPT KILL`: calls are over before anyone can ask.
-pub const NOT_BUSY: ErrorReply = ErrorReply::new("NOTBUSY No scripts in execution right now.");
 /// A read-only call of what may write.
 pub const WRITES_IN_READ_ONLY: ErrorReply =
     ErrorReply::new("ERR Can not execute a script with write flag using *_ro command.");
@@ -47,6 +45,7 @@ pub fn keys_and_args<'a>(
 /// Runs commands for a script.
 struct ScriptHost<'c, 'a> {
     cx: &'c mut Context<'a>,
+    kind: Kind<'c>,
     rules: ScriptRules,
 }
 
@@ -78,11 +77,16 @@ impl Host for ScriptHost<'_, '_> {
     fn written(&mut self) -> u64 {
         std::mem::take(&mut self.cx.engine.written)
     }
+
+    fn is_killed(&mut self) -> bool {
+        self.cx.is_killed(self.kind)
+    }
 }
 
 /// Has `run` call a script whose commands are executed in this context.
 pub fn with_host(
     cx: &mut Context<'_>,
+    kind: Kind<'_>,
     rules: ScriptRules,
     run: impl FnOnce(&mut dyn Host) -> Reply,
 ) -> Reply {
@@ -90,7 +94,9 @@ pub fn with_host(
     // What other commands have looked at and written is not the script's.
     (cx.engine.looked_at, cx.engine.written) = (0, 0);
     cx.engine.error_in_script = None;
-    let reply = run(&mut ScriptHost { cx, rules });
+    cx.engine.begin_script();
+    let reply = run(&mut ScriptHost { cx, kind, rules });
+    cx.engine.end_script();
     cx.engine.select(database, cx.effects);
     reply
 }
@@ -150,7 +156,7 @@ fn run(cx: &mut Context<'_>, hash: &[u8; 40], code: &Bytes, read_only: bool) -> 
     let short_of_memory = header.flags.is_none() && cx.engine.is_short_of_memory();
     let refusal_of_writes = cx.engine.refusal_of_writes(cx.session, cx.now);
     let rules = ScriptRules { read_only: no_writes, short_of_memory, refusal_of_writes };
-    let reply = with_host(cx, rules, |host| script.call(input, &mut persistent, host));
+    let reply = with_host(cx, Kind::Script, rules, |host| script.call(input, &mut persistent, host));
     cx.engine.functions.persistent = persistent;
     Ok(reply)
 }
@@ -160,7 +166,7 @@ pub const SCRIPT: &[Command] = &[
     Command::new("SCRIPT|LOAD", 3, Flags::NOSCRIPT, load),
     Command::new("SCRIPT|EXISTS", -3, Flags::NOSCRIPT, exists),
     Command::new("SCRIPT|FLUSH", -2, Flags::NOSCRIPT, flush),
-    Command::new("SCRIPT|KILL", 2, Flags::NOSCRIPT.and(Flags::ALLOW_BUSY), |_| Err(NOT_BUSY)),
+    Command::new("SCRIPT|KILL", 2, Flags::NOSCRIPT.and(Flags::ALLOW_BUSY), kill),
     Command::new("SCRIPT|SHOW", 3, Flags::NOSCRIPT.and(Flags::VALKEY_ONLY), show),
     Command::new("SCRIPT|HELP", 2, Flags::NONE, reference::help),
 ];
@@ -172,6 +178,10 @@ fn load(cx: &mut Context<'_>) -> CommandResult {
     let hash = sha1_hex(code);
     cx.engine.functions.scripts.load(&hash, &Bytes::copy_from_slice(code));
     Ok(Reply::bulk(hash))
+}
+
+fn kill(cx: &mut Context<'_>) -> CommandResult {
+    cx.engine.kill(false)
 }
 
 fn exists(cx: &mut Context<'_>) -> CommandResult {

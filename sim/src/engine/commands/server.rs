@@ -17,6 +17,7 @@ pub const COMMANDS: &[Command] = &[
     Command::new("INFO", -1, Flags::NONE, info).on(Keys::None),
     Command::new("CONFIG", -2, Flags::NONE, resolve::container).containing(CONFIG),
     Command::new("LASTSAVE", 1, Flags::FAST, lastsave).on(Keys::None),
+    Command::new("SHUTDOWN", -1, ADMIN.and(Flags::ALLOW_BUSY).and(Flags::NO_MULTI), shutdown).on(Keys::None),
     Command::new("DEBUG", -2, ADMIN, debug).on(Keys::None),
 ];
 
@@ -28,6 +29,36 @@ pub const CONFIG: &[Command] = &[
     Command::new("CONFIG|REWRITE", 2, ADMIN, |_| Err(NO_CONFIG_FILE)),
     Command::new("CONFIG|HELP", 2, Flags::NONE, reference::help),
 ];
+
+/// Ends the server. There is nothing that it could save.
+fn shutdown(cx: &mut Context<'_>) -> CommandResult {
+    let (mut saves, mut keeps_nothing, mut others, mut aborts) = (false, false, false, false);
+    for option in &cx.args[1..] {
+        match &*option.to_ascii_uppercase() {
+            b"SAVE" => saves = true,
+            b"NOSAVE" => keeps_nothing = true,
+            b"NOW" | b"FORCE" => others = true,
+            b"ABORT" => aborts = true,
+            _ => return Err(SYNTAX),
+        }
+    }
+    if saves && keeps_nothing || aborts && (saves || keeps_nothing || others) {
+        return Err(SYNTAX);
+    }
+    if aborts {
+        return Err(ErrorReply::new("ERR No shutdown in progress."));
+    }
+    if let Some(busy) = cx.engine.busy()
+        && !keeps_nothing
+    {
+        return Err(busy);
+    }
+    if !cx.engine.is_attended() {
+        return Err(ErrorReply::new("ERR Errors trying to SHUTDOWN. Check logs."));
+    }
+    cx.engine.clients.order(Order::ShutDown);
+    Ok(Reply::Nothing)
+}
 
 fn time(cx: &mut Context<'_>) -> CommandResult {
     let micros = cx.now.0;
