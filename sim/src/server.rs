@@ -623,10 +623,15 @@ impl Peer {
     fn answer(&mut self, reply: &Reply, engine: &Engine) {
         let protocol = self.session.protocol;
         match self.session.reply_mode {
+            // It waits, and is answered later.
+            _ if self.session.blocked.is_some() => {}
             ReplyMode::On => resp::encode(reply, protocol, engine.dialect(), &mut self.outbox),
             ReplyMode::Off => {}
             ReplyMode::SkipNext => self.session.reply_mode = ReplyMode::Skip,
             ReplyMode::Skip => self.session.reply_mode = ReplyMode::On,
+        }
+        if let Some(count) = self.session.announced.take() {
+            self.outbox.extend_from_slice(format!("*{count}\r\n").as_bytes());
         }
         while let Some(push) = self.session.pushes.pop_front() {
             resp::encode(&push, protocol, engine.dialect(), &mut self.outbox);

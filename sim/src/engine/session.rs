@@ -77,6 +77,9 @@ pub struct Session {
     pub closing: bool,
     /// Which replies the client wants; the server drops the others.
     pub reply_mode: ReplyMode,
+    /// An array of so many elements is announced, and those that there are come as messages: `EXEC`, where a queued
+    /// `CLIENT REPLY` has it that some are not heard.
+    pub announced: Option<usize>,
     /// Messages to deliver after the current reply, in order: acknowledgements of `SUBSCRIBE a b`, say, which
     /// answers once a channel.
     pub pushes: VecDeque<Reply>,

@@ -258,7 +258,10 @@ fn reply(cx: &mut Context<'_>) -> CommandResult {
         return Ok(Reply::Nothing);
     }
     if one_of(mode, "ON", "OFF")? {
-        cx.session.reply_mode = ReplyMode::On;
+        // What a SKIP in the same transaction skips comes after it.
+        if cx.session.reply_mode != ReplyMode::SkipNext {
+            cx.session.reply_mode = ReplyMode::On;
+        }
         Ok(Reply::OK)
     } else {
         cx.session.reply_mode = ReplyMode::Off;

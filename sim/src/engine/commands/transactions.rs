@@ -1,7 +1,9 @@
 //! Transactions: MULTI, EXEC, DISCARD, WATCH, UNWATCH.
 
-use super::{Command, Flags, Keys};
-use crate::engine::{CommandResult, Context, ErrorReply, Reply};
+use bytes::Bytes;
+
+use super::{Command, Flags, Keys, parse::is};
+use crate::engine::{CommandResult, Context, ErrorReply, Reply, ReplyMode};
 
 const CONTROL: Flags = Flags::NOSCRIPT.and(Flags::FAST).and(Flags::ALLOW_BUSY);
 
@@ -42,12 +44,28 @@ fn exec(cx: &mut Context<'_>) -> CommandResult {
     }
     let mut replies = Vec::with_capacity(transaction.queued.len());
     cx.session.deny_blocking = true;
+    let announces = cx.session.reply_mode != ReplyMode::Off;
     for args in &transaction.queued {
+        let before = replies.len();
         cx.execute_queued(args, &mut replies);
+        if cx.session.reply_mode == ReplyMode::Off {
+            let unheard = replies.split_off(before);
+            replies.extend(unheard.into_iter().filter(|reply| matches!(reply, Reply::Push(_))));
+        }
     }
     cx.session.deny_blocking = false;
     cx.show_exec();
-    Ok(Reply::Array(replies))
+    if !transaction.queued.iter().any(|args| is_client_reply(args)) {
+        return Ok(Reply::Array(replies));
+    }
+    // As a real server's, the array is announced before anything is executed, and may have fewer elements than that.
+    cx.session.announced = announces.then_some(transaction.queued.len());
+    cx.session.pushes.extend(replies);
+    Ok(Reply::Nothing)
+}
+
+fn is_client_reply(args: &[Bytes]) -> bool {
+    matches!(args, [name, subcommand, ..] if is(name, "CLIENT") && is(subcommand, "REPLY"))
 }
 
 fn discard(cx: &mut Context<'_>) -> CommandResult {
