@@ -26,6 +26,11 @@ impl UnixMicros {
         UnixMillis((self.0 / 1_000) as i64)
     }
 
+    /// The second that it falls in; the last one that fits for what is later than the year 2106.
+    pub fn seconds(self) -> u32 {
+        u32::try_from(self.0 / 1_000_000).unwrap_or(u32::MAX)
+    }
+
     /// The first microsecond of a millisecond.
     pub fn from_millis(ms: u64) -> Self {
         Self(ms * 1_000)

@@ -11,6 +11,7 @@ impl Engine {
     /// Has another look for a connection that is blocked, because one of its keys may have changed or its time is up. `None`:
     /// it goes on waiting.
     pub fn resume(&mut self, session: &mut Session, now: UnixMicros, effects: &mut Effects) -> Option<Reply> {
+        self.db.now_s = now.seconds();
         let blocked = session.blocked.as_ref()?;
         let is_over = blocked.until.is_some_and(|until| now.millis() >= until);
         if blocked.awaits.is_some() {
@@ -41,6 +42,7 @@ impl Engine {
         now: UnixMicros,
         effects: &mut Effects,
     ) -> Option<Reply> {
+        self.db.now_s = now.seconds();
         let blocked = session.blocked.as_ref()?;
         let awaited = Awaited::by(blocked.args.first()?)?;
         let db = self.database(session.db);

@@ -51,7 +51,9 @@ impl Engine {
         if number == self.databases.selected {
             return &mut self.db;
         }
-        self.databases.parked.entry(number).or_default()
+        let db = self.databases.parked.entry(number).or_default();
+        db.now_s = self.db.now_s;
+        db
     }
 
     /// Begins a command of a session in database `number`; what `effects` holds already is none of its.
@@ -102,7 +104,8 @@ impl Engine {
     fn swap_in(&mut self, number: u8) {
         let selected = mem::replace(&mut self.databases.selected, number);
         if number != selected {
-            let db = self.databases.parked.remove(&number).unwrap_or_default();
+            let mut db = self.databases.parked.remove(&number).unwrap_or_default();
+            db.now_s = self.db.now_s;
             let db = mem::replace(&mut self.db, db);
             self.databases.parked.insert(selected, db);
         }

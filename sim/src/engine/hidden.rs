@@ -26,8 +26,7 @@ impl Engine {
         for (number, key, entry) in std::mem::take(&mut self.hidden) {
             let db = self.database_mut(number);
             if db.get(&key).is_none() {
-                let entry = Arc::unwrap_or_clone(entry);
-                db.insert(key, entry.value, entry.expires_at);
+                db.put(key, Arc::unwrap_or_clone(entry));
             }
         }
     }

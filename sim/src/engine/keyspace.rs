@@ -6,7 +6,10 @@
 
 use std::{
     hash::BuildHasher,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -14,7 +17,7 @@ use imbl::{OrdMap, OrdSet};
 
 use super::{
     UnixMillis, identity,
-    value::{FixedState, Value},
+    value::{Encoding, FixedState, Value},
 };
 
 /// What a key holds: a value and, perhaps, when it ends.
@@ -24,8 +27,22 @@ pub struct Entry {
     pub value: Value,
     /// The last millisecond at which the key is still visible; it is gone one later. `None`: it stays.
     pub expires_at: Option<UnixMillis>,
+    /// How a server keeps it, if it is a string.
+    pub encoding: Encoding,
+    /// When it was last used. Snapshots share it with what they were taken of.
+    last_use: Seconds,
     /// What [`identity`] says of it, once it was asked; forgotten when it changes.
     identity: OnceLock<u128>,
+}
+
+/// A time in seconds.
+#[derive(Debug, Default)]
+struct Seconds(AtomicU32);
+
+impl Clone for Seconds {
+    fn clone(&self) -> Self {
+        Self(self.0.load(Ordering::Relaxed).into())
+    }
 }
 
 impl PartialEq for Entry {
@@ -35,14 +52,34 @@ impl PartialEq for Entry {
 }
 
 impl Entry {
-    fn new(value: Value, expires_at: Option<UnixMillis>) -> Self {
-        Self { value, expires_at, identity: OnceLock::new() }
+    fn new(value: Value, expires_at: Option<UnixMillis>, now_s: u32) -> Self {
+        let (encoding, last_use) = (Encoding::default(), Seconds(now_s.into()));
+        Self { value, expires_at, encoding, last_use, identity: OnceLock::new() }
+    }
+
+    /// When it was last used, in seconds.
+    pub fn last_use_s(&self) -> u32 {
+        self.last_use.0.load(Ordering::Relaxed)
+    }
+
+    /// It is used.
+    #[inline]
+    pub fn use_at(&self, now_s: u32) {
+        self.last_use.0.store(now_s, Ordering::Relaxed);
     }
 
     /// An entry that is about to change.
     fn changing(entry: &mut Arc<Self>) -> &mut Self {
         let entry = Arc::make_mut(entry);
         entry.identity = OnceLock::new();
+        entry
+    }
+
+    /// An entry whose value is about to change.
+    fn used(entry: &mut Arc<Self>, now_s: u32) -> &mut Self {
+        let entry = Self::changing(entry);
+        entry.encoding = Encoding::default();
+        *entry.last_use.0.get_mut() = now_s;
         entry
     }
 }
@@ -54,6 +91,8 @@ pub struct Keyspace {
     expiries: OrdSet<(UnixMillis, Bytes)>,
     /// The sum of all expiries, in milliseconds.
     expiry_sum: i128,
+    /// The time of the command that runs, in seconds.
+    pub now_s: u32,
     /// The keys in the order of a scan: made when somebody begins one, and kept up from then on.
     places: Option<OrdSet<(u64, Bytes)>>,
 }
@@ -72,31 +111,61 @@ impl Keyspace {
 
     /// The value of a key for changing. Callers remove the key when they leave a collection empty.
     pub fn value_mut(&mut self, key: &[u8]) -> Option<&mut Value> {
-        self.entries.get_mut(key).map(|entry| &mut Entry::changing(entry).value)
+        let now_s = self.now_s;
+        self.entries.get_mut(key).map(|entry| &mut Entry::used(entry, now_s).value)
     }
 
     /// The value of a key for changing, made by `empty` where there is none.
     pub fn value_or_insert(&mut self, key: &[u8], empty: impl FnOnce() -> Value) -> &mut Value {
-        if !self.entries.contains_key(key) {
-            let entry = Arc::new(Entry::new(empty(), None));
+        &mut self.entry_or_insert(key, empty).0.value
+    }
+
+    /// The entry of a key for changing, made by `empty` where there is none; and whether it was.
+    pub fn entry_or_insert(&mut self, key: &[u8], empty: impl FnOnce() -> Value) -> (&mut Entry, bool) {
+        let now_s = self.now_s;
+        let is_new = !self.entries.contains_key(key);
+        if is_new {
+            let entry = Arc::new(Entry::new(empty(), None, now_s));
             let key = Bytes::copy_from_slice(key);
             self.note_place(&key);
             self.entries.insert(key, entry);
         }
-        self.value_mut(key).expect("the key is there, or was just put there")
+        let entry = self.entries.get_mut(key).expect("the key is there, or was just put there");
+        (Entry::used(entry, now_s), is_new)
     }
 
-    /// Puts a value under a key, with its expiry, replacing both.
-    pub fn insert(&mut self, key: Bytes, value: Value, expires_at: Option<UnixMillis>) {
-        let entry = Arc::new(Entry::new(value, expires_at));
+    /// Puts a value under a key, with its expiry, replacing both. Says whether there was one.
+    pub fn insert(&mut self, key: Bytes, value: Value, expires_at: Option<UnixMillis>) -> bool {
+        self.put(key, Entry::new(value, expires_at, self.now_s))
+    }
+
+    /// Puts an entry under a key that was another one's. Says whether there was one under it.
+    pub fn put(&mut self, key: Bytes, entry: Entry) -> bool {
+        let expires_at = entry.expires_at;
+        let entry = Arc::new(Entry { identity: OnceLock::new(), ..entry });
         let Some(old) = self.entries.get_mut(&key) else {
             self.move_expiry(&key, None, expires_at);
             self.note_place(&key);
             self.entries.insert(key, entry);
-            return;
+            return false;
         };
         let old = std::mem::replace(old, entry);
         self.move_expiry(&key, old.expires_at, expires_at);
+        true
+    }
+
+    /// The string that was just put under a key is kept by itself.
+    pub fn keep_raw(&mut self, key: &[u8]) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            Entry::changing(entry).encoding = Encoding::Raw;
+        }
+    }
+
+    /// A key that was just put there was last used so many seconds ago.
+    pub fn set_idle(&mut self, key: &[u8], seconds: u32) {
+        if let Some(entry) = self.get(key) {
+            entry.use_at(self.now_s.saturating_sub(seconds));
+        }
     }
 
     /// Takes a key away.
@@ -158,7 +227,9 @@ impl Keyspace {
         if old == expires_at {
             return;
         }
-        Entry::changing(entry).expires_at = expires_at;
+        let entry = Entry::changing(entry);
+        entry.expires_at = expires_at;
+        entry.use_at(self.now_s);
         self.move_expiry(&Bytes::copy_from_slice(key), old, expires_at);
     }
 
@@ -218,6 +289,6 @@ impl Keyspace {
 
     /// Takes all keys away.
     pub fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self { now_s: self.now_s, ..Self::default() };
     }
 }

@@ -379,6 +379,7 @@ impl Engine {
     /// A command is about to run, by itself, in a transaction or in a script.
     #[inline]
     fn begin(&mut self, command: &Command, session: &Session, now: UnixMicros) {
+        self.db.now_s = now.seconds();
         self.stats.count(command, now);
         let reads = command.flags.has(Flags::READONLY) && command.keys != Keys::None;
         self.lookups.begin(reads || command.flags.has(Flags::LOOKS));
@@ -563,6 +564,12 @@ impl<'a> Context<'a> {
         self.drop_if_expired(key);
         let Engine { db, lookups, stats, config, .. } = &mut *self.engine;
         let found = db.get(key);
+        if let Some(entry) = found
+            && entry.last_use_s() != db.now_s
+            && usage::uses(self.args, self.session)
+        {
+            entry.use_at(db.now_s);
+        }
         if lookups.is_counted {
             lookups.note(key, found.is_some(), stats, config.events);
         }

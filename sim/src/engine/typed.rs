@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     Context, ErrorReply, WRONG_TYPE,
-    value::{Hash, List, Set, SortedSet, Value},
+    value::{Encoding, Hash, List, Set, SortedSet, Value},
 };
 
 /// A type that a key can hold.
@@ -71,6 +71,17 @@ impl Context<'_> {
     /// As [`write`](Self::write), and an empty value is put where there is none.
     pub fn write_or_new<T: Kind>(&mut self, key: &[u8]) -> Result<&mut T, ErrorReply> {
         T::of_mut(self.get_or_insert(key, || T::default().into_value())).ok_or(WRONG_TYPE)
+    }
+
+    /// The string under a key for changing in its place, with how it is kept; an empty one is put where there is
+    /// none. Says whether it was.
+    pub fn write_text(&mut self, key: &[u8]) -> Result<(&mut Bytes, &mut Encoding, bool), ErrorReply> {
+        self.drop_if_expired(key);
+        let (entry, is_new) = self.engine.db.entry_or_insert(key, || Value::String(Bytes::new()));
+        match &mut entry.value {
+            Value::String(text) => Ok((text, &mut entry.encoding, is_new)),
+            _ => Err(WRONG_TYPE),
+        }
     }
 
     /// Removes the key of a collection that a command has emptied.

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use imbl::OrdMap;
 
-use super::{Context, Engine, UnixMicros, eviction::By};
+use super::{Context, Engine, Session, UnixMicros, eviction::By};
 use crate::random::Random;
 
 /// What a key's counter starts with.
@@ -15,6 +15,14 @@ const NEW: u8 = 5;
 const MINUTE_US: u64 = 60_000_000;
 /// What asks about keys without using them. Of containers, all of it.
 const ASKING: [&str; 8] = ["EXISTS", "TYPE", "TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME", "SCAN", "RANDOMKEY"];
+
+/// Whether a command uses the keys that it looks at.
+#[cold]
+pub(super) fn uses(args: &[&[u8]], session: &Session) -> bool {
+    let name = args.first().copied().unwrap_or_default();
+    let is = |asking: &str| name.eq_ignore_ascii_case(asking.as_bytes());
+    is("TOUCH") || !session.no_touch && !ASKING.into_iter().chain(["OBJECT", "MEMORY"]).any(is)
+}
 
 /// How one key was used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -39,6 +39,18 @@ pub enum Value {
     Stream(Stream),
 }
 
+/// How a server keeps a string, which depends on how that came to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// As short as it can: a number as one.
+    #[default]
+    Compact,
+    /// As text, even where it is a number.
+    Text,
+    /// By itself, even where it is short.
+    Raw,
+}
+
 /// The most fields that a server keeps in order: `hash-max-listpack-entries`.
 pub const ORDERED_HASH_ENTRIES: usize = 512;
 
@@ -119,11 +131,14 @@ impl Value {
 
     /// What `OBJECT ENCODING` answers for a value that was made as it is now: a real server also remembers that
     /// a value was larger once.
-    pub fn encoding(&self, dialect: Dialect, limits: &Compact) -> &'static str {
+    pub fn encoding(&self, kept: Encoding, dialect: Dialect, limits: &Compact) -> &'static str {
         let choose = |compact, small, large| if compact { small } else { large };
         match self {
-            Value::String(text) if number::read_i64(text).is_some() => "int",
-            Value::String(text) => choose(text.len() <= EMBEDDED_BYTES, "embstr", "raw"),
+            Value::String(text) => match kept {
+                Encoding::Compact if number::read_i64(text).is_some() => "int",
+                Encoding::Compact | Encoding::Text => choose(text.len() <= EMBEDDED_BYTES, "embstr", "raw"),
+                Encoding::Raw => "raw",
+            },
             Value::Hash(hash) => choose(limits.holds_hash(hash), "listpack", "hashtable"),
             Value::List(list) => choose(limits.holds_list(list, dialect), "listpack", "quicklist"),
             Value::Set(set) if limits.holds_intset(set) => "intset",

@@ -40,14 +40,6 @@ pub const KNOWN: &[Known] = &[
         },
     },
     Known {
-        reason: "a server's encoding of a string tells how it came to be (APPEND and SETRANGE leave it raw); the \
-                 engine's tells what it is",
-        matches: |line, real, ours| {
-            let of_a_string = |reply: &str| ["$3 int", "$3 raw", "$6 embstr"].contains(&reply);
-            line.to_ascii_uppercase().contains("OBJECT ENCODING") && of_a_string(real) && of_a_string(ours)
-        },
-    },
-    Known {
         reason: "which key RANDOMKEY names is chance",
         matches: |line, real, ours| {
             line.to_ascii_uppercase().contains("RANDOMKEY")

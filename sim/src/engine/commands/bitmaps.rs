@@ -11,6 +11,7 @@ use super::{
 use crate::engine::{
     CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX,
     number::{parse_i64, read_i64},
+    value::Encoding,
 };
 
 const GROW: Flags = Flags::WRITE.and(Flags::DENYOOM);
@@ -68,7 +69,8 @@ fn change<T>(
 ) -> Result<(T, bool), ErrorReply> {
     let key = cx.arg(1);
     let is_new = cx.read::<Bytes>(key)?.is_none();
-    let text = cx.write_or_new::<Bytes>(key)?;
+    let (text, encoding, _) = cx.write_text(key)?;
+    *encoding = Encoding::Raw;
     // Nobody else holds it, unless there is a snapshot: then nothing is copied.
     let mut bytes = std::mem::take(text).try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
     let grows = is_new || bytes.len() < len;
@@ -243,6 +245,7 @@ fn operate(cx: &mut Context<'_>) -> CommandResult {
         [] => Vec::new(),
     };
     if cx.store(target, Bytes::from(joined), len == 0) {
+        cx.engine.db.keep_raw(target);
         if len == 0 {
             cx.propagate_as(&[b"DEL", target]);
         } else {

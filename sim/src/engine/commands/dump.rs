@@ -98,6 +98,9 @@ fn restore(cx: &mut Context<'_>) -> CommandResult {
         return Ok(Reply::OK);
     }
     cx.db(key).insert(Bytes::copy_from_slice(key), value, ends_at);
+    if let Some(idle) = options.idle {
+        cx.engine.db.set_idle(key, u32::try_from(idle).unwrap_or(u32::MAX));
+    }
     match ends_at {
         Some(at) if !options.is_absolute => {
             let at = at.to_string();

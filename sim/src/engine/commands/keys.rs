@@ -197,7 +197,11 @@ fn copy(cx: &mut Context<'_>) -> CommandResult {
     if source == target && number == cx.selected() {
         return Err(SAME_OBJECT);
     }
-    let Some(entry) = cx.db(source).get(source).cloned() else { return Ok(Reply::Int(0)) };
+    if !cx.exists(source) {
+        return Ok(Reply::Int(0));
+    }
+    let Some(entry) = cx.engine.db.get(source).cloned() else { return Ok(Reply::Int(0)) };
+    entry.use_at(cx.engine.db.now_s);
     cx.pay(entry.value.work());
     // Only the look at the source counts.
     cx.engine.lookups.is_counted = false;
@@ -205,7 +209,7 @@ fn copy(cx: &mut Context<'_>) -> CommandResult {
         return Ok(Reply::Int(0));
     }
     cx.grow(memory::of_entry(target, &entry));
-    cx.engine.database_mut(number).insert(Bytes::copy_from_slice(target), entry.value, entry.expires_at);
+    cx.engine.database_mut(number).put(Bytes::copy_from_slice(target), entry);
     cx.propagate();
     Ok(Reply::Int(1))
 }
@@ -222,8 +226,7 @@ fn move_to(cx: &mut Context<'_>) -> CommandResult {
     }
     if let Some(entry) = cx.engine.db.remove(key) {
         let entry = std::sync::Arc::unwrap_or_clone(entry);
-        let target = cx.engine.database_mut(number);
-        target.insert(Bytes::copy_from_slice(key), entry.value, entry.expires_at);
+        cx.engine.database_mut(number).put(Bytes::copy_from_slice(key), entry);
         cx.propagate();
     }
     Ok(Reply::Int(1))
@@ -257,7 +260,7 @@ fn move_key(cx: &mut Context<'_>, source: &[u8], target: &[u8]) {
     cx.drop_if_expired(target);
     let Some(entry) = cx.engine.db.remove(source) else { return };
     let entry = std::sync::Arc::unwrap_or_clone(entry);
-    cx.engine.db.insert(Bytes::copy_from_slice(target), entry.value, entry.expires_at);
+    cx.engine.db.put(Bytes::copy_from_slice(target), entry);
     cx.propagate();
 }
 
@@ -306,7 +309,9 @@ fn scan(cx: &mut Context<'_>) -> CommandResult {
 }
 
 fn object_encoding(cx: &mut Context<'_>) -> CommandResult {
-    object(cx, |cx, value| Ok(Reply::bulk(value.encoding(cx.engine.dialect(), &cx.engine.config.compact))))
+    object(cx, |cx, entry| {
+        Ok(Reply::bulk(entry.value.encoding(entry.encoding, cx.engine.dialect(), &cx.engine.config.compact)))
+    })
 }
 
 fn object_refcount(cx: &mut Context<'_>) -> CommandResult {
@@ -322,9 +327,11 @@ const NOT_BY_FREQUENCY: ErrorReply = ErrorReply::new(
      policies at runtime LRU and LFU data will take some time to adjust.",
 );
 
-/// When a key was last read or written is not kept.
 fn object_idletime(cx: &mut Context<'_>) -> CommandResult {
-    object(cx, |cx, _| if cx.engine.evicts_by_frequency() { Err(BY_FREQUENCY) } else { Ok(Reply::Int(0)) })
+    object(cx, |cx, entry| {
+        let idle_s = cx.engine.db.now_s.saturating_sub(entry.last_use_s());
+        if cx.engine.evicts_by_frequency() { Err(BY_FREQUENCY) } else { Ok(Reply::Int(idle_s.into())) }
+    })
 }
 
 fn object_freq(cx: &mut Context<'_>) -> CommandResult {
@@ -333,7 +340,7 @@ fn object_freq(cx: &mut Context<'_>) -> CommandResult {
 }
 
 /// What is to be told of the value of a key, if it has one.
-fn object(cx: &mut Context<'_>, tell: impl Fn(&Context<'_>, &Value) -> CommandResult) -> CommandResult {
+fn object(cx: &mut Context<'_>, tell: impl Fn(&Context<'_>, &Entry) -> CommandResult) -> CommandResult {
     let key = cx.arg(2);
     cx.drop_if_expired(key);
     let is_there = cx.engine.db.get(key).is_some();
@@ -346,5 +353,5 @@ fn object(cx: &mut Context<'_>, tell: impl Fn(&Context<'_>, &Value) -> CommandRe
         let elements = list.len();
         cx.pay(elements);
     }
-    cx.engine.db.get(key).map_or(Ok(Reply::Null), |entry| tell(cx, &entry.value))
+    cx.engine.db.get(key).map_or(Ok(Reply::Null), |entry| tell(cx, entry))
 }

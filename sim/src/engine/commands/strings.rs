@@ -10,7 +10,7 @@ use super::{
 use crate::engine::{
     CommandResult, Context, Dialect, ErrorReply, Reply, SYNTAX, UnixMillis, WRONG_TYPE,
     number::{self, extended},
-    value::Value,
+    value::{Encoding, Value},
     wrong_arity,
 };
 
@@ -273,13 +273,16 @@ fn key_value_pairs<'a>(
 fn append(cx: &mut Context<'_>) -> CommandResult {
     let (key, suffix) = (cx.arg(1), cx.arg(2));
     let longest = cx.engine.config.longest_bulk;
-    let value = cx.write_or_new::<Bytes>(key)?;
+    let (value, encoding, is_new) = cx.write_text(key)?;
     if value.len() + suffix.len() > longest {
         return Err(TOO_LONG);
     }
     let joined = [value, suffix].concat();
     let len = joined.len();
     *value = joined.into();
+    if !is_new {
+        *encoding = Encoding::Raw;
+    }
     cx.pay(len / 16);
     cx.propagate();
     Ok(Reply::Int(len as i64))
@@ -318,7 +321,8 @@ fn set_range(cx: &mut Context<'_>) -> CommandResult {
         .checked_add(patch.len())
         .filter(|&end| end <= cx.engine.config.longest_bulk)
         .ok_or(TOO_LONG)?;
-    let value = cx.write_or_new::<Bytes>(key)?;
+    let (value, encoding, _) = cx.write_text(key)?;
+    *encoding = Encoding::Raw;
     let mut bytes = value.to_vec();
     bytes.resize(end.max(old_len), 0);
     bytes[offset..end].copy_from_slice(patch);
@@ -360,7 +364,8 @@ fn add_float(cx: &mut Context<'_>) -> CommandResult {
     let (key, by) = (cx.arg(1), cx.arg(2));
     let old = cx.read::<Bytes>(key)?.cloned().unwrap_or_else(|| Bytes::from_static(b"0"));
     let sum = Bytes::from(extended::add(&old, by)?);
-    *cx.write_or_new::<Bytes>(key)? = sum.clone();
+    let (value, encoding, _) = cx.write_text(key)?;
+    (*value, *encoding) = (sum.clone(), Encoding::Text);
     cx.propagate_as(&[b"SET", key, &sum, b"KEEPTTL"]);
     Ok(Reply::Bulk(sum))
 }
