@@ -99,7 +99,10 @@ impl Engine {
                 ready.push(key.clone());
             }
         };
-        for effect in effects.iter() {
+        for (nth, effect) in effects.iter().enumerate() {
+            if effects.overwrites(nth) {
+                continue;
+            }
             let args: Vec<&[u8]> = effect.args().collect();
             match effect.name() {
                 b"FLUSHALL" | b"FLUSHDB" | b"SWAPDB" => {

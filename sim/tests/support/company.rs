@@ -44,8 +44,8 @@ pub const LISTS: Kind = Kind {
         "LPOP <list>",
         "RENAME <key> <list>",
         "COPY <key> <list> [REPLACE]",
-        // What SORT stores over a key of another type wakes nobody on real servers, and does here: only what is new is said.
-        "SORT <list> BY nosort STORE l4",
+        "SORT <list> BY nosort STORE <list>",
+        "SORT <list> BY nosort STORE <list>",
         "SET <list> text",
         "DEL <key> <key>",
         "PEXPIRE <key> (0|1|10|20)",
