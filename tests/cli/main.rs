@@ -70,10 +70,16 @@ fn grantsim(args: &[&str]) -> Ran {
 /// its own.
 #[track_caller]
 fn hunt(name: &str, code: i32, args: &[&str]) -> Value {
+    hunt_told(name, code, args).0
+}
+
+/// The same, and what it prints.
+#[track_caller]
+fn hunt_told(name: &str, code: i32, args: &[&str]) -> (Value, String) {
     let path = scratch(&format!("{name}.json"));
     let ran = grantsim(&[&["hunt", "--no-shrink", "--json", utf8(&path)], args].concat());
     assert_eq!(ran.code, code, "{}{}", ran.out, ran.err);
-    read_json(&path)
+    (read_json(&path), ran.out)
 }
 
 /// The fingerprints of a list in a report.
