@@ -97,7 +97,7 @@ struct Server {
 }
 
 enum Act {
-    Event(Event, View),
+    Event(Box<Event>, View),
     Rewind(View),
 }
 
@@ -228,7 +228,7 @@ impl Story {
     pub fn event(mut self, node: Node, cause: Option<Seq>, what: What) -> Self {
         let event = Event { head: self.head(node, cause), what };
         let view = self.view();
-        self.acts.push(Act::Event(event, view));
+        self.acts.push(Act::Event(Box::new(event), view));
         self
     }
 
@@ -334,7 +334,7 @@ impl Story {
         let executed = Executed { caller, now_ms: TimestampMs(EPOCH_MS + at), args, reply, effects };
         let event = Event { head: self.head(self.node, self.request), what: What::Executed(executed) };
         let view = self.view();
-        self.acts.push(Act::Event(event, view));
+        self.acts.push(Act::Event(Box::new(event), view));
         self
     }
 
@@ -375,7 +375,7 @@ impl Story {
     /// The trace; none for a story with a power loss, which no trace tells yet.
     pub fn trace(&self) -> Option<Trace> {
         let event = |act: &Act| match act {
-            Act::Event(event, _) => Some(event.clone()),
+            Act::Event(event, _) => Some((**event).clone()),
             Act::Rewind(_) => None,
         };
         let header = file::Header {
