@@ -47,7 +47,8 @@ impl Engine {
         let awaited = Awaited::by(blocked.args.first()?)?;
         let db = self.database(session.db);
         let entry = db.and_then(|db| db.get(key).filter(|_| !db.is_expired(key, now.millis())));
-        let is_ready = awaited == Awaited::Group || entry.is_some_and(|entry| awaited.is(&entry.value));
+        let is_ready = awaited == Awaited::Group
+            || entry.is_some_and(|entry| awaited.is(&entry.value) && !entry.is_quiet);
         if !is_ready || !blocked.keys.contains(key) {
             return None;
         }
@@ -99,10 +100,7 @@ impl Engine {
                 ready.push(key.clone());
             }
         };
-        for (nth, effect) in effects.iter().enumerate() {
-            if effects.overwrites(nth) {
-                continue;
-            }
+        for effect in effects.iter() {
             let args: Vec<&[u8]> = effect.args().collect();
             match effect.name() {
                 b"FLUSHALL" | b"FLUSHDB" | b"SWAPDB" => {

@@ -19,7 +19,7 @@ use std::borrow::Cow;
 /// assert_eq!(all[0].name(), b"DEL");
 /// assert_eq!(all[0].arg(1), b"grant");
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
     /// All arguments of all effects, end to end: one allocation however many there are.
     bytes: Vec<u8>,
@@ -29,19 +29,7 @@ pub struct Effects {
     effect_ends: Vec<usize>,
     /// How many effects there are up to the end of each unit but the last.
     unit_ends: Vec<usize>,
-    /// The effects that put something in the place of what was there; see [`overwrites`](Self::overwrites).
-    overwriting: Vec<usize>,
 }
-
-/// Whether they write the same.
-impl PartialEq for Effects {
-    fn eq(&self, other: &Self) -> bool {
-        (&self.bytes, &self.arg_ends, &self.effect_ends, &self.unit_ends)
-            == (&other.bytes, &other.arg_ends, &other.effect_ends, &other.unit_ends)
-    }
-}
-
-impl Eq for Effects {}
 
 /// How much memory is kept from one command to the next.
 const KEPT_BYTES: usize = 1 << 20;
@@ -86,18 +74,7 @@ impl Effects {
             all.extend(effect.args());
         }
         all.unit_ends = self.unit_ends.iter().map(|&end| end + usize::from(end > at)).collect();
-        all.overwriting = self.overwriting.iter().map(|&nth| nth + usize::from(nth >= at)).collect();
         *self = all;
-    }
-
-    /// The effect that comes next puts something in the place of what was there.
-    pub(super) fn overwrite_next(&mut self) {
-        self.overwriting.push(self.len());
-    }
-
-    /// Whether the `nth` effect put the result of a `STORE` in the place of what was there. Nobody who waits for it is told.
-    pub(super) fn overwrites(&self, nth: usize) -> bool {
-        self.overwriting.contains(&nth)
     }
 
     /// Ends a unit: what was written so far is kept, or lost, without what comes.
@@ -162,7 +139,6 @@ impl Effects {
         self.arg_ends.clear();
         self.effect_ends.clear();
         self.unit_ends.clear();
-        self.overwriting.clear();
     }
 }
 

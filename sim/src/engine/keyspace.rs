@@ -6,6 +6,7 @@
 
 use std::{
     hash::BuildHasher,
+    mem::discriminant,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -29,6 +30,8 @@ pub struct Entry {
     pub expires_at: Option<UnixMillis>,
     /// How a server keeps it, if it is a string.
     pub encoding: Encoding,
+    /// It came in the place of something of another type, and nobody who waits for it was told.
+    pub is_quiet: bool,
     /// When it was last used. Snapshots share it with what they were taken of.
     last_use: Seconds,
     /// What [`identity`] says of it, once it was asked; forgotten when it changes.
@@ -54,7 +57,7 @@ impl PartialEq for Entry {
 impl Entry {
     fn new(value: Value, expires_at: Option<UnixMillis>, now_s: u32) -> Self {
         let (encoding, last_use) = (Encoding::default(), Seconds(now_s.into()));
-        Self { value, expires_at, encoding, last_use, identity: OnceLock::new() }
+        Self { value, expires_at, encoding, is_quiet: false, last_use, identity: OnceLock::new() }
     }
 
     /// When it was last used, in seconds.
@@ -75,10 +78,9 @@ impl Entry {
         entry
     }
 
-    /// An entry whose value is about to change.
+    /// An entry whose value is about to change. Who changes a string says how it is kept from then on.
     fn used(entry: &mut Arc<Self>, now_s: u32) -> &mut Self {
         let entry = Self::changing(entry);
-        entry.encoding = Encoding::default();
         *entry.last_use.0.get_mut() = now_s;
         entry
     }
@@ -134,24 +136,35 @@ impl Keyspace {
         (Entry::used(entry, now_s), is_new)
     }
 
-    /// Puts a value under a key, with its expiry, replacing both. Says whether there was one.
-    pub fn insert(&mut self, key: Bytes, value: Value, expires_at: Option<UnixMillis>) -> bool {
-        self.put(key, Entry::new(value, expires_at, self.now_s))
+    /// Puts a value under a key, with its expiry, replacing both.
+    pub fn insert(&mut self, key: Bytes, value: Value, expires_at: Option<UnixMillis>) {
+        self.place(key, Entry::new(value, expires_at, self.now_s));
     }
 
-    /// Puts an entry under a key that was another one's. Says whether there was one under it.
-    pub fn put(&mut self, key: Bytes, entry: Entry) -> bool {
+    /// Puts an entry under a key that was another one's.
+    pub fn put(&mut self, key: Bytes, entry: Entry) {
+        self.place(key, Entry { is_quiet: false, identity: OnceLock::new(), ..entry });
+    }
+
+    /// Puts a value in the place of another one, if there is one; it does not expire.
+    pub fn overwrite(&mut self, key: Bytes, value: Value) {
+        let kind = discriminant(&value);
+        let is_quiet = |old: &Entry| old.is_quiet || discriminant(&old.value) != kind;
+        let is_quiet = self.get(&key).is_some_and(is_quiet);
+        self.place(key, Entry { is_quiet, ..Entry::new(value, None, self.now_s) });
+    }
+
+    fn place(&mut self, key: Bytes, entry: Entry) {
         let expires_at = entry.expires_at;
-        let entry = Arc::new(Entry { identity: OnceLock::new(), ..entry });
+        let entry = Arc::new(entry);
         let Some(old) = self.entries.get_mut(&key) else {
             self.move_expiry(&key, None, expires_at);
             self.note_place(&key);
             self.entries.insert(key, entry);
-            return false;
+            return;
         };
         let old = std::mem::replace(old, entry);
         self.move_expiry(&key, old.expires_at, expires_at);
-        true
     }
 
     /// The string that was just put under a key is kept by itself.

@@ -91,8 +91,8 @@ impl Context<'_> {
         }
     }
 
-    /// Replaces what is under a key, its expiry included, by `value`; by nothing if `is_empty`. The caller propagates that
-    /// next. Returns whether anything was written: that is, unless there is nothing where nothing was.
+    /// Replaces what is under a key, its expiry included, by `value`; by nothing if `is_empty`. Returns whether
+    /// anything was written: that is, unless there is nothing where nothing was.
     pub fn store(&mut self, key: &[u8], value: impl Kind, is_empty: bool) -> bool {
         // The look at what is replaced does not count.
         self.drop_if_expired(key);
@@ -102,9 +102,7 @@ impl Context<'_> {
         let value = value.into_value();
         self.pay(value.work());
         self.grow(value.work() * crate::engine::memory::PER_STORED);
-        if self.engine.db.insert(Bytes::copy_from_slice(key), value, None) {
-            self.effects.overwrite_next();
-        }
+        self.engine.db.overwrite(Bytes::copy_from_slice(key), value);
         true
     }
 }

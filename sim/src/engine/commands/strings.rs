@@ -345,17 +345,10 @@ fn subtract_given(cx: &mut Context<'_>) -> CommandResult {
 
 fn add(cx: &mut Context<'_>, by: i64) -> CommandResult {
     let key = cx.arg(1);
-    let sum = match cx.write::<Bytes>(key)? {
-        Some(value) => {
-            let sum = parse::add(number::parse_i64(value)?, by)?;
-            *value = sum.to_string().into();
-            sum
-        }
-        None => {
-            put(cx, key, by.to_string().as_bytes(), None);
-            by
-        }
-    };
+    let (value, encoding, is_new) = cx.write_text(key)?;
+    let old = if is_new { 0 } else { number::parse_i64(value)? };
+    let sum = parse::add(old, by)?;
+    (*value, *encoding) = (sum.to_string().into(), Encoding::Compact);
     cx.propagate();
     Ok(Reply::Int(sum))
 }
