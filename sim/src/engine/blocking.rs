@@ -76,7 +76,9 @@ impl Engine {
         let first = effects.len();
         session.awaited = blocked.awaits;
         session.deny_blocking = is_over;
+        self.tracking.is_waking = true;
         let reply = self.run(command, session, &args, now, effects);
+        self.tracking.is_waking = false;
         session.deny_blocking = false;
         session.awaited = None;
         self.log_effects(effects, first, now);
@@ -87,6 +89,9 @@ impl Engine {
         self.clients.forget_wait(session.id);
         if self.config.logs_all {
             self.log_as_slow(command, session, &args, now, false);
+        }
+        if !self.tracking.is_empty() {
+            self.end_tracked(session, Some(command));
         }
         Some(self.as_news(session, &blocked, reply))
     }

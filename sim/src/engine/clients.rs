@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::{
     Dialect, Engine, ErrorReply, Protocol, Reply, Session, UnixMicros, UnixMillis, config::OutputLimit,
-    pause::Pause,
+    pause::Pause, tracking::Tracker,
 };
 use crate::base::RequestLimits;
 
@@ -114,6 +114,11 @@ impl Clients {
         self.table.values()
     }
 
+    /// Whether there is one of this number.
+    pub fn exists(&self, id: u64) -> bool {
+        self.table.contains_key(&id)
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.table.len()
@@ -215,6 +220,7 @@ impl Engine {
             let size = |args: &Vec<Bytes>| QUEUED_COMMAND + args.iter().map(Bytes::len).sum::<usize>();
             queued.iter().map(size).sum()
         });
+        let tracker = self.tracking.of(session.id);
         let blocked = session.blocked.as_ref();
         let argument_bytes =
             blocked.map_or(session.postponed, |blocked| blocked.args.iter().map(Bytes::len).sum::<usize>());
@@ -237,14 +243,15 @@ impl Engine {
         format!(
             "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} flags={flags} db={db} sub={sub} \
              psub={psub} ssub={ssub} multi={multi}{watch} {buffers} argv-mem={argument_bytes} multi-mem={queued_bytes} \
-             rbs=1024 rbp=0 obl=0 oll=0 omem=0 tot-mem={memory} events=r cmd={command} user=default redir=-1 \
+             rbs=1024 rbp=0 obl=0 oll=0 omem=0 tot-mem={memory} events=r cmd={command} user=default redir={redir} \
              resp={resp}{library}",
+            redir = tracker.map_or(-1, |tracker| tracker.options.redirect as i64),
             id = session.id,
             fd = session.id + 7,
             name = text(&session.name),
             age = seconds_since(session.connected_at),
             idle = seconds_since(session.last_at),
-            flags = flags(session),
+            flags = flags(session, tracker),
             db = session.db,
             sub = session.channels.len(),
             psub = session.patterns.len(),
@@ -270,12 +277,16 @@ impl Engine {
 /// What a queued command takes beside its arguments.
 const QUEUED_COMMAND: usize = 16;
 
-fn flags(session: &Session) -> String {
+fn flags(session: &Session, tracker: Option<&Tracker>) -> String {
+    let tracks = |how: fn(&Tracker) -> bool| tracker.is_some_and(how);
     let known = [
         (session.is_monitor, 'O'),
         (session.subscriptions() > 0, 'P'),
         (session.transaction.is_some(), 'x'),
         (session.blocked.is_some() || session.postponed > 0, 'b'),
+        (tracks(|_| true), 't'),
+        (tracks(|tracker| tracker.is_broken), 'R'),
+        (tracks(|tracker| tracker.options.by_prefix), 'B'),
         (session.no_evict, 'e'),
         (session.no_touch, 'T'),
     ];

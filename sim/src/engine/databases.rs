@@ -83,6 +83,7 @@ impl Engine {
         let Databases { selected, propagated, settled, .. } = self.databases;
         if effects.len() > settled && selected != propagated {
             effects.insert(settled, &[b"SELECT", selected.to_string().as_bytes()]);
+            self.tracking.note_inserted(settled);
             self.databases.propagated = selected;
         }
         self.databases.settled = effects.len();

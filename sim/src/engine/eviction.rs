@@ -136,6 +136,7 @@ impl Engine {
         if !self.watches.is_empty() {
             self.touch_watched(effects.iter().skip(first), database);
         }
+        self.invalidate_for_all(effects, first);
         effects.end_unit();
         self.log_effects(effects, first, now);
         freed

@@ -50,6 +50,7 @@ mod session;
 mod slow_log;
 mod stats;
 pub mod table;
+pub mod tracking;
 mod transactions;
 pub mod turn;
 mod typed;
@@ -86,6 +87,7 @@ use replication::Replication;
 use slow_log::SlowLog;
 use stats::Stats;
 use table::{Command, CommandTable, Flags, Keys};
+use tracking::Tracking;
 use usage::Usage;
 use value::Value;
 use watches::Watches;
@@ -125,6 +127,7 @@ pub struct Engine {
     error_in_script: Option<ErrorReply>,
     slow_log: SlowLog,
     lookups: Lookups,
+    tracking: Tracking,
     attended: Attended,
     /// The script that has run for too long.
     running: Option<Running>,
@@ -164,6 +167,7 @@ impl Engine {
             error_in_script: None,
             slow_log: SlowLog::default(),
             lookups: Lookups::default(),
+            tracking: Tracking::default(),
             attended: Attended::default(),
             running: None,
             has_written: false,
@@ -226,6 +230,7 @@ impl Engine {
     pub fn disconnect(&mut self, session: &Session) {
         self.pubsub.forget(session);
         self.watches.forget(session.id);
+        self.tracking.forget(session.id);
         self.clients.forget(session.id);
     }
 
@@ -273,6 +278,9 @@ impl Engine {
         }
         if self.config.logs_all {
             self.log_as_slow(command, session, args, now, false);
+        }
+        if !self.tracking.is_empty() {
+            self.end_tracked(session, Some(command));
         }
         reply
     }
@@ -346,7 +354,7 @@ impl Engine {
         }
         if session.transaction.is_some()
             && command.flags.has(Flags::NO_MULTI)
-            && self.dialect == Dialect::Valkey8
+            && (self.dialect == Dialect::Valkey8 || command.name == "SHUTDOWN")
         {
             return Err(transactions::NOT_IN_ONE);
         }
@@ -398,6 +406,7 @@ impl Engine {
     ) -> Reply {
         self.enter(session.db, effects);
         let (before, database) = (effects.len(), self.databases.propagated());
+        self.tracking.seen = before;
         let mut context = Context { engine: self, session, args, now, effects, script: None };
         let reply = context.perform(command).into();
         if !self.hidden.is_empty() {
@@ -432,6 +441,7 @@ impl Engine {
         if !self.watches.is_empty() {
             self.touch_watched(effects.iter().skip(first), database);
         }
+        self.invalidate_for_all(effects, first);
         self.log_effects(effects, first, now);
         reaped
     }
@@ -460,6 +470,9 @@ impl Engine {
         self.stats.expired_by_time += 1;
         let database = self.databases.selected();
         self.notify(notify::Events::EXPIRED, "expired", key, database);
+        if !self.tracking.is_empty() {
+            self.tracking.note_expired(key);
+        }
     }
 
     fn expire(&mut self, key: &[u8], effects: &mut Effects) {
@@ -531,11 +544,17 @@ impl<'a> Context<'a> {
     /// Runs the command, and tells those who want to know what became of its keys.
     #[inline]
     pub(super) fn perform(&mut self, command: &Command) -> CommandResult {
-        if self.engine.config.events.is_empty() {
+        if self.engine.config.events.is_empty() && self.engine.tracking.is_empty() {
             return (command.run)(self);
         }
         let before = self.before(command);
         let result = (command.run)(self);
+        if !self.engine.tracking.is_empty() {
+            self.track(command);
+        }
+        if self.engine.config.events.is_empty() {
+            return result;
+        }
         let reply = match &result {
             Ok(reply) => reply.clone(),
             Err(error) => Reply::Error(error.clone()),

@@ -77,6 +77,12 @@ impl PubSub {
         self.outbox.len() - before
     }
 
+    /// Whether a connection listens to anything.
+    pub fn listens(&self, id: u64) -> bool {
+        let kinds = [&self.channels, &self.patterns, &self.shard_channels];
+        kinds.into_iter().flat_map(BTreeMap::values).flatten().any(|listener| *listener == id)
+    }
+
     /// How many connections listen to anything.
     pub fn clients(&self) -> usize {
         let kinds = [Kind::Channel, Kind::Pattern, Kind::Shard];
@@ -146,6 +152,7 @@ impl Session {
 impl Engine {
     /// The messages published since the last call, each with the id of the session that it goes to.
     pub fn take_deliveries(&mut self) -> Vec<(u64, Reply)> {
+        self.tell_by_prefix();
         std::mem::take(&mut self.pubsub.outbox)
     }
 }

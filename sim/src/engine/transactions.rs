@@ -41,6 +41,9 @@ impl Engine {
         error: ErrorReply,
     ) -> Reply {
         self.stats.count_rejection(command, &error);
+        if !self.tracking.is_empty() {
+            self.end_tracked(session, command);
+        }
         if args.first().is_some_and(|name| name.eq_ignore_ascii_case(b"EXEC")) {
             session.transaction = None;
             self.watches.forget(session.id);

@@ -89,13 +89,12 @@ impl Engine {
 
 /// The keys that an effect wrote, in the database it is for. What happens to a stream's groups leaves the stream as it
 /// was, and its id counter too: a real server does not count them as changes of the key.
-fn written_keys<'a>(commands: &CommandTable, name: &[u8], args: &[&'a [u8]]) -> Vec<&'a [u8]> {
+pub(super) fn written_keys<'a>(commands: &CommandTable, name: &[u8], args: &[&'a [u8]]) -> Vec<&'a [u8]> {
     match name {
-        b"XACK" | b"XCLAIM" | b"XSETID" => Vec::new(),
+        // A command that makes a stream for its group says so itself.
+        b"XACK" | b"XCLAIM" | b"XSETID" | b"XGROUP" => Vec::new(),
         // The set that it adds to says itself whether it changed.
         b"SMOVE" => args.get(1).copied().into_iter().collect(),
-        b"XGROUP" if args.iter().any(|arg| arg.eq_ignore_ascii_case(b"MKSTREAM")) => vec![args[2]],
-        b"XGROUP" => Vec::new(),
         b"SORT" => commands.find(name).and_then(|command| command.keys.of(args)?.pop()).into_iter().collect(),
         b"BITOP" => args.get(2).copied().into_iter().collect(),
         name if name.ends_with(b"STORE") => args.get(1).copied().into_iter().collect(),
@@ -126,6 +125,9 @@ impl Context<'_> {
         if !self.engine.watches.is_empty() {
             let database = self.selected();
             self.engine.watches.touch(database, key, false);
+        }
+        if !self.engine.tracking.is_empty() {
+            self.invalidate(key);
         }
     }
 

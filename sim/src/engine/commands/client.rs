@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Command, Flags, parse::is, reference};
+use super::{Command, Flags, parse::is, reference, tracking};
 use crate::engine::{
     CommandResult, Context, Dialect, ErrorReply, NOT_AN_INTEGER, Reply, ReplyMode, SYNTAX, Session,
     UnixMillis,
@@ -17,10 +17,10 @@ const VALKEY: Flags = OWN.and(Flags::VALKEY_ONLY);
 
 /// The subcommands of CLIENT.
 pub const CLIENT: &[Command] = &[
-    Command::new("CLIENT|CACHING", 3, OWN, caching),
+    Command::new("CLIENT|CACHING", 3, OWN, tracking::caching),
     Command::new("CLIENT|CAPA", -3, VALKEY, |_| Ok(Reply::OK)),
     Command::new("CLIENT|GETNAME", 2, OWN, getname),
-    Command::new("CLIENT|GETREDIR", 2, OWN, |_| Ok(Reply::Int(-1))),
+    Command::new("CLIENT|GETREDIR", 2, OWN, tracking::getredir),
     Command::new("CLIENT|HELP", 2, Flags::NONE, reference::help),
     Command::new("CLIENT|ID", 2, OWN, id),
     Command::new("CLIENT|INFO", 2, OWN, info),
@@ -32,8 +32,8 @@ pub const CLIENT: &[Command] = &[
     Command::new("CLIENT|REPLY", 3, OWN, reply),
     Command::new("CLIENT|SETINFO", 4, VALKEY, setinfo),
     Command::new("CLIENT|SETNAME", 3, OWN, setname),
-    Command::new("CLIENT|TRACKING", -3, OWN, tracking),
-    Command::new("CLIENT|TRACKINGINFO", 2, OWN, trackinginfo),
+    Command::new("CLIENT|TRACKING", -3, OWN, tracking::tracking),
+    Command::new("CLIENT|TRACKINGINFO", 2, OWN, tracking::trackinginfo),
     Command::new("CLIENT|UNBLOCK", -3, OTHERS, unblock),
     Command::new("CLIENT|UNPAUSE", 2, OTHERS, unpause),
 ];
@@ -279,27 +279,4 @@ fn no_evict(cx: &mut Context<'_>) -> CommandResult {
 fn no_touch(cx: &mut Context<'_>) -> CommandResult {
     cx.session.no_touch = one_of(cx.arg(2), "ON", "OFF")?;
     Ok(Reply::OK)
-}
-
-/// Client-side caching can be switched off only.
-fn tracking(cx: &mut Context<'_>) -> CommandResult {
-    if one_of(cx.arg(2), "ON", "OFF")? {
-        return Err(ErrorReply::new("ERR client tracking is not supported by the simulation"));
-    }
-    if cx.args.len() > 3 { Err(SYNTAX) } else { Ok(Reply::OK) }
-}
-
-fn caching(_: &mut Context<'_>) -> CommandResult {
-    Err(ErrorReply::new(
-        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
-    ))
-}
-
-fn trackinginfo(_: &mut Context<'_>) -> CommandResult {
-    let pairs = [
-        ("flags", Reply::Set(vec![Reply::bulk("off")])),
-        ("redirect", Reply::Int(-1)),
-        ("prefixes", Reply::Array(Vec::new())),
-    ];
-    Ok(Reply::Map(pairs.into_iter().map(|(name, value)| (Reply::bulk(name), value)).collect()))
 }

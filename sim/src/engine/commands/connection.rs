@@ -74,6 +74,7 @@ fn hello(cx: &mut Context<'_>) -> CommandResult {
         }));
     }
     cx.session.protocol = protocol.unwrap_or(cx.session.protocol);
+    cx.engine.tracking.note_protocol(cx.session.id, cx.session.protocol);
     if let Some(name) = name {
         cx.session.name = name;
     }
@@ -145,6 +146,8 @@ fn reset(cx: &mut Context<'_>) -> CommandResult {
     }
     cx.unwatch();
     cx.engine.clients.monitors.remove(&cx.session.id);
+    cx.engine.tracking.end(cx.session.id);
+    cx.engine.tracking.note_protocol(cx.session.id, Protocol::Resp2);
     let old = mem::take(cx.session);
     *cx.session = Session {
         lib_name: old.lib_name,

@@ -65,11 +65,17 @@ fn count_existing(cx: &mut Context<'_>) -> CommandResult {
 /// DEL and UNLINK, which differ only in how long a real server takes.
 fn delete(cx: &mut Context<'_>) -> CommandResult {
     let keys = &cx.args[1..];
-    let removed = keys.iter().filter(|key| cx.db(key).remove(key).is_some()).count();
+    let mut removed = 0;
+    for (nth, key) in keys.iter().enumerate() {
+        match cx.db(key).remove(key) {
+            Some(_) => removed += 1,
+            None => cx.engine.tracking.spare(key, &keys[..nth]),
+        }
+    }
     if removed > 0 {
         cx.propagate();
     }
-    Ok(Reply::Int(removed as i64))
+    Ok(Reply::Int(removed))
 }
 
 fn type_name(cx: &mut Context<'_>) -> CommandResult {

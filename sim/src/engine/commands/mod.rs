@@ -36,6 +36,7 @@ mod stream_groups;
 mod streams;
 mod strings;
 mod tools;
+mod tracking;
 mod transactions;
 
 /// The table that an engine made with [`Engine::new`] is handed.

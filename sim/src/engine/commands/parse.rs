@@ -38,6 +38,11 @@ impl<'a> Words<'a> {
         Self { rest: cx.args.get(index..).unwrap_or_default() }
     }
 
+    /// Whether there are no more.
+    pub fn is_over(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// The value of an option that must have one.
     pub fn value(&mut self) -> Result<&'a [u8], ErrorReply> {
         self.next().ok_or(SYNTAX)

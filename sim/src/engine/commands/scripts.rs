@@ -94,6 +94,9 @@ pub fn with_host(
     // What other commands have looked at and written is not the script's.
     (cx.engine.looked_at, cx.engine.written) = (0, 0);
     cx.engine.error_in_script = None;
+    if !cx.engine.tracking.is_empty() {
+        cx.engine.tracking.begin_script(Keys::Counted(2).of(cx.args));
+    }
     cx.engine.begin_script();
     let reply = run(&mut ScriptHost { cx, kind, rules });
     cx.engine.end_script();

@@ -61,6 +61,8 @@ fn create(cx: &mut Context<'_>) -> CommandResult {
         }
         first_id(cx.arg(4), StreamId::MIN)?;
         cx.get_or_insert(key, || Value::Stream(Stream::default()));
+        // A group that a stream gets is no change of it.
+        cx.touch(key);
     }
     let stream = stream_mut(cx, key)?.ok_or(KEY_REQUIRED)?;
     let last_id = first_id(args[4], stream.last_id)?;
