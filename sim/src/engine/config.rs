@@ -88,7 +88,11 @@ impl Config {
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let aliases = self.aliases().map(|(alias, name)| (*alias, self.get(name)));
         let shown = self.settings().filter(|setting| !setting.is_hidden);
-        shown.map(|setting| (setting.name, self.value(setting))).chain(aliases)
+        let told = |setting: &Setting| match setting.name {
+            name @ "notify-keyspace-events" => (name, kind::told_events(self.get(name))),
+            name => (name, self.get(name)),
+        };
+        shown.map(told).chain(aliases)
     }
 
     /// The value of a setting; empty if there is none of this name.

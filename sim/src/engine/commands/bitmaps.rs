@@ -119,6 +119,9 @@ impl Part {
     /// Reads it from the arguments at `from` and after; the unit before the end, or in order.
     fn parse(cx: &Context<'_>, from: usize, unit_first: bool) -> Result<Self, ErrorReply> {
         let words = &cx.args[from.min(cx.args.len())..];
+        if words.len() > 3 {
+            return Err(SYNTAX);
+        }
         let start = words.first().map_or(Ok(0), |text| parse_i64(text))?;
         let unit = |word: &[u8]| match word {
             word if is(word, "BIT") => Ok(true),
@@ -384,6 +387,14 @@ impl Operation {
         let (new, answers_new) = match self.does {
             Does::Get => return (Reply::Int(old as i64), false),
             // A number that is set in an unsigned field is taken for one without a sign.
+            // Real servers reckon how much room is above a number in 64 bits, and take one that is far below for one above.
+            Does::Set(value, Overflow::Saturate)
+                if self.kind.is_signed
+                    && self.kind.bits < 64
+                    && self.kind.greatest() - i128::from(value) > i64::MAX.into() =>
+            {
+                (Some(self.kind.greatest()), false)
+            }
             Does::Set(value, overflow) if self.kind.is_signed => {
                 (self.kind.fit(value.into(), overflow), false)
             }

@@ -80,13 +80,11 @@ fn sort(cx: &mut Context<'_>, may_store: bool) -> CommandResult {
     let order = Order {
         by: request.by.filter(|_| !is_constant),
         alpha: request.alpha || is_forced,
+        descending: request.descending,
         bytewise: request.store.is_some(),
     };
     if !is_constant || is_forced {
         elements = order.sorted(cx, elements)?;
-        if request.descending {
-            elements.reverse();
-        }
     } else if request.descending && !is_set {
         elements.reverse();
     }
@@ -144,18 +142,23 @@ fn look_up(cx: &mut Context<'_>, pattern: &[u8], element: &Bytes) -> Option<Byte
     }
 }
 
+/// What an element is sorted by, as text and as a number; and the element.
+type Weighed = (Option<Bytes>, f64, Bytes);
+
 /// By what elements are sorted.
 struct Order<'a> {
     by: Option<&'a [u8]>,
     alpha: bool,
+    /// The last comes first. What is equal stays as it is.
+    descending: bool,
     /// All bytes of a text count, and not only those up to its first zero.
     bytewise: bool,
 }
 
 impl Order<'_> {
-    /// The elements in ascending order.
+    /// The elements in order.
     fn sorted(&self, cx: &mut Context<'_>, elements: Vec<Bytes>) -> Result<Vec<Bytes>, ErrorReply> {
-        let mut weighed: Vec<(Option<Bytes>, f64, Bytes)> = Vec::with_capacity(elements.len());
+        let mut weighed: Vec<Weighed> = Vec::with_capacity(elements.len());
         let mut are_numbers = true;
         for element in elements {
             let weight = match self.by {
@@ -174,14 +177,21 @@ impl Order<'_> {
         if !are_numbers {
             return Err(ErrorReply::new("ERR One or more scores can't be converted into double"));
         }
-        weighed.sort_by(|(weight, score, element), (other_weight, other_score, other)| match self.alpha {
-            true => match (weight, other_weight) {
-                (Some(weight), Some(other)) => self.compare(weight, other),
-                (weight, other) => weight.is_some().cmp(&other.is_some()),
-            },
-            false => {
-                score.partial_cmp(other_score).unwrap_or(Ordering::Equal).then_with(|| element.cmp(other))
-            }
+        let compare =
+            |(weight, score, element): &Weighed, (other_weight, other_score, other): &Weighed| match self
+                .alpha
+            {
+                true => match (weight, other_weight) {
+                    (Some(weight), Some(other)) => self.compare(weight, other),
+                    (weight, other) => weight.is_some().cmp(&other.is_some()),
+                },
+                false => {
+                    score.partial_cmp(other_score).unwrap_or(Ordering::Equal).then_with(|| element.cmp(other))
+                }
+            };
+        weighed.sort_by(|one, other| match self.descending {
+            true => compare(other, one),
+            false => compare(one, other),
         });
         Ok(weighed.into_iter().map(|(_, _, element)| element).collect())
     }

@@ -117,13 +117,21 @@ fn save(value: &str) -> Option<String> {
 /// The letters of `notify-keyspace-events` in the order in which a server tells them.
 fn events(value: &str) -> Result<String, String> {
     const ALL: &str = "g$lshzxetd";
-    const ORDER: &str = "g$lshzxetdKEmn";
+    // What a server hides beside all comes last.
+    const ORDER: &str = "g$lshzxetdnKEmn";
     if !value.chars().all(|letter| letter == 'A' || ORDER.contains(letter)) {
         return Err("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".to_owned());
     }
     let all = value.contains('A') || ALL.chars().all(|letter| value.contains(letter));
-    let wanted = ORDER.chars().filter(|letter| value.contains(*letter) && !(all && ALL.contains(*letter)));
+    let order =
+        if all { ORDER.trim_start_matches(|letter| letter != 'K') } else { ORDER.trim_end_matches('n') };
+    let wanted = order.chars().filter(|letter| value.contains(*letter));
     Ok(if all { "A" } else { "" }.chars().chain(wanted).collect())
+}
+
+/// The events as a server tells them: it says of no new keys where all are wanted that must not be named.
+pub fn told_events(kept: &str) -> &str {
+    if kept.starts_with('A') { kept.trim_end_matches('n') } else { kept }
 }
 
 /// When a client that does not read is cut off: a class of `client-output-buffer-limit`. 0 is no limit.
