@@ -11,7 +11,7 @@
 /// assert_eq!(one.next_u64(), other.next_u64());
 /// assert!(one.below(10) < 10);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Random(u64);
 
 impl Random {

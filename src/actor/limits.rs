@@ -2,7 +2,7 @@
 //! decide alike (`ff-scheduler` 0.15, `claim.rs`; `ff-engine` 0.15, `scanner/unblock.rs`).
 
 /// The hard limits of a budget, by dimension. A limit of 0, or one that is no number, is none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Hard(Vec<(String, u64)>);
 
 impl Hard {
@@ -38,7 +38,7 @@ impl Hard {
 }
 
 /// What a quota allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct QuotaLimits {
     /// How many in a window; 0 for any number.
     pub rate: u64,

@@ -14,7 +14,7 @@ use crate::types::{
 pub struct AskId(pub u64);
 
 /// A worker asks a scheduler for work on a lane.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ask {
     /// The question.
     pub id: AskId,
@@ -29,7 +29,7 @@ pub struct Ask {
 }
 
 /// A worker says that it lives, to whoever hands out reclaim grants.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Alive {
     /// Who.
     pub worker_id: WorkerId,
@@ -42,7 +42,7 @@ pub struct Alive {
 }
 
 /// A message between processes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
     /// From a worker to a scheduler.
     Ask(Ask),

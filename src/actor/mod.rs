@@ -14,7 +14,7 @@ mod submitter;
 mod support;
 mod worker;
 
-use std::fmt::Debug;
+use std::{fmt::Debug, hash::Hash};
 
 use valkey_sim::engine::Reply;
 
@@ -31,10 +31,10 @@ use crate::{
     types::{AttemptIndex, ExecutionId, LeaseEpoch, Lost, Node, TimestampMs, grant::Lease},
 };
 
-/// A step machine.
-pub trait Actor: Clone {
+/// A step machine. Two that hash alike take the same steps from there on, where they have the same deployment.
+pub trait Actor: Clone + Hash {
     /// What the actor goes on with when a call is answered or a timer is due.
-    type Continuation: Clone + Debug;
+    type Continuation: Clone + Debug + Hash;
 
     /// Takes one step. `now` is the wall clock of the actor's node, which need not be right.
     fn step(

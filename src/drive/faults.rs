@@ -56,7 +56,7 @@ struct Rule {
 }
 
 /// What becomes of a call.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CallVerdict {
     /// The connection is reset before the request leaves.
     pub lose_request: bool,
@@ -73,7 +73,7 @@ pub struct CallVerdict {
 }
 
 /// What a hostile caller changes of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Tamper {
     /// It is sent with another lane.
     Lane(String),
@@ -95,7 +95,7 @@ impl CallVerdict {
 }
 
 /// For how long something stays in the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Hold {
     /// So much longer.
     By(Millis),

@@ -5,7 +5,10 @@
 //! may be executed all the same. Bytes, sockets and latencies are the driver's: it performs what [`Line::next`] says and
 //! tells the line what came of it.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    hash::{Hash, Hasher},
+};
 
 use valkey_sim::engine::Reply;
 
@@ -31,7 +34,7 @@ pub struct Line<T> {
     completed: VecDeque<Completed<T>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum State {
     Down,
     Connecting,
@@ -101,6 +104,23 @@ pub struct Write {
     pub hold: Option<Hold>,
     /// Sends the same bytes once more, so much later, on a connection of their own; one each.
     pub repeats: Vec<Millis>,
+}
+
+/// To the millisecond, and without the numbers of events: see [`Shell`](super::shell::Shell).
+impl<T: Hash> Hash for Pending<T> {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let Self { continuation, request, call, cause: _, deadline, verdict } = self;
+        let call = call.as_ref().map(|call| (&call.function, &call.execution));
+        (continuation, request, call, deadline.0 / 1_000, verdict).hash(hasher);
+    }
+}
+
+impl<T: Hash> Hash for Line<T> {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let Self { node, state, queue, inflight, completed } = self;
+        debug_assert!(completed.is_empty(), "whoever hashes a line has taken what came of its requests");
+        (node, state, queue, inflight).hash(hasher);
+    }
 }
 
 impl<T> Line<T> {

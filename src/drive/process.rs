@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A process of some kind.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Process {
     /// Creates executions.
     Submitter(Shell<Submitter>),

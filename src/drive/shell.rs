@@ -3,7 +3,11 @@
 //! The driver tells a shell what happens (a reply, a message, the time) and performs what [`Shell::next`] says. What is due at
 //! once is done in a fixed order: what came of requests before messages, messages before timers.
 
-use std::{collections::BTreeMap, mem};
+use std::{
+    collections::BTreeMap,
+    hash::{Hash, Hasher},
+    mem,
+};
 
 use valkey_sim::{clock::Clock, engine::Reply};
 
@@ -21,6 +25,9 @@ use crate::{
 };
 
 /// A process in its shell.
+///
+/// Two shells that hash alike go on alike, for whoever sees them by the millisecond: of the times at which something is due, what
+/// is hashed is the millisecond and their order. The numbers of events are no part of it.
 #[derive(Clone, Debug)]
 pub struct Shell<A: Actor> {
     node: Node,
@@ -94,6 +101,20 @@ impl Surroundings<'_> {
     fn deadline(&self, after: Millis) -> SimTime {
         let counted = self.clock.monotonic(self.now).saturating_add(after.0.saturating_mul(1_000));
         self.clock.world_at_monotonic(counted)
+    }
+}
+
+impl<A: Actor> Hash for Shell<A> {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let Self { node, actor, line, timers, next_timer: _, posts, urgent, out: _ } = self;
+        debug_assert!(
+            posts.is_empty() && urgent.is_none(),
+            "whoever hashes a process has done what it wants done"
+        );
+        (node, actor, line, timers.len()).hash(hasher);
+        for ((due, _), (continuation, _)) in timers {
+            (due.0 / 1_000, continuation).hash(hasher);
+        }
     }
 }
 
@@ -320,7 +341,7 @@ mod tests {
     const TIMEOUT_MS: u64 = 500;
 
     /// What the actor of these tests does when it starts.
-    #[derive(Clone)]
+    #[derive(Clone, Hash)]
     enum Do {
         Call(Request, u32),
         Wake(u64, u32),
@@ -329,7 +350,7 @@ mod tests {
     }
 
     /// An actor that does as it is told when it starts, and remembers what happens to it.
-    #[derive(Clone, Default)]
+    #[derive(Clone, Default, Hash)]
     struct Probe {
         does: VecDeque<Do>,
         saw: Vec<String>,

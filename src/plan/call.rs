@@ -18,7 +18,7 @@ use crate::types::{ExecutionName, Function, Node};
 /// };
 /// assert_eq!(call.to_string(), "ff_renew_lease #2 of worker-1 about e7");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CallRef {
     /// Who calls; any node when absent.

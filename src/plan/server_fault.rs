@@ -10,7 +10,7 @@ use crate::types::{FaultClass, word::words};
 pub const SYNC_TAKES_US: u64 = 20_000;
 
 /// One thing that goes wrong with the server. All times are milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ServerFault {
     /// It is gone, and its connections are reset. It comes back with all that it had, or with less.
@@ -103,7 +103,7 @@ words! {
 }
 
 /// What a server that was lost comes back with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Keeps {
     /// All: its process was killed, and what it had written the kernel has.

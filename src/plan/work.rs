@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{protocol::TimeoutBehavior, types::Label};
 
 /// What a worker does with an attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Work {
     /// How long, by the worker's clock.
@@ -21,7 +21,7 @@ pub struct Work {
 }
 
 /// How an attempt ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
     /// `ff_complete_execution`.
@@ -48,7 +48,7 @@ pub enum Ending {
 /// assert!(matches!(ending, Ending::Suspend(wait) if wait.until == Until::Both && !wait.pending));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Suspend {
     /// Which signals end it.
@@ -86,7 +86,7 @@ fn is_false(flag: &bool) -> bool {
 }
 
 /// Which signals end a suspension: their names are `go` and `stop`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Until {
     /// Any signal at all.
@@ -104,7 +104,7 @@ pub enum Until {
 }
 
 /// Something that a worker does on the way, some time after it began.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Chore {
     /// When, after it knows what there is to do, by the worker's clock. Nothing is done after the end of the work.
@@ -114,7 +114,7 @@ pub struct Chore {
 }
 
 /// What a worker does on the way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Doing {
     /// `ff_append_frame`: a frame of the attempt's stream.
@@ -156,7 +156,7 @@ pub enum Doing {
 }
 
 /// A frame of an attempt's stream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Frame {
     /// Kept: a text.

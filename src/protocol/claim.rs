@@ -9,7 +9,7 @@ use super::{Call, ClaimFunction, Consent, ExecutionKeys, Malformed, args};
 use crate::types::{Function, Millis, grant::Lease};
 
 /// Who claims what, for how long, and under which new ids.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Claim {
     /// The execution.
     pub execution_id: ExecutionId,
@@ -55,7 +55,7 @@ impl Claim {
 
 /// `ff_claim_execution`, or `ff_acquire_lease` where that is what the library registers: consumes a claim grant and
 /// starts a new attempt under a new lease.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimExecution {
     /// Which of the two the library registers.
     pub function: ClaimFunction,
@@ -118,7 +118,7 @@ impl Call for ClaimExecution {
 
 /// `ff_claim_resumed_execution`: consumes the grant of an execution whose suspension ended. The attempt goes on
 /// under a new lease; the claim's `attempt_id` is not sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimResumedExecution {
     /// Who claims what; its `attempt_timeout` is what the attempt has left.
     pub claim: Claim,
@@ -167,7 +167,7 @@ impl Call for ClaimResumedExecution {
 }
 
 /// `ff_reclaim_execution`: consumes a reclaim grant. A new attempt takes over from one whose lease is gone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ReclaimExecution {
     /// Who claims what.
     pub claim: Claim,

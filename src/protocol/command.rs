@@ -1,6 +1,9 @@
 //! The plain commands that FlowFabric's Rust side sends beside its calls: looks at a clock, a set, a hash, a payload.
 
-use std::marker::PhantomData;
+use std::{
+    hash::{Hash, Hasher},
+    marker::PhantomData,
+};
 
 use ff_core::types::{AttemptIndex, EdgeId, ExecutionId, LaneId, TimestampMs, WaitpointId};
 use valkey_sim::engine::Reply;
@@ -17,6 +20,13 @@ pub struct Plain<T> {
     request: Request,
     read: fn(&Reply) -> ReadResult<T>,
     outcome: PhantomData<T>,
+}
+
+/// How its reply is read follows from what it asks.
+impl<T> Hash for Plain<T> {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.request.hash(hasher);
+    }
 }
 
 impl<T> Command for Plain<T> {

@@ -15,7 +15,7 @@ use super::{Call, Consent, ExecutionKeys, Malformed, Status, args, fence_args};
 use crate::types::{Function, Millis};
 
 /// `ff_create_execution`: eligible at once, or delayed iff `delay_until` is later than the server's now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CreateExecution {
     /// A fresh id.
     pub execution_id: ExecutionId,

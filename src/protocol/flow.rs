@@ -11,7 +11,7 @@ use super::{Call, Consent, ExecutionKeys, Malformed, Status, args, flow_partitio
 use crate::types::{Function, Millis};
 
 /// A flow and where it lives: with its members, whose ids name the partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FlowAt {
     /// The flow.
     pub flow_id: FlowId,
@@ -149,7 +149,7 @@ impl Call for AckCancelMember {
 }
 
 /// One member waits for another.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Dependency {
     /// The flow of both.
     pub flow: FlowAt,
@@ -366,7 +366,7 @@ impl Call for ResolveDependency {
 }
 
 /// `ff_evaluate_flow_eligibility`: whether the dependencies of an execution let it run. Changes nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EvaluateFlowEligibility {
     /// The execution.
     pub execution_id: ExecutionId,
@@ -446,7 +446,7 @@ impl Call for PromoteBlockedToEligible {
 }
 
 /// The members that are no longer needed once enough of a group is satisfied.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SiblingGroup {
     /// The flow.
     pub flow: FlowAt,

@@ -76,11 +76,23 @@ pub use crate::types::wire::{Arg, Field};
 use crate::types::{Function, wire::args, word::words};
 
 /// A command ready for the wire: its name and arguments. Clones share them.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Request {
     /// The name first.
     pub args: Arc<[Vec<u8>]>,
 }
+
+/// A fence of `ff-core` has no hash of its own: these are told apart by what they ask.
+macro_rules! hashed_by_request {
+    ($($command:ty),*) => {$(
+        impl std::hash::Hash for $command {
+            fn hash<H: std::hash::Hasher>(&self, hasher: &mut H) {
+                Command::request(self).hash(hasher);
+            }
+        }
+    )*};
+}
+hashed_by_request!(RenewLease, CancelExecution);
 
 impl Request {
     /// What is called: the function of an `FCALL`, else the command.

@@ -72,7 +72,7 @@ impl Call for CreateQuotaPolicy {
 }
 
 /// `ff_check_admission_and_record`: asks to be admitted, and is counted if so.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CheckAdmission {
     /// The policy.
     pub quota_policy_id: QuotaPolicyId,

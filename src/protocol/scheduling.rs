@@ -9,7 +9,7 @@ use super::{Call, Consent, ExecutionKeys, Malformed, args, words};
 use crate::types::{Function, Millis, grant::ReclaimGrant};
 
 /// Who is to be granted what, and for how long.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GrantRequest {
     /// The execution.
     pub execution_id: ExecutionId,
@@ -28,7 +28,7 @@ pub struct GrantRequest {
 }
 
 /// What a grant's record says for those who read it later.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct GrantNotes {
     /// A hash of the worker's capabilities.
     pub capability_hash: String,
@@ -59,7 +59,7 @@ impl GrantRequest {
 /// `ff_issue_claim_grant`: writes a grant for an eligible execution. The execution stays in the eligible set.
 ///
 /// The answer does not tell when the grant expires: a scheduler computes it from the server time that it read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IssueClaimGrant(pub GrantRequest);
 
 impl Call for IssueClaimGrant {
@@ -84,7 +84,7 @@ impl Call for IssueClaimGrant {
 ///
 /// The answer tells when the grant expires. Libraries before version 28 (ff-script 0.12) answer the execution's id only: the
 /// caller then [computes](Self::computed) the expiry by its own clock, as the clients of that time did.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IssueReclaimGrant(pub GrantRequest);
 
 impl Call for IssueReclaimGrant {

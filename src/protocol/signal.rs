@@ -160,7 +160,7 @@ impl Call for BufferSignal {
 }
 
 /// `ff_create_pending_waitpoint`: a waitpoint before the suspension, so that signals may come early. Answers its token.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CreatePendingWaitpoint {
     /// The execution; somebody must hold its lease.
     pub execution_id: ExecutionId,

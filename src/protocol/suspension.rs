@@ -10,7 +10,7 @@ use super::{Call, Consent, ExecutionKeys, Malformed, Status, args, words};
 use crate::types::{Function, Millis};
 
 /// A place where a signal can be delivered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Waitpoint {
     /// The waitpoint.
     pub id: WaitpointId,

@@ -6,7 +6,7 @@ use super::{Request, presented::Positions};
 use crate::types::FencePart;
 
 /// The fence of a lease, as it was presented.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PresentedFence {
     /// The lease.
     pub lease_id: Vec<u8>,

@@ -63,7 +63,7 @@ impl Call for RegisterWorker {
 }
 
 /// `ff_heartbeat_worker`: a worker says that it is still there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HeartbeatWorker {
     /// The tenant.
     pub namespace: Namespace,

@@ -71,7 +71,7 @@ pub enum Summary {
 pub struct LaneName(pub String);
 
 /// How a worker's work on an execution ended, as the worker saw it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkEnd {
     /// It had done what there was to do.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A time that an execution has stored, and at which something ends or begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Deadline {
     /// Its grant expires, of whichever kind it is.
@@ -28,7 +28,7 @@ impl Deadline {
 }
 
 /// A part of what a call presents to show that it holds the lease.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FencePart {
     /// All of it.

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!(grant.partition.index, 7);
 /// # Ok::<(), ff_core::types::ExecutionIdParseError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ClaimGrant {
     /// The execution that was granted.
     pub execution_id: ExecutionId,
@@ -82,7 +82,7 @@ pub struct ResumeGrant {
 /// assert_eq!(grant.lane_id.as_str(), "gpu");
 /// # Ok::<(), ff_core::types::ExecutionIdParseError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ReclaimGrant {
     /// The execution that was granted.
     pub execution_id: ExecutionId,
@@ -147,7 +147,7 @@ fn place(execution_id: &ExecutionId) -> (Partition, String) {
 /// assert_eq!(lease.fence().lease_epoch, lease.epoch);
 /// # Ok::<(), ff_core::types::ExecutionIdParseError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Lease {
     /// The execution that is leased.
     pub execution_id: ExecutionId,

@@ -6,7 +6,11 @@
 
 mod calls;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use ff_core::types::CancelSource;
 use valkey_sim::{engine::Reply, random::Random};
@@ -38,7 +42,7 @@ pub struct Operator {
 }
 
 /// What the operator goes on with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Continuation {
     /// A deed is due.
     Begin {
@@ -56,7 +60,7 @@ pub enum Continuation {
 }
 
 /// A deed that is under way: what is known, and what is still to be done.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Doing {
     place: usize,
     again: u64,
@@ -69,7 +73,7 @@ pub struct Doing {
 }
 
 /// A step of a deed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Step {
     /// Reads the core of an execution.
     Look(ExecutionId),
@@ -109,7 +113,7 @@ const FIELDS: [&str; 7] = [
 ];
 
 /// What was read of an execution's core.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 struct Core {
     lane: Option<String>,
     instance: Option<String>,
@@ -121,7 +125,7 @@ struct Core {
 }
 
 /// What a deed knows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 struct Known {
     core: Core,
     token: String,
@@ -397,6 +401,14 @@ impl Operator {
             }
             _ => {}
         }
+    }
+}
+
+/// Without what it is told when it starts.
+impl Hash for Operator {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let Self { plan: _, functions: _, life: _, begun } = self;
+        begun.hash(hasher);
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A step on the way to trimming a quota.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Step {
     /// How it is defined.
     Definition(QuotaPolicyId, Plain<Vec<Option<String>>>),

@@ -27,7 +27,7 @@ pub(super) const BLOCKED_FIELDS: [&str; 4] =
     ["blocking_reason", "required_capabilities", "budget_ids", "quota_policy_id"];
 
 /// A step on the way to unblocking an execution.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Step {
     /// What it waits for.
     Core(ExecutionId, Plain<Vec<Option<String>>>),

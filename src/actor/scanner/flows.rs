@@ -28,7 +28,7 @@ const MEMBERS: usize = 500;
 const MEMBER_FIELDS: [&str; 3] = ["lane_id", "current_attempt_index", "current_worker_instance_id"];
 
 /// A step on the way to a call.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Step {
     /// The open edges of one that waits on a lane.
     Open(ExecutionId, LaneId, Plain<Vec<String>>),
@@ -51,7 +51,7 @@ pub enum Step {
 }
 
 /// Why an execution is cancelled, and so what is done next.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Errand {
     /// Its flow was cancelled.
     Member(FlowAt),

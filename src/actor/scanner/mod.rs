@@ -13,7 +13,10 @@ mod registry;
 mod tests;
 mod timeouts;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{Hash, Hasher},
+};
 
 use super::{Actor, Alive, Input, Message, Outbox};
 use crate::{
@@ -46,7 +49,7 @@ pub struct Scanner {
 }
 
 /// One of the scanners.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scan {
     /// Marks leases that have expired.
     LeaseExpiry,
@@ -129,7 +132,7 @@ impl Scan {
 }
 
 /// Where a scanner's walk stands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Place {
     scan: Scan,
     partition: u16,
@@ -137,7 +140,7 @@ pub struct Place {
 }
 
 /// What the scanner goes on with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Continuation {
     /// Time for a walk.
     Walk(Scan),
@@ -281,6 +284,14 @@ impl Scanner {
                 _ => self.look_at_siblings(place.partition, name, out),
             }
         }
+    }
+}
+
+/// Without what it is told when it starts.
+impl Hash for Scanner {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let Self { lanes: _, settings: _, functions: _, workers, turn } = self;
+        (workers, turn).hash(hasher);
     }
 }
 

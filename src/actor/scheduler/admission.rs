@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A step on the way through budgets and quota.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Step {
     /// The budgets that the execution is charged to.
     Budgets(Scan, ExecutionId, Plain<Option<String>>),

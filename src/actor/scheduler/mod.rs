@@ -29,7 +29,7 @@ const SCAN_AT_MOST: u16 = 32;
 const WINDOW_MS: i64 = 250;
 
 /// Issues claim grants.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Scheduler {
     partitions: u16,
     /// Whether it asks what an execution is charged to: it need not where no execution is charged to anything.
@@ -40,7 +40,7 @@ pub struct Scheduler {
 }
 
 /// A question on its way through the partitions.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Scan {
     worker: Node,
     ask: Ask,
@@ -56,7 +56,7 @@ pub struct Scan {
 }
 
 /// What the scheduler goes on with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Continuation {
     /// The server's time.
     Time(Node, Ask, Plain<TimestampMs>),

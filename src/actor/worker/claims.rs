@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A way to a lease, once the worker knows which attempt it is about.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Way {
     /// A claim of the attempt of this index, which is still to be made.
     Claim(Attempt, AttemptIndex),

@@ -12,7 +12,11 @@ mod registry;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use ff_core::types::SuspensionId;
 use valkey_sim::{engine::Reply, random::Random};
@@ -76,11 +80,11 @@ pub struct Config {
 }
 
 /// A worker's own number for what it works on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(u64);
 
 /// A question to a scheduler. It stays known after its answer: a network may deliver one twice, or late.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Question {
     lane_id: LaneId,
     /// Keeps a slot free: for the answer, and then for what comes of the claim.
@@ -88,7 +92,7 @@ struct Question {
     granted: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Job {
     lease: Lease,
     lane_id: LaneId,
@@ -110,7 +114,7 @@ struct Job {
 }
 
 /// A claim under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Attempt {
     ask: AskId,
     grant: ClaimGrant,
@@ -119,7 +123,7 @@ pub struct Attempt {
 }
 
 /// What the worker goes on with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Continuation {
     /// Time to ask for work.
     Poll,
@@ -285,6 +289,14 @@ impl Worker {
             out.wake(chore.after_ms, Continuation::Does(id, nth));
         }
         out.wake(*takes_ms, Continuation::Done(id));
+    }
+}
+
+/// Without what it is told when it starts.
+impl Hash for Worker {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let Self { config: _, random, next_id, asked, turn, jobs } = self;
+        (random, next_id, asked, turn, jobs).hash(hasher);
     }
 }
 
