@@ -143,13 +143,15 @@ impl Deployment {
         })
     }
 
-    /// When the last of the faults and deeds that have a time is over.
+    /// When the last of the faults and deeds that have a time is over. A plan that says when things arrive is about all of its
+    /// time.
     pub fn faults_end(&self) -> SimTime {
         let ends = self.plan.faults.iter().filter_map(Fault::holds).map(|holds| *holds.end());
         let timed = self.plan.deeds.iter().filter(|deed| deed.upon.is_none());
         let deeds = timed.map(|deed| deed.at_ms.saturating_add(deed.takes_ms()));
         let calls = self.plan.calls.iter().map(|call| call.at_ms.saturating_add(1));
-        SimTime::from_millis(ends.chain(deeds).chain(calls).max().unwrap_or(0))
+        let arrivals = (!self.plan.arrivals.is_empty()).then_some(self.plan.run_for_ms);
+        SimTime::from_millis(ends.chain(deeds).chain(calls).chain(arrivals).max().unwrap_or(0))
     }
 
     /// Until when a hold keeps a request in the network; none where there is no such deadline.

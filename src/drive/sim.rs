@@ -84,6 +84,8 @@ struct World<W> {
     /// The processes that live, each in its task.
     processes: RefCell<BTreeMap<Node, Rc<RefCell<Process>>>>,
     lives: RefCell<BTreeMap<Node, u32>>,
+    /// How many requests and messages each node has sent whose arrival the plan says.
+    sent: RefCell<BTreeMap<Node, (usize, usize)>>,
     /// Open before anybody starts: no first message is lost to the order in which nodes do.
     mailboxes: RefCell<BTreeMap<Node, Mailbox<Envelope>>>,
     /// When the last fault that has a time is over.
@@ -164,6 +166,7 @@ impl<W: Watch + 'static> World<W> {
             next_try_us: latency.base_us + latency.jitter_us + 2_000 * u64::from(latency.retransmit_ms),
             processes: RefCell::default(),
             lives: RefCell::default(),
+            sent: RefCell::default(),
             network,
             witness,
             deployment,
@@ -193,6 +196,24 @@ impl<W: Watch + 'static> World<W> {
     /// Notes that a fault keeps something in the network until then.
     fn expect_until(&self, instant: SimTime) {
         self.late_until.set(self.late_until.get().max(instant));
+    }
+
+    /// When the request that a node sends now arrives, where the plan says so.
+    fn request_arrives(&self, node: Node) -> Option<SimTime> {
+        let arrivals = self.deployment.plan.arrivals.get(&node)?;
+        let mut sent = self.sent.borrow_mut();
+        let (requests, _) = sent.entry(node).or_default();
+        *requests += 1;
+        arrivals.requests.get(*requests - 1).copied().map(SimTime)
+    }
+
+    /// When the message that a node sends now arrives, where the plan says so.
+    fn message_arrives(&self, node: Node) -> Option<SimTime> {
+        let arrivals = self.deployment.plan.arrivals.get(&node)?;
+        let mut sent = self.sent.borrow_mut();
+        let (_, messages) = sent.entry(node).or_default();
+        *messages += 1;
+        arrivals.messages.get(*messages - 1).copied().map(SimTime)
     }
 
     fn start(self: &Rc<Self>) -> BTreeMap<Node, NodeHandle> {
@@ -569,6 +590,27 @@ mod tests {
             ),
             "{at_18:?}"
         );
+    }
+
+    #[test]
+    fn what_is_sent_arrives_when_the_plan_says_so_and_not_before_it_can() {
+        let when = |node, requests: &[u64], messages: &[u64], is_meant: fn(&What) -> bool| {
+            let mut plan = plan([]);
+            plan.settings.partitions = 1;
+            plan.workers.truncate(1);
+            let arrivals = plan::Arrivals { requests: requests.to_vec(), messages: messages.to_vec() };
+            plan.arrivals.insert(node, arrivals);
+            plan.check().expect("the plan can be run");
+            let events = events(&plan);
+            let first = events.iter().find(|event| is_meant(&event.what));
+            first.expect("it happens").head.at.0
+        };
+        let created = |at_us| when(Node::Submitter, &[at_us], &[], |what| matches!(what, What::Executed(_)));
+        assert_eq!((created(30_007), created(0)), (30_007, 3_000));
+        let granted = |at_us| {
+            when(Node::Scheduler(1), &[], &[at_us], |what| matches!(what, What::MessageReceived { .. }))
+        };
+        assert_eq!((granted(40_011), granted(0)), (40_011, 12_000));
     }
 
     #[test]

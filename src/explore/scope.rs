@@ -135,6 +135,7 @@ impl Scope {
             faults: Vec::new(),
             deeds: Vec::new(),
             calls: Vec::new(),
+            arrivals: Default::default(),
         }
     }
 }

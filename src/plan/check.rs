@@ -3,6 +3,7 @@
 //! A message says where (`faults[2]`, counted from 0 as tools for JSON do), what is wrong, and what to do about it where
 //! that is not obvious.
 
+mod arrivals;
 mod calls;
 mod deeds;
 mod faults;
@@ -39,6 +40,7 @@ impl Plan {
         }
         deeds::check(self)?;
         calls::check(self)?;
+        arrivals::check(self)?;
         faults::check(self)
     }
 }

@@ -10,6 +10,7 @@
 //!
 //! All times are simulated milliseconds since the start of the run, unless the name says otherwise.
 
+mod arrivals;
 mod call;
 mod check;
 mod clock;
@@ -38,6 +39,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use valkey_sim::engine::Dialect;
 
+pub use arrivals::Arrivals;
 pub use call::{CallRef, Called};
 pub use check::InvalidPlan;
 pub use clock::{ClockStep, WrongClock};
@@ -139,6 +141,10 @@ pub struct Plan {
     /// Calls word for word. Where there are any, nobody takes part but the server and the operator, who sends them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<Sent>,
+    /// When what a node sends arrives, where the network's latency does not say so. A plan that says so does not end before its
+    /// time is up.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub arrivals: BTreeMap<Node, Arrivals>,
 }
 
 fn one() -> u8 {

@@ -104,6 +104,7 @@ impl Plan {
     /// Drops the clock of a node and the faults that name it.
     fn forget(&mut self, node: Node) {
         self.clocks.remove(&node);
+        self.arrivals.remove(&node);
         self.faults.retain(|fault| !fault.nodes().contains(&node));
         self.deeds.retain(|deed| deed.upon.as_ref().is_none_or(|call| call.node != Some(node)));
     }

@@ -191,6 +191,7 @@ fn small_life(shape: Shape) -> impl Strategy<Value = Plan> {
                 faults,
                 deeds: Vec::new(),
                 calls: Vec::new(),
+                arrivals: BTreeMap::new(),
             }
         })
     })

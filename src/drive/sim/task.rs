@@ -196,7 +196,12 @@ impl<W: Watch + 'static> Task<W> {
                     wire.stream.delay_next_write(Delay::Until(instant));
                 }
             }
-            None => {}
+            None => {
+                if let Some(instant) = world.request_arrives(self.node) {
+                    world.expect_until(instant);
+                    wire.stream.delay_next_write(Delay::Until(instant));
+                }
+            }
         }
         wire.requests += 1;
         if let Some(sent) = write.sent {
@@ -265,8 +270,17 @@ impl<W: Watch + 'static> Task<W> {
             world.expect_until(world.now().after(ms.saturating_mul(2_000)));
             ms.saturating_mul(1_000)
         };
+        let arrives = world.message_arrives(self.node);
         let fate = match post.fate {
-            None => link::Fate::Deliver,
+            None => match arrives {
+                Some(instant) => {
+                    world.expect_until(instant);
+                    link::Fate::Delay {
+                        by_us: instant.0.saturating_sub(world.now().0 + world.latency.base_us),
+                    }
+                }
+                None => link::Fate::Deliver,
+            },
             Some(Fate::Drop) => link::Fate::Drop,
             Some(Fate::Delay(by_ms)) => link::Fate::Delay { by_us: late(by_ms) },
             Some(Fate::Twice(after_ms)) => link::Fate::Duplicate { after_us: late(after_ms) },
