@@ -1,4 +1,4 @@
-//! `grantsim explore`: every history of calls up to a depth.
+//! `grantsim explore`: every history of calls, or of a world, up to a depth.
 
 use std::{
     fs,
@@ -11,10 +11,10 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use grantsim::{
-    explore::{Counterexample, Exploration, Progress, Report, SCOPES, Scope},
+    explore::{CALLS, Counterexample, Exploration, Progress, Report, Scope, WORLD},
     finding::Finding,
     hunt::Exit,
     library::LibraryRef,
@@ -33,12 +33,15 @@ use super::{
 pub(super) struct ExploreArgs {
     /// What is explored.
     what: What,
-    /// What takes part; may be repeated. All scopes when absent.
+    /// What takes part; may be repeated. All scopes of what is explored when absent.
     #[arg(long = "scope", value_name = "NAME", value_parser = scopes())]
     scopes: Vec<&'static Scope>,
-    /// How many choices a history has: calls, and turns of the clock. Each scope's own when absent.
+    /// How many choices a history has: calls, or what arrives, and turns of the clock. Each scope's own when absent.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=64))]
     depth: Option<u64>,
+    /// How much goes wrong in a history of a world, at most. Each scope's own when absent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(..=8))]
+    budget: Option<u8>,
     /// How many threads; all cores when absent. The result does not depend on it.
     #[arg(long)]
     jobs: Option<NonZero<usize>>,
@@ -70,6 +73,20 @@ enum What {
     /// something is due, a millisecond before, and one after. The shortest histories come first. What must hold at every moment
     /// is judged at each step; a history that breaks it is written as a plan, for `replay`.
     Calls,
+    /// What a deployment does, with everything that is in flight in it: each order in which requests reach the server, and, as
+    /// often as the budget allows, a request that is held while time goes on, is lost, or comes twice, a reply that is lost, a
+    /// process that crashes, or stands still.
+    World,
+}
+
+impl What {
+    /// Its scopes.
+    fn scopes(self) -> &'static [Scope] {
+        match self {
+            What::Calls => CALLS,
+            What::World => WORLD,
+        }
+    }
 }
 
 /// What `--json` writes. Its names are a promise: see the README.
@@ -95,11 +112,15 @@ struct JsonScope<'r> {
 impl ExploreArgs {
     /// Explores, and tells what was found.
     pub(super) fn run(&self) -> anyhow::Result<Exit> {
-        let What::Calls = self.what;
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stop);
         listen(move || asked.store(true, Ordering::Relaxed))?;
-        let scopes = if self.scopes.is_empty() { SCOPES.iter().collect() } else { self.scopes.clone() };
+        let all: Vec<&'static Scope> = self.what.scopes().iter().collect();
+        if let Some(other) = self.scopes.iter().find(|scope| !all.contains(scope)) {
+            let names: Vec<&str> = all.iter().map(|scope| scope.name).collect();
+            bail!("{} is no scope of what is to be explored: there are {}", other.name, names.join(", "));
+        }
+        let scopes = if self.scopes.is_empty() { all } else { self.scopes.clone() };
         let subject = self.library.subject()?;
         let known = if self.strict { Vec::new() } else { Finding::of(&subject) };
         let mut reports = Vec::new();
@@ -109,6 +130,7 @@ impl ExploreArgs {
             if let Some(depth) = self.depth {
                 exploration.depth = depth as usize;
             }
+            exploration.budget = self.budget.unwrap_or(exploration.budget);
             exploration.jobs = jobs(self.jobs);
             exploration.dialect = self.library.dialect.unwrap_or_default();
             exploration.entries = self.library.properties();
@@ -182,8 +204,11 @@ fn json<'r>(report: &'r Report, known: &'r [Finding]) -> JsonScope<'r> {
 }
 
 fn scopes() -> Named<&'static Scope> {
-    Named::new(SCOPES.iter().map(|scope| (scope.name.to_owned(), scope.about.to_owned())), |name| {
-        let names = || SCOPES.iter().map(|scope| scope.name).collect::<Vec<_>>().join(", ");
+    fn all() -> impl Iterator<Item = &'static Scope> {
+        CALLS.iter().chain(WORLD)
+    }
+    Named::new(all().map(|scope| (scope.name.to_owned(), scope.about.to_owned())), |name| {
+        let names = || all().map(|scope| scope.name).collect::<Vec<_>>().join(", ");
         Scope::named(name).ok_or_else(|| format!("no scope is called {name:?}; there are {}", names()))
     })
 }

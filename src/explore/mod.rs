@@ -25,13 +25,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod menu;
-mod runner;
+mod calls;
 mod scope;
 mod search;
+mod server;
 mod state;
 #[cfg(test)]
-mod tests;
+mod testing;
+mod world;
 
 use std::{
     num::NonZero,
@@ -42,21 +43,18 @@ use std::{
 use serde::Serialize;
 use valkey_sim::engine::{Dialect, Reply};
 
-pub use menu::{Act, Choice, ChoiceName};
-pub use scope::{SCOPES, Scope};
+pub use scope::{CALLS, Scope, WORLD};
 
 use crate::{
     drive::{Deployment, LoadError, Subject},
-    plan::{Plan, Sent},
+    plan::Plan,
     property::{Entry, Fingerprint, catalogue},
     protocol::reply,
-    types::{Answer, TimestampMs},
+    types::Answer,
 };
-use menu::Menu;
-use runner::{Runner, Violations};
-use scope::START_MS;
-use search::{Search, Searched, choice_of};
-use state::State;
+use scope::Kind;
+use search::{Search, Searched, Space};
+use server::Violations;
 
 /// Of so many states that were reached, a history is run once more on a fresh engine.
 const RUN_AGAIN: usize = 20;
@@ -69,6 +67,8 @@ pub struct Exploration {
     pub scope: &'static Scope,
     /// How many choices a history has.
     pub depth: usize,
+    /// How much may go wrong in a history of a world. Nothing does in one of calls.
+    pub budget: u8,
     /// The server.
     pub dialect: Dialect,
     /// By which properties it is judged; those that must hold at every moment count.
@@ -126,6 +126,8 @@ pub struct Report {
     pub scope: &'static str,
     /// How many choices a history was to have.
     pub depth: usize,
+    /// How much might go wrong in one.
+    pub budget: u8,
     /// Level by level.
     pub levels: Vec<Level>,
     /// What was violated, each kind once, with a shortest history: the shortest first.
@@ -214,6 +216,7 @@ impl Exploration {
             subject,
             scope,
             depth: scope.depth,
+            budget: scope.budget(),
             dialect: Dialect::default(),
             entries: catalogue::always().collect(),
             jobs: std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
@@ -231,20 +234,35 @@ impl Exploration {
         stop: &AtomicBool,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<Report, ExploreError> {
-        let began = Instant::now();
         let plan = Plan { dialect: self.dialect, ..self.scope.plan() };
         let functions = self.subject.functions.clone();
         let claim_function = self.subject.load(self.dialect, 0)?.claim_function;
         let deployment = Deployment::new(&plan, functions, claim_function);
-        let menu = Menu::new(self.scope, &deployment);
-        let walk = Walk { exploration: self, deployment: &deployment, menu: &menu };
-        let start = walk.start(&mut walk.runner()?)?;
+        let (subject, entries) = (&self.subject, &self.entries);
+        match self.scope.kind {
+            Kind::Calls(calls) => {
+                let space = calls::Histories::new(calls, subject, self.dialect, entries, &deployment);
+                self.explore(&space, stop, progress)
+            }
+            Kind::World(_) => {
+                let space = world::Histories::new(self.budget, subject, entries, &deployment);
+                self.explore(&space, stop, progress)
+            }
+        }
+    }
+
+    fn explore<S: Space>(
+        &self,
+        space: &S,
+        stop: &AtomicBool,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Report, ExploreError> {
+        let began = Instant::now();
+        let walk = Walk { space, library: self.subject.library.name() };
+        let start = space.start(&mut space.runner()?)?;
         walk.probe(&start)?;
         let search = Search {
-            subject: &self.subject,
-            dialect: self.dialect,
-            deployment: &deployment,
-            menu: &menu,
+            space,
             jobs: self.jobs,
             depth: self.depth,
             max_states: self.max_states,
@@ -268,6 +286,7 @@ impl Exploration {
         Ok(Report {
             scope: self.scope.name,
             depth: self.depth,
+            budget: self.budget,
             levels: searched.levels,
             counterexamples,
             cut: searched.cut,
@@ -277,49 +296,33 @@ impl Exploration {
 }
 
 /// Walks single histories.
-struct Walk<'e> {
-    exploration: &'e Exploration,
-    deployment: &'e Deployment,
-    menu: &'e Menu,
+struct Walk<'e, S> {
+    space: &'e S,
+    library: &'e str,
 }
 
-impl Walk<'_> {
-    /// A fresh engine.
-    fn runner(&self) -> Result<Runner, ExploreError> {
-        Runner::new(&self.exploration.subject, self.exploration.dialect, self.deployment)
-    }
-
-    /// The state in which exploring begins.
-    fn start(&self, runner: &mut Runner) -> Result<State, ExploreError> {
-        let now = TimestampMs(self.deployment.plan.epoch_ms.saturating_add(START_MS) as i64);
-        let mut state = runner.start(now, &self.exploration.entries);
-        for request in self.menu.prelude(now) {
-            state = runner.call(&state, &request, &mut Violations::new())?.0;
-        }
-        Ok(state)
-    }
-
+impl<S: Space> Walk<'_, S> {
     /// Takes every choice of the first two levels twice, in both directions, on one engine: what a library keeps from call to
     /// call makes a difference.
-    fn probe(&self, start: &State) -> Result<(), ExploreError> {
-        let mut runner = self.runner()?;
-        let mut outcome = |state: &State, choice: &Choice| -> Result<(State, Option<Reply>), ExploreError> {
-            runner.step(state, choice, &mut Violations::new())
-        };
-        let choices = |state: &State| self.menu.of_state(state);
+    fn probe(&self, start: &S::State) -> Result<(), ExploreError> {
+        let mut runner = self.space.runner()?;
+        let mut outcome =
+            |state: &S::State, choice: &S::Choice| -> Result<(S::State, Option<Reply>), ExploreError> {
+                self.space.step(&mut runner, state, choice, &mut Violations::new())
+            };
         let mut first = Vec::new();
-        for choice in choices(start) {
+        for choice in self.space.choices(start) {
             let (state, reply) = outcome(start, &choice)?;
-            first.push((start.clone(), choice, state.key(), reply));
-            for next in choices(&state) {
+            first.push((start.clone(), choice, self.space.key(&state), reply));
+            for next in self.space.choices(&state) {
                 let (after, reply) = outcome(&state, &next)?;
-                first.push((state.clone(), next, after.key(), reply));
+                first.push((state.clone(), next, self.space.key(&after), reply));
             }
         }
         for (from, choice, key, reply) in first.into_iter().rev() {
             let (state, again) = outcome(&from, &choice)?;
-            if (state.key(), again) != (key, reply) {
-                return Err(self.keeps_state(&choice));
+            if (self.space.key(&state), again) != (key, reply) {
+                return Err(self.keeps_state(choice.to_string()));
             }
         }
         Ok(())
@@ -334,68 +337,53 @@ impl Walk<'_> {
             if from.state == u32::MAX {
                 continue;
             }
-            let mut runner = self.runner()?;
-            let mut state = self.start(&mut runner)?;
+            let mut runner = self.space.runner()?;
+            let mut state = self.space.start(&mut runner)?;
             let mut last = None;
             for place in searched.path(*from) {
-                let Some(choice) = choice_of(self.menu, &state, place) else { break };
-                state = runner.step(&state, &choice, &mut Violations::new())?.0;
+                let Some(choice) = self.choice(&state, place) else { break };
+                state = self.space.step(&mut runner, &state, &choice, &mut Violations::new())?.0;
                 last = Some(choice);
             }
-            if let Some(choice) = last.filter(|_| state.key() != *key) {
-                return Err(self.keeps_state(&choice));
+            if let Some(choice) = last.filter(|_| self.space.key(&state) != *key) {
+                return Err(self.keeps_state(choice.to_string()));
             }
         }
         Ok(())
     }
 
-    fn keeps_state(&self, choice: &Choice) -> ExploreError {
-        ExploreError::KeepsState {
-            library: self.exploration.subject.library.name().to_owned(),
-            choice: choice.name.to_string(),
-        }
+    /// The choice at a place among those of a state.
+    fn choice(&self, state: &S::State, place: u16) -> Option<S::Choice> {
+        self.space.choices(state).into_iter().nth(place.into())
     }
 
     /// A history in words, and as a plan.
     fn tell(&self, path: &[u16], shows: &Fingerprint) -> Result<(Vec<Told>, Plan), ExploreError> {
-        let mut runner = self.runner()?;
-        let mut state = self.start(&mut runner)?;
-        let mut plan = (*self.deployment.plan).clone();
-        let at_ms = |now: TimestampMs| now.0.saturating_sub_unsigned(plan.epoch_ms).max(0).unsigned_abs();
-        let not_text = || ExploreError::Harness("a call has an argument that is no text".to_owned());
-        let mut calls = Vec::new();
-        for request in self.menu.prelude(state.now) {
-            calls.push(Sent::of(START_MS, &request).ok_or_else(not_text)?);
-        }
-        let (mut history, mut shown) = (Vec::new(), false);
+        let mut runner = self.space.runner()?;
+        let mut state = self.space.start(&mut runner)?;
+        let (mut told, mut history, mut shown) = (Vec::new(), Vec::new(), false);
         for place in path {
-            let choice = choice_of(self.menu, &state, *place)
+            let choice = self
+                .choice(&state, *place)
                 .ok_or_else(|| ExploreError::Harness("a history leads to another state".to_owned()))?;
             let mut found = Violations::new();
-            let (next, reply) = runner.step(&state, &choice, &mut found)?;
+            let (next, reply) = self.space.step(&mut runner, &state, &choice, &mut found)?;
             shown |= found.contains_key(shows);
-            if let Act::Call(request) = &choice.act {
-                calls.push(Sent::of(at_ms(state.now), request).ok_or_else(not_text)?);
-            }
-            state = next;
-            history.push(Told {
-                at_ms: at_ms(state.now),
-                choice: choice.name.to_string(),
+            told.push(Told {
+                at_ms: self.space.at_ms(&next),
+                choice: choice.to_string(),
                 answer: reply.as_ref().map(reply::answer),
             });
+            history.push((std::mem::replace(&mut state, next), choice));
         }
         if !shown {
-            return Err(self.keeps_state_told(&history));
+            return Err(self.keeps_state(told.pop().map(|last| last.choice).unwrap_or_default()));
         }
-        plan.run_for_ms = at_ms(state.now) + 1;
-        plan.calls = calls;
-        Ok((history, plan))
+        let plan = self.space.plan(&history, &state)?;
+        Ok((told, plan))
     }
 
-    fn keeps_state_told(&self, history: &[Told]) -> ExploreError {
-        ExploreError::KeepsState {
-            library: self.exploration.subject.library.name().to_owned(),
-            choice: history.last().map(|told| told.choice.clone()).unwrap_or_default(),
-        }
+    fn keeps_state(&self, choice: String) -> ExploreError {
+        ExploreError::KeepsState { library: self.library.to_owned(), choice }
     }
 }

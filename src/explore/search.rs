@@ -7,6 +7,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     num::NonZero,
     sync::{
         Arc, Mutex, PoisonError,
@@ -16,15 +17,11 @@ use std::{
 };
 
 use indexmap::IndexMap;
+use valkey_sim::engine::Reply;
 
-use super::{
-    Choice, ExploreError, Level, Progress, Why,
-    menu::Menu,
-    runner::{Runner, Violations},
-    state::{State, StateKey},
-};
+use super::{ExploreError, Level, Progress, Why, server::Violations, state::StateKey};
 use crate::{
-    drive::{Deployment, Subject},
+    plan::Plan,
     property::{Fingerprint, Violation},
 };
 
@@ -68,13 +65,54 @@ mod plain {
     }
 }
 
+/// What is searched: states, and the choices that lead from one to another. The same state has the same choices, and leads by
+/// each of them to the same state.
+pub(super) trait Space: Sync {
+    /// All that the future of a history depends on.
+    type State: Clone + Send + Sync;
+    /// What may happen next.
+    type Choice: fmt::Display;
+    /// What takes steps; every thread has its own.
+    type Runner;
+
+    /// A fresh runner.
+    fn runner(&self) -> Result<Self::Runner, ExploreError>;
+
+    /// The state in which exploring begins.
+    fn start(&self, runner: &mut Self::Runner) -> Result<Self::State, ExploreError>;
+
+    /// What may happen next in a state.
+    fn choices(&self, state: &Self::State) -> Vec<Self::Choice>;
+
+    /// What comes of a choice: the next state, and what the server answered, if it was asked. Adds what the properties find.
+    fn step(
+        &self,
+        runner: &mut Self::Runner,
+        from: &Self::State,
+        choice: &Self::Choice,
+        found: &mut Violations,
+    ) -> Result<(Self::State, Option<Reply>), ExploreError>;
+
+    /// What tells a state from others.
+    fn key(&self, state: &Self::State) -> StateKey;
+
+    /// The server's clock, milliseconds of the run.
+    fn at_ms(&self, state: &Self::State) -> u64;
+
+    /// The plan whose run is this history: each choice with the state in which it is made, and the state to which they lead.
+    fn plan(&self, history: &[(Self::State, Self::Choice)], end: &Self::State) -> Result<Plan, ExploreError>;
+}
+
 /// A state that is still to be looked at. It is not kept: its parent is, which is the parent of others as well, and the step
 /// that led to it is taken once more.
-struct Waiting {
+struct Waiting<S> {
     /// Itself, where nothing led to it.
-    parent: Arc<State>,
+    parent: Arc<S>,
     choice: Option<u16>,
 }
+
+/// A state, and what may happen next in it.
+type Siblings<'s, S> = (&'s Arc<<S as Space>::State>, Vec<<S as Space>::Choice>);
 
 /// A kind of violation: the first step that showed it, and how many did.
 #[derive(Clone, Debug)]
@@ -85,11 +123,8 @@ pub(super) struct Shown {
 }
 
 /// What a search has.
-pub(super) struct Search<'s> {
-    pub subject: &'s Subject,
-    pub dialect: valkey_sim::engine::Dialect,
-    pub deployment: &'s Deployment,
-    pub menu: &'s Menu,
+pub(super) struct Search<'s, S> {
+    pub space: &'s S,
     pub jobs: NonZero<usize>,
     pub depth: usize,
     pub max_states: u64,
@@ -107,19 +142,28 @@ pub(super) struct Searched {
 }
 
 /// What a chunk of states leads to.
-#[derive(Default)]
-struct Reached {
+struct Reached<S> {
     steps: u64,
-    fresh: Vec<(StateKey, From, Option<Waiting>)>,
+    fresh: Vec<(StateKey, From, Option<Waiting<S>>)>,
     shown: Vec<(Fingerprint, Shown)>,
 }
 
-impl Search<'_> {
+impl<S> Default for Reached<S> {
+    fn default() -> Self {
+        Self { steps: 0, fresh: Vec::new(), shown: Vec::new() }
+    }
+}
+
+impl<S: Space> Search<'_, S> {
     /// Searches from a state on.
-    pub fn run(&self, start: State, progress: &(dyn Fn(Progress) + Sync)) -> Result<Searched, ExploreError> {
+    pub fn run(
+        &self,
+        start: S::State,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Searched, ExploreError> {
         let began = Instant::now();
         let mut known = Known::default();
-        known.insert(start.key(), From { state: u32::MAX, choice: 0 });
+        known.insert(self.space.key(&start), From { state: u32::MAX, choice: 0 });
         let mut levels = vec![Level { depth: 0, states: 1, steps: 0 }];
         let mut shown: BTreeMap<Fingerprint, Shown> = BTreeMap::new();
         let mut frontier = vec![Waiting { parent: Arc::new(start), choice: None }];
@@ -177,22 +221,23 @@ impl Search<'_> {
     fn level(
         &self,
         known: &Known,
-        frontier: &[Waiting],
+        frontier: &[Waiting<S::State>],
         first: u32,
         depth: usize,
         steps: &AtomicU64,
         progress: &(dyn Fn(usize) + Sync),
-    ) -> Result<Vec<Option<Reached>>, ExploreError> {
-        let chunks: Vec<&[Waiting]> = frontier.chunks(CHUNK).collect();
+    ) -> Result<Vec<Option<Reached<S::State>>>, ExploreError> {
+        let chunks: Vec<&[Waiting<S::State>]> = frontier.chunks(CHUNK).collect();
         let next = AtomicUsize::new(0);
-        let results: Mutex<Vec<Option<Reached>>> = Mutex::new(chunks.iter().map(|_| None).collect());
+        let results: Mutex<Vec<Option<Reached<S::State>>>> =
+            Mutex::new(chunks.iter().map(|_| None).collect());
         let failed: Mutex<Option<ExploreError>> = Mutex::new(None);
         let is_over = || {
             self.stop.load(Ordering::Relaxed)
                 || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
         };
         let work = |is_first: bool| -> Result<(), ExploreError> {
-            let mut runner = Runner::new(self.subject, self.dialect, self.deployment)?;
+            let mut runner = self.space.runner()?;
             let mut told = Instant::now();
             while !is_over() {
                 let place = next.fetch_add(1, Ordering::Relaxed);
@@ -227,36 +272,36 @@ impl Search<'_> {
     /// What some states lead to.
     fn chunk(
         &self,
-        runner: &mut Runner,
+        runner: &mut S::Runner,
         known: &Known,
-        waiting: &[Waiting],
+        waiting: &[Waiting<S::State>],
         first: u32,
         depth: usize,
-    ) -> Result<Reached, ExploreError> {
+    ) -> Result<Reached<S::State>, ExploreError> {
         let mut reached = Reached::default();
         let mut here: IndexMap<StateKey, (), plain::State> = IndexMap::default();
         let mut places: BTreeMap<Fingerprint, usize> = BTreeMap::new();
         let is_last = depth == self.depth;
         // Those that have one parent come one after the other.
-        let mut parent: Option<(&Arc<State>, Vec<Choice>)> = None;
+        let mut parent: Option<Siblings<'_, S>> = None;
         for (place, waiting) in waiting.iter().enumerate() {
             let state = match waiting.choice {
                 None => Arc::clone(&waiting.parent),
                 Some(choice) => {
                     let menu = match parent.take() {
                         Some((last, menu)) if Arc::ptr_eq(last, &waiting.parent) => menu,
-                        _ => self.menu.of_state(&waiting.parent),
+                        _ => self.space.choices(&waiting.parent),
                     };
                     let choices = &parent.insert((&waiting.parent, menu)).1;
                     let choice = &choices[usize::from(choice)];
-                    Arc::new(runner.step(&waiting.parent, choice, &mut Violations::new())?.0)
+                    Arc::new(self.space.step(runner, &waiting.parent, choice, &mut Violations::new())?.0)
                 }
             };
-            for (choice, next) in self.menu.of_state(&state).iter().enumerate() {
+            for (choice, next) in self.space.choices(&state).iter().enumerate() {
                 let choice = choice as u16;
                 let from = From { state: first + place as u32, choice };
                 let mut found = Violations::new();
-                let (after, _) = runner.step(&state, next, &mut found)?;
+                let (after, _) = self.space.step(runner, &state, next, &mut found)?;
                 reached.steps += 1;
                 for (fingerprint, violation) in found {
                     match places.get(&fingerprint) {
@@ -267,7 +312,7 @@ impl Search<'_> {
                         }
                     }
                 }
-                let key = after.key();
+                let key = self.space.key(&after);
                 if !known.contains_key(&key) && here.insert(key, ()).is_none() {
                     let waiting =
                         (!is_last).then(|| Waiting { parent: Arc::clone(&state), choice: Some(choice) });
@@ -293,9 +338,4 @@ impl Searched {
         path.reverse();
         path
     }
-}
-
-/// The choice at a place of a state's menu.
-pub(super) fn choice_of(menu: &Menu, state: &State, place: u16) -> Option<Choice> {
-    menu.of_state(state).into_iter().nth(place.into())
 }

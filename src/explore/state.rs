@@ -1,47 +1,44 @@
-//! A state: all that the future of a history depends on.
+//! What every state has in it: what the properties remember of the history that led there.
 
 use std::{hash::Hash, sync::Arc};
 
-use valkey_sim::{engine::Keyspace, hash::Hash128};
+use valkey_sim::hash::Hash128;
 
 use crate::{
-    property::Memories,
-    types::{Seq, TimestampMs},
+    property::{Entry, Memories},
+    types::Seq,
 };
-
-/// Where a history has come to.
-#[derive(Clone)]
-pub(super) struct State {
-    /// What the server holds.
-    pub keyspace: Keyspace,
-    /// The server's clock.
-    pub now: TimestampMs,
-    /// What the properties remember.
-    pub memories: Arc<Memories>,
-    /// A hash of what they remember.
-    pub remembered: u128,
-    /// How many events led here. It is no part of what the future depends on.
-    pub events: Seq,
-}
 
 /// What tells two states apart: a hash of 128 bits.
 pub(super) type StateKey = u128;
 
-impl State {
-    /// What tells it from other states: the keyspace with every expiry, the clock, and what the properties remember. Times are
-    /// raw: two histories that differ in when something happened long ago are two states.
-    pub fn key(&self) -> StateKey {
-        let mut hash = Hash128::default();
-        for part in [self.keyspace.identity(), self.remembered] {
-            hash.words((part >> 64) as u64, part as u64);
-        }
-        hash.words(self.now.0 as u64, 0);
-        hash.finish128()
+/// What the properties remember of a history.
+#[derive(Clone)]
+pub(super) struct Remembered {
+    /// What each of them does.
+    pub memories: Arc<Memories>,
+    /// A hash of that.
+    pub key: u128,
+    /// How many events there were. It is no part of what the future depends on.
+    pub events: Seq,
+}
+
+impl Remembered {
+    /// What they remember before anything has happened.
+    pub fn nothing(entries: &[&'static Entry]) -> Self {
+        let memories = Memories::new(entries.iter().copied());
+        Self { key: key_of(&memories), memories: Arc::new(memories), events: 0 }
+    }
+
+    /// What they remember after a step. Most steps leave nothing to remember: their states share what was there.
+    pub fn then(&self, memories: Memories, events: Seq) -> Self {
+        let key = key_of(&memories);
+        let memories = if key == self.key { Arc::clone(&self.memories) } else { Arc::new(memories) };
+        Self { memories, key, events }
     }
 }
 
-/// A hash of what the properties remember.
-pub(super) fn remembered(memories: &Memories) -> u128 {
+fn key_of(memories: &Memories) -> u128 {
     let mut hash = Hash128::default();
     memories.hash(&mut hash);
     hash.finish128()

@@ -64,8 +64,13 @@ pub fn explored(
         count => format!("{count} new violations"),
     };
     let seconds = report.elapsed.as_secs_f64();
+    let budget = match report.budget {
+        0 => String::new(),
+        1 => ", in which one thing may go wrong,".to_owned(),
+        budget => format!(", in which {budget} things may go wrong,"),
+    };
     line(format!(
-        "every history of {} with up to {complete} choices{cut}: {} states, {} steps in {seconds:.1} s, {verdict}",
+        "every history of {}{budget} with up to {complete} choices{cut}: {} states, {} steps in {seconds:.1} s, {verdict}",
         scope.about,
         report.states(),
         report.steps(),

@@ -1,50 +1,18 @@
 //! Exact counts, the same for any number of threads; the shortest histories of mutants; and that each of them is shown again by
 //! the plan that it becomes.
 
-use std::{num::NonZero, sync::atomic::AtomicBool};
+use std::{num::NonZero, sync::atomic::AtomicBool, time::Duration};
 
-use super::*;
 use crate::{
-    drive,
+    explore::{
+        CALLS, Exploration, Report, Why,
+        testing::{counts, exploration, minimal, mutant, run, shows},
+    },
     finding::Finding,
-    library::{Library, Mutant},
-    plan::Part,
-    property::{Judge, KindName},
+    library::Library,
+    plan::{Part, Plan},
+    property::KindName,
 };
-
-fn exploration(library: Library, scope: &str, depth: usize) -> Exploration {
-    let subject = Subject::new(library).expect("a library that loads");
-    let mut exploration = Exploration::new(subject, Scope::named(scope).expect("a scope"));
-    exploration.depth = depth;
-    exploration.jobs = NonZero::<usize>::MIN;
-    exploration
-}
-
-fn run(exploration: &Exploration) -> Report {
-    exploration.run(&AtomicBool::new(false), &|_| {}).expect("it can be explored")
-}
-
-/// States and steps, level by level.
-fn counts(library: Library, scope: &str, depth: usize) -> Vec<(u64, u64)> {
-    let report = run(&exploration(library, scope, depth));
-    assert_eq!(report.cut, None);
-    report.levels.iter().map(|level| (level.states, level.steps)).collect()
-}
-
-fn minimal() -> Library {
-    Library::from_file("fixtures/libraries/minimal.lua").expect("a library")
-}
-
-fn mutant(name: &str) -> Library {
-    Library::published().mutant(&Mutant::named(name).expect("a mutant"))
-}
-
-/// Whether a plan shows a kind when it is run.
-fn shows(plan: &Plan, subject: &Subject, fingerprint: &Fingerprint) -> bool {
-    plan.check().expect("a plan that can be run");
-    let watched = drive::watch(plan, subject, Judge::new(catalogue::promises())).expect("it runs");
-    watched.1.finish().shows(fingerprint)
-}
 
 #[test]
 fn the_counts_of_the_published_library_are_these() {
@@ -66,7 +34,7 @@ fn the_counts_of_the_minimal_library_are_these() {
 
 #[test]
 fn the_minimal_library_breaks_nothing() {
-    for scope in SCOPES {
+    for scope in CALLS {
         assert_eq!(run(&exploration(minimal(), scope.name, 4)).counterexamples, [], "{}", scope.name);
     }
 }
@@ -74,7 +42,7 @@ fn the_minimal_library_breaks_nothing() {
 #[test]
 fn the_published_library_breaks_nothing_but_what_is_known_and_the_plan_of_each_kind_shows_it() {
     let known = Finding::all();
-    for scope in SCOPES {
+    for scope in CALLS {
         let depth = if ["flow", "admission"].contains(&scope.name) { 3 } else { 4 };
         let exploration = exploration(Library::published(), scope.name, depth);
         for one in run(&exploration).counterexamples {

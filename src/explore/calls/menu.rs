@@ -18,8 +18,8 @@ use uuid::Uuid;
 use valkey_sim::hash::Hash128;
 
 use super::{
-    scope::{Calls, FLOW, LANE, Scope},
-    state::State,
+    super::scope::{Calls, FLOW, LANE},
+    State,
 };
 use crate::{
     drive::Deployment,
@@ -85,6 +85,12 @@ pub enum ChoiceName {
     Wait(&'static str, ExecutionName, i64),
 }
 
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.name.fmt(f)
+    }
+}
+
 impl fmt::Display for ChoiceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::Call(text, execution) | Self::Wait(text, execution, _)) = self;
@@ -111,14 +117,14 @@ pub(super) struct Menu {
 }
 
 impl Menu {
-    pub fn new(scope: &Scope, deployment: &Deployment) -> Self {
+    pub fn new(calls: Calls, deployment: &Deployment) -> Self {
         let plan = &deployment.plan;
         let names: Vec<ExecutionName> = plan.executions.iter().map(|it| it.name.clone()).collect();
         let flow = Label::from(FLOW);
         let edge = |from: usize, to: usize| (from, to, plan.edge_id(&flow, &names[from], &names[to]));
-        let edges = if scope.calls.flow { vec![edge(0, 2), edge(1, 2)] } else { Vec::new() };
+        let edges = if calls.flow { vec![edge(0, 2), edge(1, 2)] } else { Vec::new() };
         Self {
-            calls: scope.calls,
+            calls,
             functions: (*deployment.functions).clone(),
             claim_function: deployment.claim_function,
             executions: names.iter().map(|name| (name.clone(), deployment.id(name).clone())).collect(),

@@ -1,0 +1,179 @@
+//! The server of an exploration: an engine that is given what it holds before each command, and an onlooker who shows what
+//! happens to the properties.
+//!
+//! Each command begins with the same random numbers, so that they are no part of a state.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use valkey_sim::{
+    engine::{Dialect, Effects, Engine, Keyspace, Reply, Session, UnixMicros},
+    lua::is_out_of_instructions,
+    server::tick_after,
+};
+
+use super::{ExploreError, state::Remembered};
+use crate::{
+    drive::{Deployment, Log, Subject},
+    property::{Fingerprint, Memories, Violation},
+    protocol::Request,
+    trace::{Command, Event, Head, Moment, Names, Stepper, What, show_plain},
+    types::{Node, Seq, SimTime, TimestampMs},
+    view::View,
+};
+
+/// Of all random choices of the library's: it stands for those that a deployment leaves to chance.
+const SEED: u64 = 1;
+
+/// What a step found, by kind.
+pub(super) type Violations = BTreeMap<Fingerprint, Violation>;
+
+/// An engine that takes steps.
+pub(super) struct Server {
+    engine: Engine,
+    session: Session,
+    effects: Effects,
+    names: Arc<Names>,
+    epoch_ms: u64,
+}
+
+impl Server {
+    pub fn new(subject: &Subject, dialect: Dialect, deployment: &Deployment) -> Result<Self, ExploreError> {
+        let mut engine = subject.load(dialect, SEED)?.engine;
+        let session = engine.connect();
+        let (names, epoch_ms) = (Arc::new(deployment.names.clone()), deployment.plan.epoch_ms);
+        Ok(Self { engine, session, effects: Effects::default(), names, epoch_ms })
+    }
+
+    /// What it holds.
+    pub fn keyspace(&self) -> &Keyspace {
+        self.engine.keyspace()
+    }
+
+    /// From now on it holds this.
+    pub fn hold(&mut self, keyspace: &Keyspace) {
+        self.engine.set_keyspace(keyspace.clone());
+    }
+
+    /// Whoever watches the step that is taken from a state of which this is remembered.
+    pub fn onlooker<'s>(&self, from: &'s Remembered, found: &'s mut Violations) -> Onlooker<'s> {
+        Onlooker {
+            from,
+            memories: None,
+            events: from.events,
+            at: SimTime::START,
+            names: Arc::clone(&self.names),
+            found,
+        }
+    }
+
+    /// Executes a command, and shows it: a plain one that writes nothing is no moment.
+    pub fn execute(
+        &mut self,
+        request: &Request,
+        caller: Node,
+        now: TimestampMs,
+        onlooker: &mut Onlooker<'_>,
+    ) -> Result<(Reply, Option<Seq>), ExploreError> {
+        let before = View::new(self.engine.keyspace().clone());
+        self.engine.seed(SEED);
+        self.effects.clear();
+        let args: Vec<&[u8]> = request.args.iter().map(Vec::as_slice).collect();
+        let reply = self.engine.execute(&mut self.session, &args, micros(now), &mut self.effects);
+        let function = request.function();
+        if reply.error().is_some_and(is_out_of_instructions) {
+            return Err(ExploreError::Endless(
+                function.map_or_else(String::new, |it| it.as_str().to_owned()),
+            ));
+        }
+        let is_moment = function.is_some() || !self.effects.is_empty();
+        let seq = is_moment.then(|| self.show(before, Some(caller), &args, now, &reply, onlooker));
+        Ok((reply, seq))
+    }
+
+    /// Whether the last command wrote anything.
+    pub fn has_written(&self) -> bool {
+        !self.effects.is_empty()
+    }
+
+    /// Removes what has expired by then, at the ticks at which a server does so.
+    pub fn expire(&mut self, until: TimestampMs, onlooker: &mut Onlooker<'_>) {
+        while let Some(tick) = self.engine.next_expiry().map(tick_after).filter(|tick| tick.0 <= until.0) {
+            let now = TimestampMs(tick.0);
+            let before = View::new(self.engine.keyspace().clone());
+            self.effects.clear();
+            self.engine.reap(micros(now), usize::MAX, &mut self.effects);
+            self.show(before, None, &[], now, &Reply::Nothing, onlooker);
+        }
+    }
+
+    fn show(
+        &self,
+        before: View,
+        caller: Option<Node>,
+        args: &[&[u8]],
+        now: TimestampMs,
+        reply: &Reply,
+        onlooker: &mut Onlooker<'_>,
+    ) -> Seq {
+        onlooker.at = SimTime::from_millis(since(self.epoch_ms, now));
+        let command = Command { caller, now, args, reply, effects: &self.effects };
+        let after = View::new(self.engine.keyspace().clone());
+        onlooker.step(before, after, &command)
+    }
+}
+
+/// Shows the properties what happens in a step, and keeps what they remember of it.
+pub(super) struct Onlooker<'s> {
+    from: &'s Remembered,
+    /// A copy of what they remember, once there is anything to see.
+    memories: Option<Memories>,
+    events: Seq,
+    /// What time it is.
+    pub at: SimTime,
+    names: Arc<Names>,
+    found: &'s mut Violations,
+}
+
+impl Onlooker<'_> {
+    /// What the properties remember now.
+    pub fn remembered(self) -> Remembered {
+        match self.memories {
+            Some(memories) => self.from.then(memories, self.events),
+            None => self.from.clone(),
+        }
+    }
+
+    fn step(&mut self, before: View, after: View, command: &Command<'_>) -> Seq {
+        let head = self.head(Node::Valkey, None);
+        let memories = self.memories.get_or_insert_with(|| (*self.from.memories).clone());
+        let found = &mut *self.found;
+        let mut see = |moment: &Moment<'_>| memories.observe(moment, head.seq, found);
+        Stepper::at(before).step(head, command, after, &self.names, &mut see);
+        head.seq
+    }
+
+    fn head(&mut self, node: Node, cause: Option<Seq>) -> Head {
+        let seq = self.events;
+        self.events += 1;
+        Head { seq, at: self.at, node, cause }
+    }
+}
+
+impl Log for Onlooker<'_> {
+    fn record(&mut self, node: Node, cause: Option<Seq>, what: What) -> Seq {
+        let event = Event { head: self.head(node, cause), what };
+        let memories = self.memories.get_or_insert_with(|| (*self.from.memories).clone());
+        let found = &mut *self.found;
+        show_plain(&event, &mut |moment| memories.observe(moment, event.head.seq, found));
+        event.head.seq
+    }
+}
+
+/// Milliseconds of the run.
+pub(super) fn since(epoch_ms: u64, now: TimestampMs) -> u64 {
+    now.0.saturating_sub_unsigned(epoch_ms).max(0).unsigned_abs()
+}
+
+fn micros(now: TimestampMs) -> UnixMicros {
+    UnixMicros::from_millis(now.0.max(0).unsigned_abs())
+}
