@@ -64,7 +64,7 @@ fn for_hunts_that_long() {
 
 #[test]
 fn property_limits_what_is_judged() {
-    let broken = ["--seeds", "4", "--mutant", "keep-grant"];
+    let broken = ["--profile", "race", "--seeds", "4", "--mutant", "keep-grant"];
     let all = hunt("all-properties", BROKEN, &broken);
     assert!(fingerprints(&all["violations"]).iter().any(|it| it.starts_with("at-most-once/")));
     let lane = hunt("lane-only", ALL_HELD, &[&broken as &[&str], &["--property", "lane"]].concat());

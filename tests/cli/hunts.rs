@@ -76,7 +76,18 @@ fn the_shards_of_a_hunt_are_the_hunt_in_parts() {
 fn a_violation_in_the_json_names_its_property_fingerprint_token_and_message() {
     let path = scratch("mutant.json");
     let path = path.to_str().expect("a path in UTF-8");
-    let hunt = grantsim(&["hunt", "--seeds", "4", "--mutant", "keep-grant", "--no-shrink", "--json", path]);
+    let hunt = grantsim(&[
+        "hunt",
+        "--profile",
+        "race",
+        "--seeds",
+        "2",
+        "--mutant",
+        "keep-grant",
+        "--no-shrink",
+        "--json",
+        path,
+    ]);
     assert_eq!(hunt.code, BROKEN, "{}", hunt.err);
     let text = fs::read_to_string(path).expect("the report was written");
     let report: Value = serde_json::from_str(&text).expect("the report is JSON");
@@ -87,7 +98,8 @@ fn a_violation_in_the_json_names_its_property_fingerprint_token_and_message() {
 
 #[test]
 fn a_mutant_is_found_and_the_replay_line_shows_it_again() {
-    let hunt = grantsim(&["hunt", "--seeds", "4", "--mutant", "keep-grant", "--no-shrink"]);
+    let hunt =
+        grantsim(&["hunt", "--profile", "race", "--seeds", "2", "--mutant", "keep-grant", "--no-shrink"]);
     assert_eq!(hunt.code, BROKEN, "{}{}", hunt.out, hunt.err);
     let line = hunt.out.lines().find_map(|line| line.trim().strip_prefix("replay:"));
     let line = line.unwrap_or_else(|| panic!("no replay line:\n{}", hunt.out)).trim();
