@@ -27,7 +27,7 @@
 //! | [`finding`] | known breaks of the published library |
 //! | [`shrink`] | the smallest plan that still shows a violation |
 //! | [`compare`] | what a change to the library changed, call by call |
-//! | [`explore`] | every history of calls up to a depth |
+//! | [`explore`] | every history up to a depth: of calls, or of a small world |
 //! | [`hunt`] | many seeds, in parallel, and what came of all of them |
 //! | [`report`] | what people read |
 //! | [`check`](mod@check) | hunts and folders of plans as tests of another crate |

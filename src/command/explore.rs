@@ -37,7 +37,7 @@ pub(super) struct ExploreArgs {
     #[arg(long = "scope", value_name = "NAME", value_parser = scopes())]
     scopes: Vec<&'static Scope>,
     /// How many choices a history has: calls, or what arrives, and turns of the clock. Each scope's own when absent.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=64))]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=200))]
     depth: Option<u64>,
     /// How much goes wrong in a history of a world, at most. Each scope's own when absent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(..=8))]

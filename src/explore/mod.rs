@@ -1,17 +1,24 @@
-//! Exploring: every history of calls up to a depth, on the real Lua.
+//! Exploring: every history up to a depth, on the real Lua.
 //!
-//! A hunt runs deployments and finds what many seeds meet. Here there is no network and nobody acts by himself: from an empty
-//! keyspace, every call of a [menu](Choice) is made in every state that such calls lead to, and time goes on to every instant
-//! at which something is due, a millisecond before, and one after. What the properties say of each step is kept by
-//! fingerprint, with a shortest history that shows it; [`Counterexample::plan`] makes a plan of that, which `replay` runs.
+//! A hunt runs deployments and finds what many seeds meet. Here every choice is made in every state that choices lead to, breadth
+//! first, in one of two ways:
 //!
-//! A state is what the server holds, its clock, and what the properties remember; states are told apart by a hash of 128 bits
-//! (among ten million, two are mistaken for each other with a chance of 10⁻²⁵). What an exploration counts is a function of the
-//! scope, the library and this build, whatever the number of threads: tests pin it.
+//! - **calls**: there is no network and nobody acts by himself. Every call of a menu is made, and time goes on to every instant at which
+//!   something is due, a millisecond before, and one after. The scopes are [`CALLS`].
+//! - **world**: a small deployment takes part, with its scheduler, workers and scanner. What is chosen is which request in flight
+//!   reaches the server, that time goes on, and what goes wrong: a request that is held, lost or comes twice, a lost reply, a crash, a
+//!   pause. The scopes are [`WORLD`].
 //!
-//! Judged is what must hold at every moment. Not here: what must happen in the end, replies that are lost, processes that
-//! crash; and what a library keeps in its upvalues from call to call, which is no part of a state. A library of which that
-//! shows is [refused](ExploreError::KeepsState).
+//! What the properties say of each step is kept by fingerprint, with a shortest history that shows it; [`Counterexample::plan`] is a
+//! plan of that, which `replay` runs.
+//!
+//! A state is all that the future depends on: what the server holds, the time, what the properties remember, and in a world the
+//! processes and what they have in flight. States are told apart by a hash of 128 bits (among ten million, two are mistaken for each
+//! other with a chance of 10⁻²⁵). What an exploration counts is a function of the scope, the library and this build, whatever the
+//! number of threads: tests pin it.
+//!
+//! Judged is what must hold at every moment. Not here: what must happen in the end; and what a library keeps in its upvalues from call
+//! to call, which is no part of a state. A library of which that shows is [refused](ExploreError::KeepsState).
 //!
 //! ```
 //! use grantsim::{drive::Subject, explore::{Exploration, Scope}, library::Library};
@@ -22,6 +29,10 @@
 //! exploration.depth = 2;
 //! let report = exploration.run(&Default::default(), &|_| {})?;
 //! assert_eq!(report.counterexamples, []);
+//!
+//! let world = Exploration { scope: Scope::named("claim").expect("a scope"), depth: 9, budget: 0, ..exploration };
+//! let report = world.run(&Default::default(), &|_| {})?;
+//! assert_eq!((report.states(), report.counterexamples), (26, vec![]));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -129,7 +129,7 @@ pub const WORLD: &[Scope] = &[
     Scope {
         name: "again",
         about: "one execution that fails, is delayed, and completes, a worker, a scheduler and a scanner",
-        depth: 64,
+        depth: 100,
         kind: Kind::World(World {
             workers: 1,
             budget: 1,

@@ -17,6 +17,7 @@ mod common;
 
 mod ci;
 mod compares;
+mod explores;
 mod flags;
 mod hunts;
 mod inputs;

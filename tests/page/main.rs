@@ -13,6 +13,7 @@ use browser::Browser;
 use common::{PUBLISHED, run};
 use grantsim::{
     drive::Subject,
+    explore::{Exploration, Scope},
     finding::Finding,
     hunt::{Hunt, Stop, Until},
     library::{Library, Mutant},
@@ -72,6 +73,18 @@ impl Shown {
     }
 }
 
+/// The plan of a history that an exploration found, of a kind of violation that a mutant is there for.
+fn explored(scope: &str, depth: usize, mutant: &str, property: &str) -> Shown {
+    let mutant = Mutant::named(mutant).expect("a mutant");
+    let subject = Subject::new(Library::published().mutant(&mutant)).expect("a mutant loads");
+    let scope = Scope::named(scope).expect("a scope");
+    let exploration = Exploration { depth, budget: 1, ..Exploration::new(subject.clone(), scope) };
+    let report = exploration.run(&false.into(), &|_| {}).expect("it can be explored");
+    let mut found = report.counterexamples.into_iter();
+    let found = found.find(|one| one.fingerprint.property().as_str() == property).expect("it is found");
+    Shown::of(found.plan, &subject).judged_by(property)
+}
+
 /// A run in which a library without its fence lets a former owner renew; many executions, crashes, renewals.
 fn without_fence() -> Shown {
     let mutant = Mutant::named("no-fence").expect("a mutant");
@@ -116,6 +129,30 @@ fn a_page_loads_without_an_error_and_shows_the_violation_on_a_wide_screen_and_on
                 "{about}: too wide"
             );
         }
+    }
+}
+
+#[test]
+fn a_page_shows_what_an_exploration_found() {
+    let Some(mut browser) = Browser::start("whether a page shows what was explored") else { return };
+    for (scope, depth, mutant, property) in [
+        ("one", 2, "claim-without-grant", "expiry"),
+        ("claim", 17, "stale-grant", "expiry"),
+        ("claim", 28, "no-fence", "fence"),
+    ] {
+        let about = format!("{mutant} in {scope}");
+        browser.open(
+            &explored(scope, depth, mutant, property).page(&format!("explored-{scope}-{mutant}")),
+            WIDE,
+            false,
+        );
+        assert_eq!(browser.errors, [""; 0], "{about}");
+        let message = "document.querySelector('h1').textContent === grantsim.violations[0].message";
+        assert_eq!(browser.js(message), true, "{about}: the headline");
+        let mark = "(() => { const at = grantsim.violations[0].at;
+            const mark = grantsim.drawn.marks.find(mark => grantsim.events[mark.i].s === at);
+            return mark !== undefined && mark.x > 80 && mark.x < innerWidth; })()";
+        assert_eq!(browser.js(mark), true, "{about}: the violation's sign is not in view");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Exploring calls: no network, nobody acts by himself. From an empty keyspace, every call of a [menu](menu) is made in every
+//! Exploring calls: no network, nobody acts by himself. From an empty keyspace, every call of a menu is made in every
 //! state that such calls lead to, and time goes on to every instant at which something is due, a millisecond before, and one
 //! after.
 //!

@@ -145,16 +145,16 @@ impl List<'_> {
         let (state, now_ms) = (self.state, millis(self.state.now));
         let due = state.hosts.values().filter_map(|host| host.due()).min();
         let Some(next_ms) = due.map(|due| millis(due).max(now_ms + 1)) else { return };
-        let deadlines = self.deadlines(now_ms, next_ms);
-        let flights = state.connections.iter().flat_map(|connection| &connection.flights);
+        let mut flights = state.connections.iter().flat_map(|connection| &connection.flights);
         let held = flights.clone().filter(|flight| !flight.is_held).count();
         if held > usize::from(state.budget) {
             return;
         }
-        let until_ms = match flights.count() {
-            0 => next_ms,
-            _ => deadlines.first().copied().unwrap_or(next_ms),
-        };
+        // Where nothing can arrive at a deadline, nobody looks at it.
+        let is_any = flights.next().is_some();
+        let is_looked_at = is_any || !state.copies.is_empty();
+        let deadlines = if is_looked_at { self.deadlines(now_ms, next_ms) } else { BTreeSet::new() };
+        let until_ms = deadlines.first().copied().filter(|_| is_any).unwrap_or(next_ms);
         self.choices.push(Choice::TimeGoesOn(until_ms, held as u8));
         if held == 0 && state.budget > 0 {
             for (node, copy) in state.copies.iter().filter(|(node, _)| state.is_up(**node)) {

@@ -1,7 +1,7 @@
 //! Exploring a world: the processes of a deployment, what they have in flight, and what goes wrong about it.
 //!
 //! The processes are those that a run has ([`Process`]), each with its line to the server. What happens next is a
-//! [choice](choice::Choice): which request in flight reaches the server, or that time goes on to the next instant at which
+//! choice: which request in flight reaches the server, or that time goes on to the next instant at which
 //! somebody has something to do; and, as often as the budget of a history allows, that a request stays in flight while time
 //! goes on, is lost, comes a second time, that its reply is lost, or that the process which sent it crashes or stands still.
 //!
@@ -13,7 +13,7 @@
 //! unless one of them is held.
 //!
 //! **Time.** The clock counts milliseconds, as the library does. Within one, what happens has an order and no duration: in a run it is
-//! [some microseconds](WAY_US) apart, and a state's key knows nothing of them. In a new millisecond what is due comes first.
+//! some microseconds apart, and a state's key knows nothing of them. In a new millisecond what is due comes first.
 //!
 //! A counterexample becomes a plan with [arrivals](crate::plan::Arrivals) and faults, whose run is the same history, on the
 //! simulated network.

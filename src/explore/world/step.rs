@@ -122,7 +122,7 @@ impl<'s> Step<'s> {
 
     // The server.
 
-    /// The oldest request of a connection is executed.
+    /// The oldest request of a connection is executed. Says what was answered, if it is a call.
     fn arrive(&mut self, place: usize, then: Then) -> Result<Option<Reply>, ExploreError> {
         let at = self.next_slot();
         let Some(flight) = self.state.connections[place].flights.pop_front() else { return Ok(None) };
@@ -133,6 +133,7 @@ impl<'s> Step<'s> {
         }
         let (reply, executed) = self.execute(client, &flight.request, at)?;
         let function = flight.request.function();
+        let told = function.is_some().then(|| reply.clone());
         if let (Some(record), Some(function)) = (&mut self.record, function.clone()) {
             let nth = record.executed(client, function.clone());
             match then {
@@ -155,7 +156,7 @@ impl<'s> Step<'s> {
         }
         let back = at.after(super::WAY_US);
         match then {
-            Then::IsAnswered if is_open => self.receive(client, Mail::Reply(reply.clone(), executed), back),
+            Then::IsAnswered if is_open => self.receive(client, Mail::Reply(reply, executed), back),
             // Nobody waits for it any more.
             Then::IsAnswered => {}
             Then::ReplyIsLost => self.reset(client, back),
@@ -163,10 +164,10 @@ impl<'s> Step<'s> {
             Then::ClientStandsStill => {
                 self.onlooker.record(client, None, What::Paused);
                 self.host(client).away_until = Some(at.after(STILL_MS * 1_000));
-                self.receive(client, Mail::Reply(reply.clone(), executed), back);
+                self.receive(client, Mail::Reply(reply, executed), back);
             }
         }
-        Ok(Some(reply))
+        Ok(told)
     }
 
     fn execute(
