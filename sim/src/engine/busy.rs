@@ -70,6 +70,7 @@ impl Engine {
     }
 
     /// Whether a script has run for too long, and runs still.
+    #[inline]
     pub(crate) fn is_busy(&self) -> bool {
         self.running.is_some()
     }

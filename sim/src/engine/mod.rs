@@ -367,7 +367,8 @@ impl Engine {
         {
             return Err(pubsub::listens_to_nothing(command));
         }
-        if !command.flags.has(Flags::ALLOW_BUSY)
+        if self.is_busy()
+            && !command.flags.has(Flags::ALLOW_BUSY)
             && let Some(busy) = self.busy()
         {
             return Err(busy);

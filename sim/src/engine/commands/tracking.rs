@@ -40,6 +40,10 @@ pub fn tracking(cx: &mut Context<'_>) -> CommandResult {
     match cx.arg(2) {
         word if is(word, "ON") => {
             check(&options, &prefixes, cx.engine.tracking.of(client))?;
+            if cx.engine.tracking.is_empty() {
+                // What its transaction wrote before nobody tracked.
+                cx.engine.tracking.seen = cx.effects.len();
+            }
             cx.engine.tracking.begin(client, options, prefixes);
         }
         word if is(word, "OFF") => cx.engine.tracking.end(client),
