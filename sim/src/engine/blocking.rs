@@ -111,6 +111,8 @@ impl Engine {
                 b"FLUSHALL" | b"FLUSHDB" | b"SWAPDB" => {
                     waiting.iter().flat_map(|blocked| &blocked.keys).for_each(|key| note(key));
                 }
+                // A stream that is there already is no news for its new group.
+                b"XGROUP" if args[1].eq_ignore_ascii_case(b"CREATE") && !self.is_new_stream(args[2]) => {}
                 b"SORT" => args.iter().skip(1).for_each(|arg| note(arg)),
                 name => {
                     if name.ends_with(b"STORE") {
@@ -123,6 +125,14 @@ impl Engine {
             }
         }
         ready
+    }
+
+    /// Whether a stream, in whatever database, has nothing but a group.
+    fn is_new_stream(&self, key: &[u8]) -> bool {
+        self.databases().filter_map(|(_, db)| db.get(key)).any(|entry| match &entry.value {
+            Value::Stream(stream) => stream.is_empty() && stream.groups.len() == 1,
+            _ => false,
+        })
     }
 
     /// What a client is told that waited for a group, when that is gone: Redis 7.0 has words of its own for it.

@@ -113,8 +113,13 @@ impl Keyspace {
 
     /// The value of a key for changing. Callers remove the key when they leave a collection empty.
     pub fn value_mut(&mut self, key: &[u8]) -> Option<&mut Value> {
+        self.entry_mut(key).map(|entry| &mut entry.value)
+    }
+
+    /// The entry of a key, its value for changing.
+    pub fn entry_mut(&mut self, key: &[u8]) -> Option<&mut Entry> {
         let now_s = self.now_s;
-        self.entries.get_mut(key).map(|entry| &mut Entry::used(entry, now_s).value)
+        self.entries.get_mut(key).map(|entry| Entry::used(entry, now_s))
     }
 
     /// The value of a key for changing, made by `empty` where there is none.

@@ -50,8 +50,8 @@ pub struct Tracking {
     clients: BTreeMap<u64, Tracker>,
     /// Who read a key, in whatever database, since it was changed last.
     readers: BTreeMap<Bytes, BTreeSet<u64>>,
-    /// The keys that were changed since those who track by prefixes were told, and who changed each last.
-    changed: BTreeMap<Bytes, Option<u64>>,
+    /// For each prefix the keys that were changed since those who track by it were told, and who changed each last.
+    changed: BTreeMap<Bytes, BTreeMap<Bytes, Option<u64>>>,
     /// What clients are told after the reply to the command that runs.
     pending: Vec<(u64, Told)>,
     /// Keys of `DEL` that were not there.
@@ -209,8 +209,12 @@ impl Engine {
     }
 
     fn invalidate_key(&mut self, key: &[u8], by: Option<u64>, directly: Option<u64>) {
-        if self.tracking.clients.values().any(|tracker| tracker.options.by_prefix) {
-            self.tracking.changed.insert(Bytes::copy_from_slice(key), directly);
+        let Tracking { clients, changed, .. } = &mut self.tracking;
+        for prefix in clients.values().flat_map(|tracker| &tracker.prefixes) {
+            if key.starts_with(prefix) {
+                let keys = changed.entry(prefix.clone()).or_default();
+                keys.insert(Bytes::copy_from_slice(key), directly);
+            }
         }
         let Some((key, readers)) = self.tracking.readers.remove_entry(key) else { return };
         for reader in readers {
@@ -249,11 +253,10 @@ impl Engine {
         }
         let mut told = Vec::new();
         for (client, tracker) in &self.tracking.clients {
-            for prefix in &tracker.prefixes {
-                let is_told = |(key, by): &(&Bytes, &Option<u64>)| {
-                    key.starts_with(prefix) && !(tracker.options.no_loop && **by == Some(*client))
-                };
-                let keys: Vec<Bytes> = changed.iter().filter(is_told).map(|(key, _)| key.clone()).collect();
+            for keys in tracker.prefixes.iter().filter_map(|prefix| changed.get(prefix)) {
+                let is_told = |by: &Option<u64>| !(tracker.options.no_loop && *by == Some(*client));
+                let keys: Vec<Bytes> =
+                    keys.iter().filter(|(_, by)| is_told(by)).map(|(key, _)| key.clone()).collect();
                 if !keys.is_empty() {
                     told.push((*client, Told::Keys(keys)));
                 }

@@ -84,6 +84,17 @@ impl Context<'_> {
         }
     }
 
+    /// The string under a key for changing in its place, if there is one, with how it is kept.
+    pub fn change_text(&mut self, key: &[u8]) -> Result<Option<(&mut Bytes, &mut Encoding)>, ErrorReply> {
+        self.look(key);
+        let entry = self.engine.db.entry_mut(key);
+        let text = entry.map(|entry| match &mut entry.value {
+            Value::String(text) => Ok((text, &mut entry.encoding)),
+            _ => Err(WRONG_TYPE),
+        });
+        text.transpose()
+    }
+
     /// Removes the key of a collection that a command has emptied.
     pub fn remove_emptied(&mut self, key: &[u8], is_empty: bool) {
         if is_empty {

@@ -17,9 +17,13 @@ const MINUTE_US: u64 = 60_000_000;
 const ASKING: [&str; 8] = ["EXISTS", "TYPE", "TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME", "SCAN", "RANDOMKEY"];
 
 /// Whether a command uses the keys that it looks at.
-#[cold]
 pub(super) fn uses(args: &[&[u8]], session: &Session) -> bool {
     let name = args.first().copied().unwrap_or_default();
+    // Most names begin otherwise.
+    let may_ask = name.first().is_some_and(|first| b"ETPSROM".contains(&first.to_ascii_uppercase()));
+    if !may_ask && !session.no_touch {
+        return true;
+    }
     let is = |asking: &str| name.eq_ignore_ascii_case(asking.as_bytes());
     is("TOUCH") || !session.no_touch && !ASKING.into_iter().chain(["OBJECT", "MEMORY"]).any(is)
 }

@@ -345,10 +345,17 @@ fn subtract_given(cx: &mut Context<'_>) -> CommandResult {
 
 fn add(cx: &mut Context<'_>, by: i64) -> CommandResult {
     let key = cx.arg(1);
-    let (value, encoding, is_new) = cx.write_text(key)?;
-    let old = if is_new { 0 } else { number::parse_i64(value)? };
-    let sum = parse::add(old, by)?;
-    (*value, *encoding) = (sum.to_string().into(), Encoding::Compact);
+    let sum = match cx.change_text(key)? {
+        Some((value, encoding)) => {
+            let sum = parse::add(number::parse_i64(value)?, by)?;
+            (*value, *encoding) = (sum.to_string().into(), Encoding::Compact);
+            sum
+        }
+        None => {
+            put(cx, key, by.to_string().as_bytes(), None);
+            by
+        }
+    };
     cx.propagate();
     Ok(Reply::Int(sum))
 }
