@@ -361,7 +361,11 @@ fn promised_of(class: FaultClass) -> Vec<String> {
             rows.extend(["clients wait for a replica", "the server needs a replica"].map(str::to_owned));
             rows
         }
-        Library => of_the_server(class, &["gone", "reloaded", "replaced"]),
+        Library => {
+            let mut rows = of_the_server(class, &["gone", "reloaded", "replaced"]);
+            rows.push("workers load the library".to_owned());
+            rows
+        }
         Slow => of_the_server(class, &["slow", "pauses who writes", "pauses everybody"]),
         OutOfMemory | Eviction => of_the_server(class, &[]),
         Partition => {
