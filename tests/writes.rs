@@ -20,9 +20,9 @@ use grantsim::{
 };
 use valkey_sim::engine::{Effects, ErrorReply, Reply};
 
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 40;
 /// Enough for what a mutant breaks in most runs.
-const SEEDS_OF_MUTANTS: u64 = 3;
+const SEEDS_OF_MUTANTS: u64 = 2;
 /// Within so many each of them shows itself.
 const SEEDS_TO_DIE_IN: u64 = 60;
 
