@@ -85,7 +85,7 @@ const BREAKS: &[([&str; 2], &str, &str, &str)] = &[
 #[test]
 fn what_is_broken_in_them_is_found() {
     for ([path, table], from, to, fingerprint) in BREAKS {
-        let broken = check(&edited(path, from, to), &read(table)).seeds(130);
+        let broken = check(&edited(path, from, to), &read(table)).seeds(70);
         let error = broken.run().expect_err(fingerprint);
         let violations = &error.report().expect("it hunted").violations;
         let found: Vec<String> =
