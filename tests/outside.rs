@@ -99,15 +99,15 @@ impl Copied {
     }
 
     /// Runs its tests, those too that are to fail, and answers all that was said. What the crates of both have in common is
-    /// built once: the target folder is this workspace's. The crates of this workspace are optimised as little as for its own
-    /// tests: a user builds them once, and these tests each time.
+    /// built once: the target folder is this workspace's. The crates of this workspace are hardly optimised: a user builds them
+    /// once, and this test each time.
     fn test(&self) -> String {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target folder");
         let output = Command::new(env!("CARGO"))
             .args(["test", "--offline"])
             .args(
-                ["grantsim", "valkey-sim"]
-                    .map(|name| format!("--config=profile.dev.package.{name}.opt-level=1")),
+                [("grantsim", 0), ("valkey-sim", 1)]
+                    .map(|(name, level)| format!("--config=profile.dev.package.{name}.opt-level={level}")),
             )
             .args(["--", "--include-ignored"])
             .current_dir(&self.0)
