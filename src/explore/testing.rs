@@ -2,12 +2,12 @@
 
 use std::{num::NonZero, sync::atomic::AtomicBool};
 
-use super::{Exploration, Report, Scope};
+use super::{Counterexample, Exploration, Report, Scope};
 use crate::{
     drive::{self, Subject},
     library::{Library, Mutant},
     plan::Plan,
-    property::{Fingerprint, Judge, catalogue},
+    property::{Fingerprint, Judge, KindName, catalogue},
 };
 
 pub fn exploration(library: Library, scope: &str, depth: usize) -> Exploration {
@@ -42,4 +42,30 @@ pub fn shows(plan: &Plan, subject: &Subject, fingerprint: &Fingerprint) -> bool 
     plan.check().expect("a plan that can be run");
     let watched = drive::watch(plan, subject, Judge::new(catalogue::promises())).expect("it runs");
     watched.1.finish().shows(fingerprint)
+}
+
+/// A mutant shows a kind, in a counterexample that counts, by a shortest history as long as is explored; and the plan of that
+/// shows it again.
+#[track_caller]
+pub fn assert_shortest(
+    exploration: &Exploration,
+    mutant: &str,
+    kind: &str,
+    counts: impl Fn(&Counterexample) -> bool,
+) {
+    let (kind, length): (KindName, _) = (kind.parse().expect("a kind"), exploration.depth);
+    let report = run(exploration);
+    let found = report.counterexamples.iter().find(|one| one.fingerprint.kind_name() == kind && counts(one));
+    let found = found.unwrap_or_else(|| panic!("{mutant} does not show {kind} in {length} choices"));
+    assert_eq!(found.history.len(), length, "{mutant} shows {kind}: {:?}", found.history);
+    assert!(shows(&found.plan, &exploration.subject, &found.fingerprint), "{mutant}: the plan of {kind}");
+}
+
+/// Does something with each of a list, on two threads.
+pub fn in_two_threads<T: Sync>(all: &[T], each: impl Fn(&T) + Sync) {
+    let (one, other) = all.split_at(all.len() / 2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| one.iter().for_each(&each));
+        other.iter().for_each(&each);
+    });
 }

@@ -6,12 +6,11 @@ use std::{num::NonZero, sync::atomic::AtomicBool, time::Duration};
 use crate::{
     explore::{
         CALLS, Exploration, Report, Why,
-        testing::{counts, exploration, minimal, mutant, run, shows},
+        testing::{assert_shortest, counts, exploration, in_two_threads, minimal, mutant, run, shows},
     },
     finding::Finding,
     library::Library,
     plan::{Part, Plan},
-    property::KindName,
 };
 
 #[test]
@@ -177,21 +176,10 @@ const SHORTEST: &[(&str, &str, &str, usize)] = &[
 fn mutants_are_shown_by_histories_of_this_length_and_their_plans_show_the_same() {
     let known = Finding::all();
     let show = |(name, kind, scope, length): &(&str, &str, &str, usize)| {
-        let kind: KindName = kind.parse().expect("a kind");
         let exploration = exploration(mutant(name), scope, *length);
-        let report = run(&exploration);
-        let found = report.counterexamples.iter().find(|one| {
-            one.fingerprint.kind_name() == kind && Finding::among(&known, &one.fingerprint).is_none()
-        });
-        let found = found.unwrap_or_else(|| panic!("{name} does not show {kind} in {length} choices"));
-        assert_eq!(found.history.len(), *length, "{name} shows {kind}: {:?}", found.history);
-        assert!(shows(&found.plan, &exploration.subject, &found.fingerprint), "{name}: the plan of {kind}");
+        assert_shortest(&exploration, name, kind, |one| Finding::among(&known, &one.fingerprint).is_none());
     };
-    let (one, other) = SHORTEST.split_at(SHORTEST.len() / 2);
-    std::thread::scope(|scope| {
-        scope.spawn(|| one.iter().for_each(show));
-        other.iter().for_each(show);
-    });
+    in_two_threads(SHORTEST, show);
 }
 
 #[test]

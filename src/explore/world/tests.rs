@@ -7,7 +7,7 @@ use super::{choice::choices, *};
 use crate::{
     explore::{
         Exploration, Report, Scope,
-        testing::{exploration, minimal, mutant, run, shows},
+        testing::{assert_shortest, exploration, in_two_threads, minimal, mutant, run},
     },
     library::Library,
     plan::{CallRef, Called, Fault},
@@ -126,19 +126,10 @@ const SHORTEST: &[(&str, &str, u8, usize)] = &[
 #[test]
 fn mutants_are_shown_by_histories_of_this_length_and_their_plans_show_the_same() {
     let show = |(name, kind, budget, length): &(&str, &str, u8, usize)| {
-        let kind: KindName = kind.parse().expect("a kind");
         let exploration = Exploration { depth: *length, ..world(mutant(name), "claim", *budget) };
-        let report = run(&exploration);
-        let found = report.counterexamples.iter().find(|one| one.fingerprint.kind_name() == kind);
-        let found = found.unwrap_or_else(|| panic!("{name} does not show {kind} in {length} choices"));
-        assert_eq!(found.history.len(), *length, "{name} shows {kind}: {:?}", found.history);
-        assert!(shows(&found.plan, &exploration.subject, &found.fingerprint), "{name}: the plan of {kind}");
+        assert_shortest(&exploration, name, kind, |_| true);
     };
-    let (one, other) = SHORTEST.split_at(SHORTEST.len() / 2);
-    std::thread::scope(|scope| {
-        scope.spawn(|| one.iter().for_each(show));
-        other.iter().for_each(show);
-    });
+    in_two_threads(SHORTEST, show);
 }
 
 /// What a counterexample's plan says of what went wrong.
