@@ -118,6 +118,8 @@ struct Shared {
     peers: BTreeMap<u64, Peer>,
     /// The connections that wait for data, longest first.
     blocked: Vec<u64>,
+    /// Whose request is run that had to wait for the end of a pause.
+    released: Option<u64>,
     /// Who waits for the last connection to end.
     closer: Option<Waker>,
     /// Whether a client has ended the server, and who waits for that.
@@ -126,6 +128,15 @@ struct Shared {
     /// The housekeeper, and the millisecond that it sleeps towards.
     housekeeper: Option<Waker>,
     next_reap: Option<UnixMillis>,
+}
+
+/// What a request waits for that came during a pause.
+#[derive(Clone, Copy)]
+enum Held {
+    /// The end of the pause.
+    Until(UnixMillis),
+    /// The pause is over, and others have waited longer.
+    Behind,
 }
 
 /// One connection as the others see it.
@@ -155,6 +166,7 @@ impl Server {
         let shared = Shared {
             engine: Box::new(engine),
             spare: None,
+            released: None,
             observer: Box::new(observer),
             effects: Effects::default(),
             peers: BTreeMap::new(),
@@ -335,16 +347,41 @@ fn micros(at: UnixMillis) -> UnixMicros {
 impl Shared {
     /// Whether a request has to wait for the end of a pause.
     fn must_wait(&mut self, id: u64, args: &[&[u8]], environment: &dyn Environment) -> bool {
-        if !self.engine.may_be_paused() {
+        if !self.engine.may_be_paused() && self.engine.first_postponed().is_none() && self.released.is_none()
+        {
             return false;
         }
+        if let Some(peer) = self.released.take().and_then(|id| self.peers.get_mut(&id)) {
+            peer.session.was_postponed = false;
+        }
         let Some(peer) = self.peers.get_mut(&id) else { return false };
+        let was_postponed = peer.session.postponed > 0;
+        if was_postponed {
+            self.engine.go_on(&mut peer.session);
+        }
         let waits = self.engine.must_wait(&peer.session, args, environment.now());
-        match waits {
-            true => self.engine.postpone(&mut peer.session, args),
-            false => self.engine.go_on(&mut peer.session),
+        if waits {
+            self.engine.postpone(&mut peer.session, args);
+        } else if was_postponed {
+            peer.session.was_postponed = true;
+            self.released = Some(id);
         }
         waits
+    }
+
+    /// What the next request of a connection, which is held, waits for.
+    fn held_by(&self, id: u64, now: UnixMicros) -> Option<Held> {
+        match self.engine.pause(now) {
+            Some(pause) => Some(Held::Until(pause.until)),
+            None => self.engine.first_postponed().filter(|first| *first != id).map(|_| Held::Behind),
+        }
+    }
+
+    /// After a pause those who waited for its end go on one after the other: has the next one look.
+    fn release_next(&mut self) {
+        if let Some(peer) = self.engine.first_postponed().and_then(|id| self.peers.get_mut(&id)) {
+            peer.wake();
+        }
     }
 
     /// Runs one request of a connection and queues what it answers; says whether the connection may go on to the next.
@@ -418,6 +455,11 @@ impl Shared {
     /// Does at once what is due by a clock that was turned, before anything else can happen.
     fn catch_up(&mut self, now: UnixMicros) {
         while self.reap(now) > 0 {}
+        self.time_out_due(now);
+    }
+
+    /// Ends the waiting of all whose time is up.
+    fn time_out_due(&mut self, now: UnixMicros) {
         let is_due = |id: &u64| {
             let blocked = self.peers.get(id).and_then(|peer| peer.session.blocked.as_ref());
             blocked.and_then(|blocked| blocked.until).is_some_and(|until| now.millis() >= until)
@@ -449,10 +491,7 @@ impl Shared {
                 Order::Close(id) => self.close(id),
                 Order::ShutDown => self.shut_down(),
                 Order::Continue => {
-                    for peer in self.peers.values_mut() {
-                        self.engine.go_on(&mut peer.session);
-                        peer.wake();
-                    }
+                    self.release_next();
                     self.wake_housekeeper();
                 }
                 Order::Unblock(id, reply) => self.end_waiting(id, now, &reply),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     Blocked, Context, Dialect, Effects, Engine, ErrorReply, Reply, Session, UnixMicros, UnixMillis, Value,
-    WRONG_TYPE, number, unit::Offset,
+    WRONG_TYPE, clients::GroupWait, number, unit::Offset,
 };
 
 impl Engine {
@@ -238,11 +238,34 @@ impl Context<'_> {
 
     fn begin_to_wait(&mut self, args: Vec<Bytes>, timeout_ms: u64, keys: Vec<Bytes>, awaits: Option<Offset>) {
         let now = self.now_ms().0;
-        // A real server gives up when more than the time has passed.
-        let until =
-            (timeout_ms > 0).then(|| UnixMillis(now.saturating_add_unsigned(timeout_ms).saturating_add(1)));
+        // A real server gives up when more than the time has passed. Valkey forgets the time of what waited for the end of a
+        // pause before: it takes the command for one that waits already.
+        let is_forgotten = self.session.was_postponed && self.engine.dialect == Dialect::Valkey8;
+        let until = (timeout_ms > 0 && !is_forgotten)
+            .then(|| UnixMillis(now.saturating_add_unsigned(timeout_ms).saturating_add(1)));
         self.engine.clients.blocked.insert(self.session.id);
+        let stream = match args.first().and_then(|name| Awaited::by(name)) {
+            Some(Awaited::Group) => Some(Some(GroupWait { db: self.session.db, keys: keys.clone() })),
+            Some(Awaited::Stream) => Some(None),
+            _ => None,
+        };
+        if let Some(wait) = stream {
+            self.engine.clients.for_streams.insert(self.session.id, wait);
+        }
         self.session.blocked = Some(Blocked { args, until, keys, awaits });
+    }
+
+    /// Whether all who wait for this key hear of it when something else takes the place of a stream there: on Valkey where
+    /// one of them waits for a group of it, on Redis 7.0 where anybody waits for any stream.
+    pub fn is_news_without_a_stream(&self, key: &[u8]) -> bool {
+        let waits = &self.engine.clients.for_streams;
+        match self.engine.dialect {
+            Dialect::Redis7 => !waits.is_empty(),
+            Dialect::Valkey8 => waits
+                .values()
+                .flatten()
+                .any(|wait| wait.db == self.session.db && wait.keys.iter().any(|awaited| *awaited == key)),
+        }
     }
 
     /// Redis 7.0 lets no script call some commands that would not wait there.

@@ -22,15 +22,26 @@ pub struct Clients {
     table: BTreeMap<u64, Session>,
     /// Those who wait in a command.
     pub blocked: BTreeSet<u64>,
-    /// Those whose next command waits for the end of a pause.
-    pub postponed: BTreeSet<u64>,
+    /// Those whose next command waits for the end of a pause, in the order in which they sent it.
+    pub postponed: Vec<u64>,
     /// Those of them who wait for replicas.
     pub awaiting: BTreeSet<u64>,
+    /// Those of them who wait for a stream; of one who waits for a group, what that is under.
+    pub for_streams: BTreeMap<u64, Option<GroupWait>>,
     /// Those who see what the others do.
     pub monitors: BTreeSet<u64>,
     /// What was asked for with `CLIENT PAUSE`.
     pub pause: Option<Pause>,
     orders: Vec<Order>,
+}
+
+/// Where a client waits for a group of a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupWait {
+    /// The database.
+    pub db: u8,
+    /// The keys of the streams.
+    pub keys: Vec<Bytes>,
 }
 
 /// What a command has the host do to another connection.
@@ -99,13 +110,14 @@ impl Clients {
     pub fn forget(&mut self, id: u64) {
         self.table.remove(&id);
         self.forget_wait(id);
-        self.postponed.remove(&id);
+        self.postponed.retain(|other| *other != id);
         self.monitors.remove(&id);
     }
 
     /// A client waits no longer. Says whether it did.
     pub fn forget_wait(&mut self, id: u64) -> bool {
         self.awaiting.remove(&id);
+        self.for_streams.remove(&id);
         self.blocked.remove(&id)
     }
 

@@ -151,10 +151,12 @@ impl Keyspace {
         self.place(key, Entry { is_quiet: false, identity: OnceLock::new(), ..entry });
     }
 
-    /// Puts a value in the place of another one, if there is one; it does not expire.
-    pub fn overwrite(&mut self, key: Bytes, value: Value) {
+    /// Puts a value in the place of another one, if there is one; it does not expire. Where the other was a stream, whether
+    /// that is news to those who wait for the key.
+    pub fn overwrite(&mut self, key: Bytes, value: Value, is_news: bool) {
         let kind = discriminant(&value);
-        let is_quiet = |old: &Entry| old.is_quiet || discriminant(&old.value) != kind;
+        let is_told = |old: &Value| discriminant(old) == kind || (is_news && matches!(old, Value::Stream(_)));
+        let is_quiet = |old: &Entry| old.is_quiet || !is_told(&old.value);
         let is_quiet = self.get(&key).is_some_and(is_quiet);
         self.place(key, Entry { is_quiet, ..Entry::new(value, None, self.now_s) });
     }

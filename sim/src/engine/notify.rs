@@ -118,6 +118,20 @@ fn written_besides<'a>(command: &Command, args: &[&'a [u8]]) -> Option<&'a [u8]>
 }
 
 impl Context<'_> {
+    /// Puts a string under a key, and tells of that before the next one.
+    pub(super) fn telling_of_set(&mut self, key: &[u8], put: impl FnOnce(&mut Self)) {
+        if self.engine.config.events.is_empty() {
+            return put(self);
+        }
+        self.drop_if_expired(key);
+        let (is_new, here) = (self.engine.db.get(key).is_none(), self.selected());
+        put(self);
+        if is_new {
+            self.engine.notify(Events::NEW, "new", key, here);
+        }
+        self.engine.notify(Events::STRING, "set", key, here);
+    }
+
     /// Notes what there is before a command that may be news.
     pub(super) fn before(&self, command: &Command) -> Before {
         let (now, here) = (self.now_ms(), self.selected());
@@ -192,7 +206,9 @@ impl News<'_, '_, '_> {
         }
         match name {
             "SET" | "SETNX" | "GETSET" | "SETEX" | "PSETEX" => self.set(),
-            "MSET" | "MSETNX" => (0..self.before.keys.len()).for_each(|at| self.one(E::STRING, "set", at)),
+            // Told pair by pair, as what has expired is.
+            "MSET" => {}
+            "MSETNX" => (0..self.before.keys.len()).for_each(|at| self.one(E::STRING, "set", at)),
             "GETEX" => self.expiry(),
             "EXPIRE" | "PEXPIRE" | "EXPIREAT" | "PEXPIREAT" => self.expiry(),
             "PERSIST" => self.one(E::GENERIC, "persist", 0),

@@ -3,7 +3,7 @@
 //! The engine says which commands have to wait; the host keeps them.
 
 use super::{
-    Engine, Session, UnixMicros, UnixMillis,
+    Dialect, Engine, Session, UnixMicros, UnixMillis,
     table::{Command, Flags},
 };
 use crate::lua::FunctionFlags;
@@ -46,6 +46,14 @@ impl Engine {
 
     fn may_write(&self, command: &Command, session: &Session, args: &[&[u8]]) -> bool {
         match &session.transaction {
+            // It executes nothing; Redis 7.0 does not know that yet.
+            Some(transaction)
+                if command.name == "EXEC"
+                    && self.dialect == Dialect::Valkey8
+                    && (transaction.void || self.watches.is_touched(session.id)) =>
+            {
+                false
+            }
             Some(transaction) if command.name == "EXEC" => transaction.queued.iter().any(|args| {
                 let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
                 let command = self.commands.resolve(self.dialect, &args);
@@ -77,12 +85,17 @@ impl Engine {
         if let Ok(command) = self.commands.lookup(self.dialect, args) {
             session.last_command = Some(command.name);
         }
-        self.clients.postponed.insert(session.id);
+        self.clients.postponed.push(session.id);
+    }
+
+    /// The connection that has waited longest for the end of a pause, of those that have not gone on yet.
+    pub fn first_postponed(&self) -> Option<u64> {
+        self.clients.postponed.first().copied()
     }
 
     /// It waits no longer.
     pub fn go_on(&mut self, session: &mut Session) {
         session.postponed = 0;
-        self.clients.postponed.remove(&session.id);
+        self.clients.postponed.retain(|id| *id != session.id);
     }
 }

@@ -105,15 +105,17 @@ impl Context<'_> {
     /// Replaces what is under a key, its expiry included, by `value`; by nothing if `is_empty`. Returns whether
     /// anything was written: that is, unless there is nothing where nothing was.
     pub fn store(&mut self, key: &[u8], value: impl Kind, is_empty: bool) -> bool {
-        // The look at what is replaced does not count.
-        self.drop_if_expired(key);
+        // What is deleted is not looked at: whether it has expired does not matter.
         if is_empty {
             return self.engine.db.remove(key).is_some();
         }
+        // The look at what is replaced does not count.
+        self.drop_if_expired(key);
         let value = value.into_value();
         self.pay(value.work());
         self.grow(value.work() * crate::engine::memory::PER_STORED);
-        self.engine.db.overwrite(Bytes::copy_from_slice(key), value);
+        let is_news = self.is_news_without_a_stream(key);
+        self.engine.db.overwrite(Bytes::copy_from_slice(key), value, is_news);
         true
     }
 }

@@ -24,6 +24,11 @@ impl Watches {
         self.keys.is_empty()
     }
 
+    /// Whether a key that a session watches was written.
+    pub fn is_touched(&self, session: u64) -> bool {
+        self.touched.contains(&session)
+    }
+
     /// Has a session watch nothing any more.
     pub fn forget(&mut self, session: u64) {
         self.touched.remove(&session);
@@ -146,8 +151,7 @@ impl Context<'_> {
         let watched = watches.keys.iter().filter(|(_, watchers)| watchers.get(&id) == Some(&false));
         let expired =
             |number: u8, key: &Bytes| self.engine.database(number).is_some_and(|db| db.is_expired(key, now));
-        let touched =
-            watches.touched.contains(&id) || watched.into_iter().any(|((n, key), _)| expired(*n, key));
+        let touched = watches.is_touched(id) || watched.into_iter().any(|((n, key), _)| expired(*n, key));
         self.engine.watches.forget(id);
         touched
     }

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
-use super::{LocalFuture, Peer, READ_AHEAD, READ_SIZE, Server, WRITE_AHEAD, micros, wake};
+use super::{Held, LocalFuture, Peer, READ_AHEAD, READ_SIZE, Server, WRITE_AHEAD, micros, wake};
 use crate::{
     engine::{Session, UnixMillis},
     resp::RequestDecoder,
@@ -85,6 +85,7 @@ impl<S> Drop for Connection<S> {
         let Ok(mut shared) = self.server.shared.try_borrow_mut() else { return };
         if let Some(peer) = shared.peers.remove(&self.id) {
             shared.engine.disconnect(&peer.session);
+            shared.release_next();
         }
         shared.blocked.retain(|id| *id != self.id);
         if shared.peers.is_empty() {
@@ -131,8 +132,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if flushed.is_pending() && self.unwritten() > WRITE_AHEAD {
             return Ok(Step::Wait);
         }
-        if let Some(until) = self.held_until(&state) {
-            return if self.has_slept_until(cx, until) { Ok(Step::Progress) } else { self.read_ahead(cx) };
+        match state.held {
+            Some(Held::Until(until)) => {
+                return if self.has_slept_until(cx, until) {
+                    Ok(Step::Progress)
+                } else {
+                    self.read_ahead(cx)
+                };
+            }
+            Some(Held::Behind) => return self.read_ahead(cx),
+            None if self.held => return Ok(self.go_on()),
+            None => {}
         }
         if state.blocked {
             let passed = self.deadline_passed(cx, state.until);
@@ -172,8 +182,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// What others may have changed about this connection; leaves the way to wake it.
     fn state(&self, cx: &Context<'_>) -> State {
         let mut shared = self.server.shared.borrow_mut();
-        let paused = match self.held {
-            true => shared.engine.pause(self.server.environment.now()).map(|pause| pause.until),
+        let held = match self.held {
+            true => shared.held_by(self.id, self.server.environment.now()),
             false => None,
         };
         // While a script runs, no time passes for those who wait.
@@ -186,7 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 closing: true,
                 blocked: false,
                 until: None,
-                paused: None,
+                held: None,
                 silent_until: None,
             };
         };
@@ -198,7 +208,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             closing: peer.session.closing,
             blocked: peer.session.blocked.is_some(),
             until: peer.session.blocked.as_ref().and_then(|blocked| blocked.until).filter(|_| !is_busy),
-            paused,
+            held,
             silent_until: silent_until.filter(|_| !is_busy),
         }
     }
@@ -317,10 +327,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         passed
     }
 
-    /// When the pause ends that the next request waits for, if it waits still.
-    fn held_until(&mut self, state: &State) -> Option<UnixMillis> {
-        self.held = state.paused.is_some();
-        state.paused
+    /// The pause is over that the next request waited for. Whose time was up meanwhile is told so before; whoever waited
+    /// longer than others goes on before them.
+    fn go_on(&mut self) -> Step {
+        self.held = false;
+        self.server.shared.borrow_mut().time_out_due(self.server.environment.now());
+        self.execute_all();
+        self.server.shared.borrow_mut().release_next();
+        Step::Progress
     }
 
     fn has_slept_until(&mut self, cx: &mut Context<'_>, until: UnixMillis) -> bool {
@@ -340,6 +354,7 @@ struct State {
     closing: bool,
     blocked: bool,
     until: Option<UnixMillis>,
-    paused: Option<UnixMillis>,
+    /// What the next request waits for.
+    held: Option<Held>,
     silent_until: Option<UnixMillis>,
 }

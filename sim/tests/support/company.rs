@@ -3,6 +3,8 @@
 //!
 //! What the sequences may say is a list of kinds. A kind that the engine does not have right yet is left out of [`ON`].
 
+use std::{thread, time::Duration};
+
 use valkey_sim::engine::{Reply, UnixMicros};
 
 use super::{
@@ -14,7 +16,7 @@ use super::{
 };
 
 /// The kinds that sequences are made of.
-pub const ON: &[Kind] = &[LISTS, SORTED_SETS, STREAMS, WATCHING, TRACKING];
+pub const ON: &[Kind] = &[LISTS, SORTED_SETS, STREAMS, WATCHING, TRACKING, PAUSING, NOTIFYING];
 
 /// Shapes of commands, in the notation of `grammar.txt`.
 pub struct Kind {
@@ -52,7 +54,7 @@ pub const LISTS: Kind = Kind {
         "EVAL <pushes> 2 <list> <list>",
         "SELECT (0|1)",
         "MOVE <key> (0|1)",
-        "SWAPDB 0 1",
+        // Not SWAPDB: which of the keys that it brings is looked at first is chance.
         "FLUSHALL",
         "MULTI",
         "EXEC",
@@ -148,6 +150,10 @@ pub const PAUSING: Kind = Kind {
 /// Notifications of what happens to keys. The last client hears them, and says nothing.
 pub const NOTIFYING: Kind =
     Kind { waiting: &[], other: &["CONFIG SET notify-keyspace-events (KEA|Kg$|Elx|)"] };
+
+/// How often a real server is asked for what ours has said already, and how long between.
+const LOOKS: usize = 200;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
 /// One step.
 #[derive(Clone, Debug)]
@@ -246,6 +252,49 @@ fn addressed(args: &Args, server: &impl Several) -> Args {
     args.iter().map(address).collect()
 }
 
+/// What the clients of a real server hear, until it is as much as ours have heard: it notices by and by that a pause is over.
+fn heard_as_much(real: &mut RealClients, mine: &[Vec<Reply>]) -> Vec<Vec<Reply>> {
+    let mut theirs = real.heard();
+    for _ in 0..LOOKS {
+        if theirs.iter().zip(mine).all(|(theirs, mine)| theirs.len() >= mine.len()) {
+            break;
+        }
+        thread::sleep(BETWEEN_LOOKS);
+        for (heard, more) in theirs.iter_mut().zip(real.heard()) {
+            heard.extend(more);
+        }
+    }
+    theirs
+}
+
+/// A reply; of one that names several old copies, each.
+fn of_each_copy(reply: &Reply) -> Vec<String> {
+    match reply {
+        Reply::Array(items) => match &items[..] {
+            [kind, channel, Reply::Array(keys)] => {
+                let one = |key: &Reply| {
+                    Reply::Array(vec![kind.clone(), channel.clone(), Reply::Array(vec![key.clone()])])
+                };
+                keys.iter().map(|key| transcript::show(&one(key))).collect()
+            }
+            _ => vec![transcript::show(reply)],
+        },
+        _ => vec![transcript::show(reply)],
+    }
+}
+
+/// What was said and heard so far. Where the comparison is cut short, because a real server is gone, say, it is printed.
+#[derive(Default)]
+struct Protocol(String);
+
+impl Drop for Protocol {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("cut short:\n{}", self.0);
+        }
+    }
+}
+
 /// Runs the steps on both servers. The error is a protocol that ends where they part.
 pub fn compare(real: &mut RealClients, ours: &mut OurClients, steps: &[Step]) -> Result<usize, String> {
     real.begin_anew();
@@ -253,8 +302,10 @@ pub fn compare(real: &mut RealClients, ours: &mut OurClients, steps: &[Step]) ->
     let listener = CLIENTS - 1;
     // How many commands of each client are not answered yet.
     let mut open = [0_usize; CLIENTS];
-    let mut protocol = String::new();
+    let mut protocol = Protocol::default();
+    let protocol = &mut protocol.0;
     let mut woken = 0;
+    let mut was_paused = false;
     let listen = Step::Command(listener, vec![b"PSUBSCRIBE".to_vec(), b"__key*__:*".to_vec()]);
     for step in std::iter::once(&listen).chain(steps) {
         let mut speaker = None;
@@ -262,7 +313,10 @@ pub fn compare(real: &mut RealClients, ours: &mut OurClients, steps: &[Step]) ->
             Step::Clock(now) => {
                 real.set_clock(*now);
                 ours.set_clock(*now);
-                protocol += &format!("SIM CLOCK SET {}\n", now.millis());
+                if !ours.is_paused() {
+                    real.await_the_end_of_pauses();
+                }
+                *protocol += &format!("SIM CLOCK SET {}\n", now.millis());
             }
             Step::Command(client, args) => {
                 // Who waits says nothing; the next one does, who may wait as well.
@@ -273,21 +327,34 @@ pub fn compare(real: &mut RealClients, ours: &mut OurClients, steps: &[Step]) ->
                     _ => next.into_iter().find(|n| open[*n] == 0),
                 };
                 let Some(client) = free else { continue };
+                // A real server of either dialect dies of it where a pause holds the client that it names.
+                if ours.is_paused() && args.get(1).is_some_and(|word| word == b"UNBLOCK") {
+                    continue;
+                }
                 let of_each = [addressed(args, real), addressed(args, ours)];
-                real.tell(client, &of_each[0]);
-                ours.tell(client, &of_each[1]);
                 open[client] += 1;
                 speaker = Some(client);
-                protocol += &format!("{client}: {}\n", transcript::write(args));
+                was_paused |= args.get(1).is_some_and(|word| word == b"PAUSE");
+                *protocol += &format!("{client}: {}\n", transcript::write(args));
+                real.tell(client, &of_each[0]);
+                ours.tell(client, &of_each[1]);
             }
         }
-        let (theirs, mine) = (real.heard(), ours.heard());
+        let mine = ours.heard();
+        let theirs = heard_as_much(real, &mine);
         for client in 0..CLIENTS {
             let show = |replies: &[Reply]| {
-                let mut shown: Vec<String> = replies.iter().map(transcript::show).collect();
+                // After a pause the real server tells in one message of what all changed who were held.
+                let mut shown: Vec<String> = match was_paused {
+                    true => replies.iter().flat_map(of_each_copy).collect(),
+                    false => replies.iter().map(transcript::show).collect(),
+                };
                 // Who of several is told first of an old copy is chance.
                 let is_of_copies = |line: &String| line.contains("__redis__:invalidate");
                 shown.sort_by_key(|line| is_of_copies(line).then(|| line.clone()));
+                if was_paused {
+                    shown.dedup_by(|one, other| is_of_copies(one) && one == other);
+                }
                 shown.join(" | ")
             };
             let [theirs, mine] = [&theirs, &mine].map(|heard| show(&heard[client]));
@@ -295,7 +362,7 @@ pub fn compare(real: &mut RealClients, ours: &mut OurClients, steps: &[Step]) ->
                 return Err(format!("\n{protocol}to {client}:\n    real: {theirs}\n    ours: {mine}"));
             }
             if !theirs.is_empty() {
-                protocol += &format!("    to {client}: {theirs}\n");
+                *protocol += &format!("    to {client}: {theirs}\n");
                 woken += usize::from(speaker != Some(client));
             }
         }

@@ -1,6 +1,6 @@
 //! Several clients at once: a real server and ours, each with clients that may wait, and a clock that the test moves.
 //!
-//! Whatever a step causes is there when it is over: on the real server two questions of a bystander have been answered since,
+//! Whatever a step causes is there when it is over: on the real server the questions of a bystander have been answered since,
 //! and ours has come to rest.
 
 use std::{cell::Cell, rc::Rc};
@@ -34,6 +34,12 @@ pub trait Several: Server + Sized {
     fn id(&self, client: usize) -> i64;
 }
 
+/// How many questions of a bystander, one after the other, a real server has answered when what was sent before them has
+/// been answered too. Linux may tell of the first of them before it tells of what came while it was collecting what to tell;
+/// the second may be read with that in one turn, and its answer written first; and who was woken may have said more meanwhile,
+/// which is read one turn later.
+const QUESTIONS: usize = 4;
+
 /// What empties a server, settings included.
 const EMPTY: [&[&str]; 6] = [
     &["RESET"],
@@ -49,15 +55,25 @@ pub struct RealClients {
     pub real: Real,
     clients: Vec<Connection>,
     ids: Vec<i64>,
+    publisher: Connection,
 }
 
 impl RealClients {
-    pub fn new(real: Real) -> Self {
-        Self { real, clients: Vec::new(), ids: Vec::new() }
+    pub fn new(mut real: Real) -> Self {
+        // It looks five hundred times a second whether a pause is over, and not ten times.
+        assert_eq!(real.send(&["CONFIG", "SET", "hz", "500"]), Reply::OK);
+        let publisher = real.connect();
+        Self { real, clients: Vec::new(), ids: Vec::new(), publisher }
+    }
+
+    /// Waits until it has noticed that a pause is over. Who publishes is held by a pause, and changes nothing.
+    pub fn await_the_end_of_pauses(&mut self) {
+        let heard = self.publisher.ask(&["PUBLISH", "nobody", ""]);
+        assert_eq!(heard, Reply::Int(0), "nobody listens there");
     }
 
     fn settle(&mut self) {
-        for _ in 0..2 {
+        for _ in 0..QUESTIONS {
             self.real.send(&["PING"]);
         }
     }
@@ -128,6 +144,12 @@ impl OurClients {
         let engine = Engine::new(dialect, interpreter.clone());
         let server = OurServer::new(engine, clock.clone(), ());
         Self { dialect, interpreter, clock, server, tasks: Tasks::default(), clients: Vec::new() }
+    }
+
+    /// Whether clients are held.
+    pub fn is_paused(&self) -> bool {
+        let now = UnixMicros(self.clock.0.get());
+        self.server.with_engine(|engine| engine.pause(now).is_some())
     }
 
     fn connect(&mut self) {

@@ -242,7 +242,7 @@ fn get_many(cx: &mut Context<'_>) -> CommandResult {
 
 fn set_many(cx: &mut Context<'_>) -> CommandResult {
     for (key, value) in key_value_pairs(cx)? {
-        put(cx, key, value, None);
+        cx.telling_of_set(key, |cx| put(cx, key, value, None));
     }
     cx.propagate();
     Ok(Reply::OK)
