@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{MINIMAL, PUBLISHED, check, check_but_known, config, moving_config, plans};
+use common::{MINIMAL, PUBLISHED, check, check_but_known, config, plans};
 use proptest::prelude::*;
 
 proptest! {
@@ -22,15 +22,5 @@ proptest! {
     fn workers_that_race_for_one_grant_get_one_lease(plan in plans("race")) {
         let trace = check_but_known("at-most-once", &plan, &PUBLISHED)?;
         prop_assert_eq!(common::violation("one-lease", &trace), None);
-    }
-}
-
-proptest! {
-    #![proptest_config(moving_config())]
-
-    #[test]
-    fn a_grant_is_consumed_at_most_once_in_plans_that_nobody_has_seen(plan in plans("swarm")) {
-        check_but_known("at-most-once", &plan, &PUBLISHED)?;
-        check("at-most-once", &plan, &MINIMAL)?;
     }
 }

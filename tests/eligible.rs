@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{MINIMAL, PUBLISHED, check_but_known, config, moving_config, plans};
+use common::{MINIMAL, PUBLISHED, check_but_known, config, plans};
 use proptest::prelude::*;
 
 proptest! {
@@ -21,15 +21,5 @@ proptest! {
     #[test]
     fn what_a_worker_lost_is_listed_again(plan in plans("crash")) {
         check_but_known("eligible", &plan, &PUBLISHED)?;
-    }
-}
-
-proptest! {
-    #![proptest_config(moving_config())]
-
-    #[test]
-    fn what_is_eligible_is_listed_in_plans_that_nobody_has_seen(plan in plans("swarm")) {
-        check_but_known("eligible", &plan, &PUBLISHED)?;
-        check_but_known("eligible", &plan, &MINIMAL)?;
     }
 }

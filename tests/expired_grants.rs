@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{MINIMAL, PUBLISHED, check, check_but_known, config, moving_config, plans};
+use common::{MINIMAL, PUBLISHED, check, check_but_known, config, plans};
 use proptest::prelude::*;
 
 proptest! {
@@ -21,15 +21,5 @@ proptest! {
     #[test]
     fn claims_around_the_expiry_follow_the_servers_clock(plan in plans("edge")) {
         check_but_known("expiry", &plan, &PUBLISHED)?;
-    }
-}
-
-proptest! {
-    #![proptest_config(moving_config())]
-
-    #[test]
-    fn an_expired_grant_never_yields_a_lease_in_plans_that_nobody_has_seen(plan in plans("swarm")) {
-        check_but_known("expiry", &plan, &PUBLISHED)?;
-        check("expiry", &plan, &MINIMAL)?;
     }
 }

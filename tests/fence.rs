@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{MINIMAL, PUBLISHED, check_but_known, config, moving_config, plans};
+use common::{MINIMAL, PUBLISHED, check_but_known, config, plans};
 use proptest::prelude::*;
 
 proptest! {
@@ -21,15 +21,5 @@ proptest! {
     #[test]
     fn a_request_that_comes_late_is_refused(plan in plans("lossy")) {
         check_but_known("fence", &plan, &PUBLISHED)?;
-    }
-}
-
-proptest! {
-    #![proptest_config(moving_config())]
-
-    #[test]
-    fn a_lease_that_is_over_is_refused_in_plans_that_nobody_has_seen(plan in plans("swarm")) {
-        check_but_known("fence", &plan, &PUBLISHED)?;
-        check_but_known("fence", &plan, &MINIMAL)?;
     }
 }

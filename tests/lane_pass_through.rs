@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{MINIMAL, PUBLISHED, check, check_but_known, config, moving_config, plans};
+use common::{MINIMAL, PUBLISHED, check, check_but_known, config, plans};
 use grantsim::{plan::Plan, types::FaultClass};
 use proptest::prelude::*;
 
@@ -25,16 +25,6 @@ proptest! {
 
     #[test]
     fn the_lane_arrives_as_it_was_chosen_in_a_library_of_our_own(plan in well_behaved()) {
-        check("lane", &plan, &MINIMAL)?;
-    }
-}
-
-proptest! {
-    #![proptest_config(moving_config())]
-
-    #[test]
-    fn the_lane_arrives_as_it_was_chosen_in_plans_that_nobody_has_seen(plan in well_behaved()) {
-        check_but_known("lane", &plan, &PUBLISHED)?;
         check("lane", &plan, &MINIMAL)?;
     }
 }

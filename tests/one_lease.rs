@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{MINIMAL, PUBLISHED, check, check_but_known, config, moving_config, plans};
+use common::{MINIMAL, PUBLISHED, check, check_but_known, config, plans};
 use proptest::prelude::*;
 
 proptest! {
@@ -21,15 +21,5 @@ proptest! {
     #[test]
     fn workers_that_race_get_one_lease_at_a_time(plan in plans("race")) {
         check_but_known("one-lease", &plan, &PUBLISHED)?;
-    }
-}
-
-proptest! {
-    #![proptest_config(moving_config())]
-
-    #[test]
-    fn no_execution_has_two_live_leases_in_plans_that_nobody_has_seen(plan in plans("swarm")) {
-        check_but_known("one-lease", &plan, &PUBLISHED)?;
-        check("one-lease", &plan, &MINIMAL)?;
     }
 }

@@ -117,7 +117,9 @@ fn engine() -> Engine {
     Engine::new(Dialect::Valkey8, Interpreter::new(limits))
 }
 
-seeds::with_both_seeds!(400, 11, {
+proptest! {
+    #![proptest_config(seeds::config(400, 11))]
+
     #[test]
     fn no_bytes_break_the_decoders(bytes in resp_like(), step in 1u8..50) {
         fuzzing::decode(&[&[step], &bytes[..]].concat());
@@ -168,7 +170,7 @@ seeds::with_both_seeds!(400, 11, {
         server.send(&["RESET"]);
         prop_assert!(matches!(server.send(&["DBSIZE"]), Reply::Int(_)));
     }
-});
+}
 
 /// What a script may try, and how a server answers it.
 const ATTACKS: &[(&str, &str)] = &[
