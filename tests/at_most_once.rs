@@ -1,8 +1,6 @@
 //! A grant is consumed at most once, whatever breaks.
 
-mod common;
-
-use common::{MINIMAL, PUBLISHED, check, check_but_known, config, plans};
+use crate::common::{MINIMAL, PUBLISHED, check, check_but_known, config, plans};
 use proptest::prelude::*;
 
 proptest! {
@@ -21,6 +19,6 @@ proptest! {
     #[test]
     fn workers_that_race_for_one_grant_get_one_lease(plan in plans("race")) {
         let trace = check_but_known("at-most-once", &plan, &PUBLISHED)?;
-        prop_assert_eq!(common::violation("one-lease", &trace), None);
+        prop_assert_eq!(crate::common::violation("one-lease", &trace), None);
     }
 }

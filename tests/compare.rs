@@ -1,10 +1,8 @@
 //! Comparing libraries: a refactoring shows no difference, and an edit of a line shows itself and nothing else.
 
-mod common;
-
 use std::{collections::BTreeSet, num::NonZero, sync::atomic::AtomicBool};
 
-use common::{MINIMAL, PUBLISHED};
+use crate::common::{MINIMAL, PUBLISHED};
 use grantsim::{
     compare::{Accepted, Comparison, Report},
     drive::Subject,
@@ -283,7 +281,7 @@ fn the_plan_of_a_difference_is_small_and_shows_it_again() {
     let call = &example.call;
     assert_eq!(call.old_reply.replace('}', ", \"renewed\"}"), *call.new_reply.as_ref().expect("a reply"));
     assert_eq!(call.argv.len(), 7);
-    let trace = common::run(&example.plan, &PUBLISHED);
+    let trace = crate::common::run(&example.plan, &PUBLISHED);
     let event = serde_json::to_string(&trace.events[call.event as usize]).expect("plain data");
     assert!(event.contains(RENEW), "{event}");
 }

@@ -1,11 +1,9 @@
 //! The contract is whole: no cell without evidence, every plan of it shows what its cell says, and docs/contract.md is as the
 //! table is.
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::{PUBLISHED, plan_files};
+use crate::common::{PUBLISHED, plan_files};
 use grantsim::{
     drive,
     property::{Contract, Judge, Promise, catalogue},

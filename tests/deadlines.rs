@@ -1,9 +1,7 @@
 //! A call that comes at a deadline of its execution comes in that very millisecond, or in the one beside it, and is answered
 //! by it: what a lease or a suspension still allows it allows until then.
 
-mod common;
-
-use common::{PUBLISHED, plan_files, run};
+use crate::common::{PUBLISHED, plan_files, run};
 use grantsim::{
     plan::{CallRef, Called, Ending, Fault, Plan, Suspend, Until},
     protocol::TimeoutBehavior,

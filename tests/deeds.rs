@@ -1,10 +1,8 @@
 //! Deeds in whole runs: the operator does what the plan says, when it says so, and the published library lets it.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{PUBLISHED, run};
+use crate::common::{PUBLISHED, run};
 use grantsim::{
     plan::{Deed, DeedKind, Fault, Plan, file::PlanFile, token::Token},
     protocol::reply::answer,

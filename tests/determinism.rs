@@ -1,10 +1,8 @@
 //! A run is a function of the plan, the library and the build: in any thread, in any order, in any process.
 
-mod common;
-
 use std::{collections::BTreeSet, path::PathBuf, process::Command, thread};
 
-use common::{PUBLISHED, run};
+use crate::common::{PUBLISHED, run};
 use grantsim::{
     drive::Subject,
     library::Library,

@@ -1,8 +1,6 @@
 //! An execution that is eligible now is in its lane's eligible set, where a scheduler finds it.
 
-mod common;
-
-use common::{MINIMAL, PUBLISHED, check_but_known, config, plans};
+use crate::common::{MINIMAL, PUBLISHED, check_but_known, config, plans};
 use proptest::prelude::*;
 
 proptest! {

@@ -1,8 +1,6 @@
 //! An expired grant never yields a lease, to the millisecond.
 
-mod common;
-
-use common::{MINIMAL, PUBLISHED, check, check_but_known, config, plans};
+use crate::common::{MINIMAL, PUBLISHED, check, check_but_known, config, plans};
 use proptest::prelude::*;
 
 proptest! {

@@ -1,7 +1,5 @@
 //! A failure block is one screen that tells the cause: for every mutant, for every finding, and for a pause long before.
 
-mod common;
-
 use std::{
     collections::BTreeSet,
     path::Path,
@@ -12,7 +10,7 @@ use std::{
     thread,
 };
 
-use common::{MINIMAL, PUBLISHED, run, verdict};
+use crate::common::{MINIMAL, PUBLISHED, known_seeds, run, verdict};
 use grantsim::{
     drive::Subject,
     finding::Finding,
@@ -61,11 +59,12 @@ fn swarm(seed: u64) -> Plan {
     Token::new("swarm", seed).expect("a profile").plan()
 }
 
-/// Checks the blocks of the first seed that shows a kind that the mutant names. Answers one of them.
+/// Checks the blocks of a seed that shows a kind that the mutant names. Answers one of them.
 fn first_block(mutant: &Mutant, library: &Subject) -> Option<String> {
     let kinds: Vec<KindName> = mutant.breaks.iter().map(|kind| kind.parse().expect("a kind")).collect();
     let subject = Subject::new(library.library.mutant(mutant)).expect("it loads");
-    (0..SEEDS).find_map(|seed| {
+    let known = known_seeds().remove(library.library.name()).unwrap_or_default().remove(&mutant.name);
+    known.unwrap_or_default().into_iter().chain(0..SEEDS).find_map(|seed| {
         let profile = mutant.profile.as_deref().unwrap_or("swarm");
         let plan = Token::new(profile, seed).expect("a profile").plan();
         let trace = run(&plan, &subject);

@@ -1,13 +1,11 @@
 //! A small life for every kind of fault, as a timeline to review: what one sees when nothing else breaks.
 //!
 //! Each is the run of `fixtures/plans/fault-<name>.json`; what one should see is its `about`. After a change that is meant:
-//! `INSTA_UPDATE=always cargo test --test faults`, then read the difference.
-
-mod common;
+//! `INSTA_UPDATE=always cargo test faults::`, then read the difference.
 
 use std::collections::BTreeSet;
 
-use common::{PUBLISHED, plan_files, run};
+use crate::common::{PUBLISHED, plan_files, run};
 use grantsim::{
     report::{self, Detail},
     types::FaultClass,

@@ -1,8 +1,6 @@
 //! Nothing is accepted from a lease that is not the current one, or is over.
 
-mod common;
-
-use common::{MINIMAL, PUBLISHED, check_but_known, config, plans};
+use crate::common::{MINIMAL, PUBLISHED, check_but_known, config, plans};
 use proptest::prelude::*;
 
 proptest! {

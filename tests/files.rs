@@ -1,8 +1,6 @@
 //! Plans and traces as files: what is written is read back, and whatever else is read is answered, never with a panic.
 
-mod common;
-
-use common::{PUBLISHED, plans, run};
+use crate::common::{PUBLISHED, plans, run};
 use grantsim::{
     drive,
     plan::{
@@ -142,7 +140,7 @@ fn everything() -> Value {
 }
 
 proptest! {
-    #![proptest_config(common::config())]
+    #![proptest_config(crate::common::config())]
 
     #[test]
     fn a_plan_that_is_written_is_read_back(plan in plans("swarm"), about in ".*") {

@@ -1,10 +1,8 @@
 //! Every finding of `fixtures/findings` still reproduces; one that does not is to be retired on purpose.
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::{MINIMAL, PUBLISHED, run, verdict};
+use crate::common::{MINIMAL, PUBLISHED, run, verdict};
 use grantsim::{finding::Finding, trace::FaultFate};
 
 #[test]

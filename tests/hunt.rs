@@ -1,10 +1,8 @@
 //! The hunt from Rust: what it reports while it goes on, when it is stopped, and when a run cannot be repeated.
 
-mod common;
-
 use std::{num::NonZero, time::Duration};
 
-use common::PUBLISHED;
+use crate::common::PUBLISHED;
 use grantsim::{
     drive::Subject,
     hunt::{self, Exit, Hunt, Report, Stop, Until},

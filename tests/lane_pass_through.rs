@@ -1,9 +1,7 @@
 //! The lane that the caller chose arrives as it was chosen, where no caller sends another one: what happens then is the
 //! finding lane-of-the-caller.
 
-mod common;
-
-use common::{MINIMAL, PUBLISHED, check, check_but_known, config, plans};
+use crate::common::{MINIMAL, PUBLISHED, check, check_but_known, config, plans};
 use grantsim::{plan::Plan, types::FaultClass};
 use proptest::prelude::*;
 

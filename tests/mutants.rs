@@ -1,16 +1,19 @@
 //! The tests are tested: each mutant breaks the protocol in one way, and the properties must notice it in a hunt, and say
 //! what kind of violation it is. This is `grantsim mutants` with a small budget: one start, two hunts at a time.
 
-mod common;
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    io::{self, Write},
+    num::NonZero,
+};
 
-use std::{collections::BTreeSet, num::NonZero};
-
-use common::{MINIMAL, PUBLISHED};
+use crate::common::{KNOWN, MINIMAL, PUBLISHED, known_seeds};
 use grantsim::{
     finding::Finding,
     hunt::{
         Stop,
-        mutants::{Mutants, UNSHOWABLE},
+        mutants::{KnownSeeds, Matrix, Mutants, UNSHOWABLE},
     },
     library::Mutant,
     property::KindName,
@@ -19,9 +22,13 @@ use grantsim::{
 
 /// A kind that so many seeds do not show is not shown.
 const SEEDS: u64 = 150;
+/// Set, the seeds are written anew.
+const WRITE: &str = "GRANTSIM_WRITE";
 
 #[test]
 fn every_kind_that_a_mutant_names_is_shown_by_a_hunt_on_every_library_that_it_suits() {
+    let known = known_seeds();
+    let is_to_write = env::var_os(WRITE).is_some();
     let mutants = Mutants {
         libraries: vec![PUBLISHED.clone(), MINIMAL.clone()],
         mutants: Mutant::all(),
@@ -29,12 +36,35 @@ fn every_kind_that_a_mutant_names_is_shown_by_a_hunt_on_every_library_that_it_su
         starts: NonZero::<u64>::MIN,
         jobs: NonZero::new(2).expect("two"),
         profile: None,
+        first: if is_to_write { KnownSeeds::new() } else { known.clone() },
     };
     let matrix = mutants.run(&Stop::default(), |_, _| ()).unwrap_or_else(|error| panic!("{error}"));
     println!("{}", report::mutants(&matrix, true));
     assert_eq!(matrix.survivors(), [], "not shown in {SEEDS} seeds");
     assert_eq!(matrix.not_shown(), [], "no mutant shows these");
     assert_eq!(matrix.failed(), [], "every run comes to its end");
+    let showed = showed(&matrix);
+    if is_to_write {
+        let text =
+            serde_json::to_string(&showed).expect("plain data").replace("},", "},\n").replace("],", "],\n");
+        fs::write(KNOWN, text + "\n").unwrap_or_else(|error| panic!("{KNOWN}: {error}"));
+    } else if showed != known {
+        // Not by `eprintln!`, which a test that passes keeps to itself.
+        let told = format!(
+            "{KNOWN} is old: every mutant had to be searched. {WRITE}=1 before the command writes it anew."
+        );
+        writeln!(io::stderr(), "{told}").expect("there is somebody to say it to");
+    }
+}
+
+/// The seeds that showed each mutant.
+fn showed(matrix: &Matrix) -> KnownSeeds {
+    let mut seeds = KnownSeeds::new();
+    for row in &matrix.rows {
+        let showed = row.starts.iter().flat_map(|start| &start.showed).copied().collect();
+        seeds.entry(row.library.clone()).or_default().insert(row.mutant.clone(), showed);
+    }
+    seeds
 }
 
 #[test]

@@ -3,11 +3,9 @@
 //! Shrinking, comparing and regressions stand on this: what is left out must change nothing but what it could reach. Of a
 //! plan that fails here, the file is printed.
 
-mod common;
-
 use std::{collections::BTreeSet, sync::Arc};
 
-use common::{PUBLISHED, as_file, plans, run};
+use crate::common::{PUBLISHED, as_file, plans, run};
 use grantsim::{
     actor::WorkerConfig,
     drive::Deployment,
@@ -21,7 +19,7 @@ use proptest::{
 };
 
 fn config() -> Config {
-    Config { cases: common::config().cases.min(20), ..common::config() }
+    Config { cases: crate::common::config().cases.min(10), ..crate::common::config() }
 }
 
 fn deployment(plan: &Plan) -> Deployment {

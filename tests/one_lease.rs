@@ -1,8 +1,6 @@
 //! An execution has at most one live lease, and the epochs of its leases strictly rise.
 
-mod common;
-
-use common::{MINIMAL, PUBLISHED, check, check_but_known, config, plans};
+use crate::common::{MINIMAL, PUBLISHED, check, check_but_known, config, plans};
 use proptest::prelude::*;
 
 proptest! {

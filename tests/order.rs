@@ -1,8 +1,6 @@
 //! Snapshots of order and outcome survive a change of latency that changes neither.
 
-mod common;
-
-use common::{PUBLISHED, plan_files, run};
+use crate::common::{PUBLISHED, plan_files, run};
 use grantsim::report::{self, Detail};
 
 /// A fifth of a millisecond.

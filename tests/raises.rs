@@ -1,14 +1,12 @@
 //! A library of which any one function raises is found out: for each of the 59 functions, a copy of the published
 //! library in which it raises is caught within a hundred seeds, and by what it is.
 
-mod common;
-
 use std::sync::{
     Mutex,
     atomic::{AtomicUsize, Ordering},
 };
 
-use common::PUBLISHED;
+use crate::common::PUBLISHED;
 use grantsim::{
     drive::Subject,
     finding::Finding,
@@ -35,7 +33,7 @@ fn first_seed(function: &Function) -> Option<u64> {
     let (subject, known) = (raising(function), Finding::of(&PUBLISHED));
     (0..SEEDS).find(|seed| {
         let plan = Token::new("swarm", *seed).expect("a profile").plan();
-        let verdict = property::judge(&common::run(&plan, &subject), catalogue::always());
+        let verdict = property::judge(&crate::common::run(&plan, &subject), catalogue::always());
         verdict.violations.iter().any(|violation| {
             let fingerprint = &violation.fingerprint;
             fingerprint.property() == "raises"

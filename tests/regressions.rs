@@ -1,14 +1,12 @@
 //! Every plan of `fixtures/plans` keeps every property: anything that failed once is there.
 //!
 //! `grantsim keep` writes such a plan, and the snapshot of its life, `tests/snapshots/kept-<plan>.snap`. After a change that
-//! is meant: `INSTA_UPDATE=always cargo test --test regressions`, then read the difference. The lives (`life-*`) and faults
+//! is meant: `INSTA_UPDATE=always cargo test regressions::`, then read the difference. The lives (`life-*`) and faults
 //! (`fault-*`) have their snapshots in `tests/traces.rs` and `tests/faults.rs`.
-
-mod common;
 
 use std::collections::BTreeSet;
 
-use common::{PUBLISHED, plan_files, run, verdict};
+use crate::common::{PUBLISHED, plan_files, run, verdict};
 use grantsim::{finding::Finding, plan::file::PlanFile, report, trace::FaultFate};
 
 #[test]

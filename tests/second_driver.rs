@@ -6,11 +6,9 @@
 //! what is drawn at random: jitter, loss, and the prefix that a killed process has sent; and what breaks about the server. Of two things that happen in the
 //! same microsecond, either may be first: an explorer would try both.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{PUBLISHED, plan_files, run};
+use crate::common::{PUBLISHED, plan_files, run};
 use grantsim::{
     drive::{
         Deployment, Faults, Log, Process, Ran, Recorder, Subject, Witness,

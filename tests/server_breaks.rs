@@ -1,9 +1,7 @@
 //! What a server that breaks really loses, keeps and refuses, read from the events of runs: a fault of the server that did
 //! nothing would be seen here.
 
-mod common;
-
-use common::{PUBLISHED, plan_files, run};
+use crate::common::{PUBLISHED, plan_files, run};
 use grantsim::{
     plan::{Cut, Fault, Keeps, Plan, Policy, ServerFault},
     trace::{Event, Moment, Trace, What},

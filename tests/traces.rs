@@ -1,13 +1,11 @@
 //! Ten lives of a grant, as timelines to review: a change of the protocol or of the harness that alters one shows here.
 //!
 //! Each is the run of `fixtures/plans/life-<name>.json`. After a change that is meant: `INSTA_UPDATE=always cargo test
-//! --test traces`, then read the difference.
-
-mod common;
+//! traces::`, then read the difference.
 
 use std::path::Path;
 
-use common::{PUBLISHED, run};
+use crate::common::{PUBLISHED, run};
 use grantsim::{
     plan::file::PlanFile,
     report::{self, Detail},

@@ -1,11 +1,9 @@
 //! Every published version of the library can be tested from its file: calls and replies that differ are adapted to, and
 //! what a version does not have is said.
 
-mod common;
-
 use std::{fs, path::PathBuf};
 
-use common::{PUBLISHED, run, verdict};
+use crate::common::{PUBLISHED, run, verdict};
 use grantsim::{
     drive::Subject,
     finding::Finding,

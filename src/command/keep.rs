@@ -119,7 +119,7 @@ impl KeepArgs {
             .with_context(|| format!("cannot write {}", snapshot.display()))?;
         let (plan, snapshot) = (path.display(), snapshot.display());
         let mut said = format!(
-            "\nkept as {plan}: finish its \"about\". From now on `cargo test --test regressions` runs it on the published \
+            "\nkept as {plan}: finish its \"about\". From now on `cargo test regressions::` runs it on the published \
              library, and compares its life with {snapshot}\n"
         );
         said += &report::faults(Some(&file.plan), &trace.faults);
@@ -152,7 +152,7 @@ impl KeepArgs {
         fs::write(&path, finding.to_json()).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(format!(
             "\nkept as the finding {}: finish the \"about\" of {} and of its plan. The next build knows it, and `cargo test \
-             --test findings` runs it from then on.\n",
+             findings::` runs it from then on.\n",
             folder.display(),
             path.display()
         ))
@@ -246,7 +246,7 @@ mod tests {
         let said = keep.finding(&broken(published.clone(), NEW), &folder);
         let json = fs::read_to_string(folder.join("finding.json"));
         fs::remove_dir_all(&folder).unwrap();
-        assert!(said.unwrap().contains("--test findings"));
+        assert!(said.unwrap().contains("findings::"));
         let finding: Finding = serde_json::from_str(&json.unwrap()).unwrap();
         assert_eq!((finding.slug.as_str(), finding.about.as_str()), ("late", "TODO: say it."));
         assert_eq!(

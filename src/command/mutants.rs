@@ -8,7 +8,7 @@ use grantsim::{
     drive::Subject,
     hunt::{
         Exit, Stop,
-        mutants::{Matrix, Mutants},
+        mutants::{KnownSeeds, Matrix, Mutants},
     },
     library::{Library, Mutant},
     report,
@@ -56,6 +56,7 @@ impl MutantsArgs {
             starts: self.starts,
             jobs: jobs(self.jobs),
             profile: self.profile.clone(),
+            first: KnownSeeds::new(),
         };
         let stop = Arc::new(Stop::default());
         let asked = Arc::clone(&stop);

@@ -47,7 +47,13 @@ pub struct Mutants {
     pub jobs: NonZero<usize>,
     /// The profile for all of them, where it is not the one that each mutant names, or the default one.
     pub profile: Option<String>,
+    /// The seeds that are known to show a mutant, counted from the start, by library and mutant: they are run before all
+    /// others. As [`Start::showed`] tells them.
+    pub first: KnownSeeds,
 }
+
+/// Seeds by the names of a library and of a mutant.
+pub type KnownSeeds = BTreeMap<String, BTreeMap<String, BTreeSet<u64>>>;
 
 /// Mutants cannot be hunted.
 #[derive(Debug, thiserror::Error)]
@@ -148,10 +154,16 @@ impl Mutants {
         let first = Token::new(pair.profile, start * STRIDE).expect("the profile was looked up");
         let hunt = Hunt::new(pair.changed.clone(), first, Until::Seeds(self.seeds));
         let mut came = Start::default();
-        let is_shown = |came: &Start| pair.kinds.iter().all(|kind| came.shown.contains_key(kind));
-        while came.seeds < self.seeds && !is_shown(&came) && !stop.is_asked() {
-            let token = hunt.token(came.seeds);
-            let plan = hunt.plan(hunt.seed(came.seeds));
+        let known = self.first.get(pair.unchanged.library.name());
+        let known = known.and_then(|mutants| mutants.get(&pair.mutant.name)).cloned().unwrap_or_default();
+        let others = (0..self.seeds).filter(|seed| !known.contains(seed));
+        for seed in known.iter().copied().chain(others) {
+            let is_missing = |kind: &KindName| !came.shown.contains_key(kind);
+            if !pair.kinds.iter().any(is_missing) || stop.is_asked() {
+                break;
+            }
+            let token = hunt.token(seed);
+            let plan = hunt.plan(hunt.seed(seed));
             came.seeds += 1;
             let new = shown(&hunt, &plan, &pair.changed).and_then(|found| {
                 let is_new = found.iter().any(|it| !came.shown.contains_key(&it.kind_name()));
@@ -163,12 +175,15 @@ impl Mutants {
             });
             match new {
                 Ok(new) => {
-                    for fingerprint in new {
-                        came.shown.entry(fingerprint.kind_name()).or_insert(came.seeds);
+                    for kind in new.map(|fingerprint| fingerprint.kind_name()) {
+                        if !came.shown.contains_key(&kind) && pair.kinds.contains(&kind) {
+                            came.showed.insert(seed);
+                        }
+                        came.shown.entry(kind).or_insert(came.seeds);
                     }
                 }
                 Err(error) => came.failed.push((
-                    hunt.token(came.seeds - 1),
+                    hunt.token(seed),
                     error.to_string(),
                     Exit::of_error([&error as &(dyn std::error::Error + 'static)]),
                 )),
@@ -222,6 +237,7 @@ mod tests {
             starts: NonZero::new(3).expect("three"),
             jobs: NonZero::new(2).expect("two"),
             profile: Some("calm".to_owned()),
+            first: KnownSeeds::new(),
         }
     }
 
@@ -262,10 +278,31 @@ mod tests {
     }
 
     #[test]
+    fn the_seeds_that_showed_a_mutant_show_it_at_once_and_others_follow_them() {
+        let dies = Mutant::named("keep-grant").expect("a mutant");
+        let starts = NonZero::<u64>::MIN;
+        let known = |seed: u64| {
+            let of_mutant = BTreeMap::from([(dies.name.clone(), BTreeSet::from([seed]))]);
+            let first = BTreeMap::from([(Library::published().name().to_owned(), of_mutant)]);
+            let hunted =
+                Mutants { first, starts, ..mutants([dies.clone(), parsed("fence/stale-lease", HARMLESS)]) };
+            run(&hunted)
+        };
+        assert_eq!(known(3).rows[0].starts[0].showed, BTreeSet::from([3]));
+        assert_eq!(known(3).rows[1].starts[0].seeds, 5, "of another mutant nothing is known");
+        let lives = parsed("fence/stale-lease", HARMLESS);
+        let of_mutant = BTreeMap::from([(lives.name.clone(), BTreeSet::from([3, 9]))]);
+        let first = BTreeMap::from([(Library::published().name().to_owned(), of_mutant)]);
+        let matrix = run(&Mutants { first, starts, ..mutants([lives]) });
+        assert_eq!(matrix.rows[0].starts[0].seeds, 6, "five seeds, of which one is known, and one more");
+        assert_eq!(matrix.rows[0].starts[0].showed, BTreeSet::new());
+    }
+
+    #[test]
     fn the_number_of_jobs_does_not_matter() {
         let of = |jobs| {
             let all = ["keep-grant", "skip-epoch"].map(|name| Mutant::named(name).expect("a mutant"));
-            run(&Mutants { jobs: NonZero::new(jobs).expect("some"), ..mutants(all) })
+            run(&Mutants { jobs: NonZero::new(jobs).expect("some"), seeds: 2, ..mutants(all) })
         };
         assert_eq!(of(1), of(3));
     }

@@ -94,7 +94,7 @@ mod tests {
         let start = Start {
             shown: shown.iter().map(|(kind, seeds)| (kind.parse().expect("a kind"), *seeds)).collect(),
             seeds: 9,
-            failed: Vec::new(),
+            ..Start::default()
         };
         Row {
             mutant: "keep-grant".to_owned(),

@@ -4,7 +4,7 @@ use std::fs;
 
 use grantsim::{library::Mutant, plan::profile, property::catalogue};
 
-use crate::{BAD_INPUT, BROKEN, LIFE, command, grantsim, scratch, utf8};
+use super::{BAD_INPUT, BROKEN, LIFE, command, grantsim, scratch, utf8};
 
 const BREAKS: [&str; 8] =
     ["hunt", "--mutant", "keep-grant", "--profile", "calm", "--seeds", "1", "--no-shrink"];

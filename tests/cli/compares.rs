@@ -4,7 +4,7 @@ use std::fs;
 
 use grantsim::plan::file::PlanFile;
 
-use crate::{
+use super::{
     ALL_HELD, BAD_INPUT, BROKEN, MINIMAL, changed_library, grantsim, read_json, scratch, utf8, written,
 };
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::{ALL_HELD, BAD_INPUT, BROKEN, grantsim, read_json, scratch, utf8};
+use super::{ALL_HELD, BAD_INPUT, BROKEN, grantsim, read_json, scratch, utf8};
 
 #[test]
 fn a_world_is_explored_and_the_line_to_copy_shows_what_was_found() {

@@ -6,7 +6,7 @@ use grantsim::{
 };
 use serde_json::Value;
 
-use crate::{
+use super::{
     ALL_HELD, BAD_INPUT, BROKEN, LIFE, changed_library, fingerprints, grantsim, hunt, scratch, utf8,
 };
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::{ALL_HELD, BROKEN, grantsim, hunt, scratch};
+use super::{ALL_HELD, BROKEN, grantsim, hunt, scratch};
 
 #[test]
 fn a_hunt_in_which_all_holds_ends_0_and_prints_the_counts() {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::{BAD_INPUT, BROKEN, LIFE, STALE, changed_library, changed_plan, grantsim, scratch, written};
+use super::{BAD_INPUT, BROKEN, LIFE, STALE, changed_library, changed_plan, grantsim, scratch, written};
 
 #[test]
 fn a_library_file_that_is_not_there_is_named() {

@@ -6,7 +6,7 @@ use std::{fs, sync::LazyLock};
 use grantsim::library::Library;
 use serde_json::Value;
 
-use crate::{ALL_HELD, BAD_INPUT, BROKEN, edited, fingerprints, grantsim, hunt, hunt_told, written};
+use super::{ALL_HELD, BAD_INPUT, BROKEN, edited, fingerprints, grantsim, hunt, hunt_told, written};
 
 /// A hunt that meets known findings of the published library.
 const SEEDS: [&str; 4] = ["--seeds", "40", "--profile", "swarm"];

@@ -16,7 +16,7 @@ use grantsim::{
 };
 use serde_json::Value;
 
-use crate::{
+use super::{
     ALL_HELD, BAD_INPUT, BROKEN, MINIMAL, STALE, changed, changed_library, command, fingerprints, grantsim,
     hunt, read_json, scratch, utf8, written,
 };
@@ -145,7 +145,7 @@ fn a_hunt_does_not_go_on_from_the_report_of_another_one_or_from_what_is_none() {
     );
     resume("no-such.json", &calm).fails(BAD_INPUT, &["no-such.json", "No such file"]);
     let plan = scratch("no-report.json");
-    fs::copy(crate::LIFE, &plan).expect("a copy");
+    fs::copy(super::LIFE, &plan).expect("a copy");
     resume(utf8(&plan), &calm).fails(BAD_INPUT, &["no-report.json", "no report", "--json"]);
     let first = Token::new("calm", 0).expect("a profile").to_string();
     let stale = written("stale-report.json", &text.replace(&first, "g1-calm-0-00000000"));

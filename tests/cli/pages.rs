@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::{ALL_HELD, BAD_INPUT, BROKEN, LIFE, grantsim, read_json, scratch, utf8, written};
+use super::{ALL_HELD, BAD_INPUT, BROKEN, LIFE, grantsim, read_json, scratch, utf8, written};
 
 #[test]
 fn page_writes_the_run_as_one_html_file_beside_what_is_printed() {

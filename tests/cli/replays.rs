@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use grantsim::plan::{file::PlanFile, token::Token};
 
-use crate::{
+use super::{
     ALL_HELD, BAD_INPUT, BROKEN, LIFE, NOT_DETERMINISTIC, changed_library, changed_plan, goes_by_addresses,
     grantsim, scratch, utf8, written,
 };

@@ -13,7 +13,7 @@ use grantsim::{
     report,
 };
 
-use crate::{
+use super::{
     ALL_HELD, BAD_INPUT, BROKEN, LIFE, NOT_DETERMINISTIC, Ran, changed_library, command, goes_by_addresses,
     grantsim, scratch, utf8,
 };
@@ -166,7 +166,7 @@ fn a_kept_plan_is_written_once_with_a_sentence_to_finish_and_the_test_that_runs_
     let args = ["keep", &token, "--as", "kept-grant", "--mutant", "keep-grant", "--runs", "60"];
     let out = grantsim_in("keeps", true, &args).succeeds();
     assert!(
-        out.contains("kept as fixtures/plans/kept-grant.json") && out.contains("--test regressions"),
+        out.contains("kept as fixtures/plans/kept-grant.json") && out.contains("cargo test regressions::"),
         "{out}"
     );
     let file = PlanFile::read(&kept).expect("a plan was written");

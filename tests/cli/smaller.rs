@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use grantsim::plan::file::PlanFile;
 use serde_json::Value;
 
-use crate::{BROKEN, Ran, grantsim, read_json, scratch, utf8};
+use super::{BROKEN, Ran, grantsim, read_json, scratch, utf8};
 
 /// A hunt that finds one kind of violation, with a folder of its own for failures.
 fn shrinking(name: &str, args: &[&str]) -> (Ran, Value, PathBuf) {

@@ -5,7 +5,7 @@ use std::{
     process::Stdio,
 };
 
-use crate::{ALL_HELD, BAD_INPUT, BROKEN, LIFE, Ran, command, grantsim};
+use super::{ALL_HELD, BAD_INPUT, BROKEN, LIFE, Ran, command, grantsim};
 
 #[test]
 fn nothing_is_coloured_where_no_terminal_is() {

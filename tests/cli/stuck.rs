@@ -1,6 +1,6 @@
 //! What must happen in the end and does not: exit code 11, and what waits for what.
 
-use crate::{BROKEN, STUCK, fingerprints, grantsim, hunt};
+use super::{BROKEN, STUCK, fingerprints, grantsim, hunt};
 
 #[test]
 fn a_library_that_marks_no_lease_is_stuck_and_the_run_says_what_waits_for_what() {

@@ -9,9 +9,7 @@ use grantsim::{
 };
 use valkey_sim::engine::Effects;
 
-use crate::{
-    BAD_INPUT, BROKEN, LIFE, MINIMAL, STALE, changed_plan, common, grantsim, scratch, utf8, written,
-};
+use super::{BAD_INPUT, BROKEN, LIFE, MINIMAL, STALE, changed_plan, grantsim, scratch, utf8, written};
 
 #[test]
 fn the_trace_that_a_replay_writes_is_the_run() {
@@ -20,7 +18,7 @@ fn the_trace_that_a_replay_writes_is_the_run() {
     grantsim(&["replay", LIFE, "--trace", path]).succeeds();
     let read = Trace::read(fs::read(path).expect("the trace was written").as_slice());
     let plan = PlanFile::read(Path::new(LIFE)).expect("a plan").plan;
-    assert_eq!(read.expect("a trace"), drive::run(&plan, &common::PUBLISHED).expect("a run"));
+    assert_eq!(read.expect("a trace"), drive::run(&plan, &crate::common::PUBLISHED).expect("a run"));
 }
 
 /// The happy path's trace with one piece of its text replaced.

@@ -2,7 +2,7 @@
 
 use grantsim::property::catalogue;
 
-use crate::{ALL_HELD, BAD_INPUT, BROKEN, MINIMAL, NOT_REACHED, STUCK, changed_library, grantsim, hunt};
+use super::{ALL_HELD, BAD_INPUT, BROKEN, MINIMAL, NOT_REACHED, STUCK, changed_library, grantsim, hunt};
 
 const GRANTS: &str = "redis.register_function('ff_issue_claim_grant', function(keys, args)";
 const CLAIMS: &str = "redis.register_function('ff_acquire_lease', function(keys, args)";

@@ -1,12 +1,11 @@
 //! What the tests share: the libraries under test, proptest's settings, and a verdict that says how to go on.
 
-#![allow(dead_code, reason = "each test uses its own part")]
-
-use std::{path::Path, sync::LazyLock};
+use std::{fs, path::Path, sync::LazyLock};
 
 use grantsim::{
     drive::{self, Subject},
     finding::Finding,
+    hunt::mutants::KnownSeeds,
     library::Library,
     plan::{Plan, file::PlanFile},
     property::{self, Verdict, Violation, catalogue},
@@ -32,6 +31,15 @@ pub static MINIMAL: LazyLock<Subject> = LazyLock::new(|| {
         Library::from_file(Path::new("fixtures/libraries/minimal.lua")).expect("minimal.lua is there");
     Subject::new(library).expect("minimal.lua loads")
 });
+
+/// Which seeds show which mutant. To search for them is five times as much as to run them; `tests/mutants.rs` writes them.
+pub const KNOWN: &str = "fixtures/mutants.json";
+
+/// The seeds that show the mutants, by library and mutant.
+pub fn known_seeds() -> KnownSeeds {
+    let text = fs::read_to_string(KNOWN).expect("the seeds that show the mutants");
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{KNOWN}: {error}"))
+}
 
 /// Proptest's settings: a fixed seed, so that a build stays what it was, red or green. `GRANTSIM_SEED` sets another, and
 /// `PROPTEST_CASES` more cases. What fails is printed as a plan, which outlives the strategy; a stored seed would not.

@@ -9,7 +9,7 @@ use grantsim::{
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::{config, first_plans_of};
+use super::{config, first_plans_of};
 
 /// Whether a name occurs in some plain data, as a value or as a key.
 fn mentions(data: &Value, name: &str) -> bool {

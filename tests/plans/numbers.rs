@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, ops::RangeInclusive};
 use grantsim::plan::{CallRef, Called, Ending, Fate, Fault, Plan, Retry, Terms};
 use grantsim::types::Node;
 
-use crate::small_lives_of;
+use super::small_lives_of;
 
 /// The numbers of one kind in a plan.
 type Numbers = fn(&Plan) -> Vec<u64>;

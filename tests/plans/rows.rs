@@ -18,7 +18,7 @@ use grantsim::{
 
 use valkey_sim::durability::Fsync;
 
-use crate::{first_plans_of, plans_of, small_life};
+use super::{first_plans_of, plans_of, small_life};
 
 type Rows = BTreeSet<String>;
 

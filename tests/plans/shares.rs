@@ -5,7 +5,7 @@ use grantsim::{
     types::{FaultClass, Node},
 };
 
-use crate::small_lives_of;
+use super::small_lives_of;
 
 /// For each thing that could be so, whether it is.
 type Chances = fn(&Plan) -> Vec<bool>;

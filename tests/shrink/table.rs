@@ -1,6 +1,6 @@
 //! The table of shrinking: what every mutant and every finding shrinks to, and how long that takes.
 //!
-//! `cargo test --release --test shrink -- --ignored --nocapture table` prints it. `SHRINK_ONLY` is a part of the rows' names,
+//! `cargo test --release --test all -- --ignored --nocapture shrink::table` prints it. `SHRINK_ONLY` is a part of the rows' names,
 //! `SHRINK_PLANS` a folder for the shrunk plans.
 
 use std::time::Instant;
@@ -11,11 +11,11 @@ use grantsim::{
     shrink::{self, Shrunk},
 };
 
-use crate::{
+use super::{
     broken::{Broken, by_all_findings, by_all_mutants},
     budget,
-    common::as_file,
 };
+use crate::common::as_file;
 
 /// What a shrunk plan has at most.
 const MOST_EXECUTIONS: usize = 2;

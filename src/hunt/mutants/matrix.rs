@@ -48,6 +48,8 @@ pub struct Start {
     /// The kinds that were shown, and after how many seeds. It ends once all were that the mutant names: what another
     /// kind would have taken longer for is not known.
     pub shown: BTreeMap<KindName, u64>,
+    /// The seeds that showed one of the kinds which the mutant names before any other did, counted from the start.
+    pub showed: BTreeSet<u64>,
     /// How many seeds were run.
     pub seeds: u64,
     /// The runs that did not come to their end: token, reason, and what the process says of it.
@@ -248,6 +250,7 @@ mod tests {
     fn row(library: &str, shown: [&[(&str, u64)]; 3]) -> Row {
         let start = |shown: &[(&str, u64)]| Start {
             shown: shown.iter().map(|(text, seeds)| (kind(text), *seeds)).collect(),
+            showed: BTreeSet::new(),
             seeds: 9,
             failed: Vec::new(),
         };

@@ -96,7 +96,7 @@ fn the_page_opens_with_what_is_news_and_says_what_is_known() {
 
 #[test]
 fn renewals_are_routine_but_for_the_one_before_the_violation() {
-    // A life with many renewals before what breaks.
+    // A life with many renewals before what breaks; of this generator there is none before the first seed that is looked at.
     let with_renewals = |seed| {
         let library = Library::published().mutant(&Mutant::named("no-fence").expect("a mutant"));
         let model = of(&Token::new("crash", seed).unwrap().plan(), library);
@@ -110,7 +110,7 @@ fn renewals_are_routine_but_for_the_one_before_the_violation() {
         let is_one = renewals.iter().any(|event| event.s == at);
         (is_one && before > 6).then_some((model, at, execution))
     };
-    let (model, at, execution) = (0..0x130).find_map(with_renewals).expect("a violation of the fence");
+    let (model, at, execution) = (0xa9..0x130).find_map(with_renewals).expect("a violation of the fence");
     let ours = |event: &&Happening| execution.is_some_and(|x| event.x.contains(&x));
     let renewals: Vec<_> = model
         .events

@@ -2,15 +2,12 @@
 //!
 //! Without a Chromium on the PATH these tests pass, and say what was not looked at.
 
-#[path = "../common/mod.rs"]
-mod common;
-
 mod browser;
 
 use std::{fs, path::PathBuf};
 
+use crate::common::{PUBLISHED, run};
 use browser::Browser;
-use common::{PUBLISHED, run};
 use grantsim::{
     drive::Subject,
     explore::{Exploration, Scope},

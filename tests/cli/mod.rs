@@ -12,9 +12,6 @@ use std::{
 use grantsim::{library::Library, plan::profile, property};
 use serde_json::Value;
 
-#[path = "../common/mod.rs"]
-mod common;
-
 mod ci;
 mod compares;
 mod explores;

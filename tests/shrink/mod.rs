@@ -1,16 +1,13 @@
 //! Shrinking finds the heart of a violation: every mutant and every finding, down to two executions, two faults and a life
 //! that fits a screen. A sample is tried here; `table.rs` tries all.
 
-#[path = "../common/mod.rs"]
-mod common;
-
 mod broken;
 mod table;
 
 use std::{num::NonZero, time::Duration};
 
+use crate::common::{PUBLISHED, as_file, run, verdict};
 use broken::Broken;
-use common::{PUBLISHED, as_file, run, verdict};
 use grantsim::{
     drive::Subject,
     library::Mutant,
