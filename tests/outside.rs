@@ -72,6 +72,17 @@ fn block(guide: &str) -> Vec<&str> {
     lines
 }
 
+/// The crate's manifest with the profile of this workspace's dependencies in the place of its own: so they are built once.
+fn with_our_profile(manifest: &str) -> String {
+    const ALL: &str = "[profile.dev.package.\"*\"]\nopt-level = 3\n";
+    const SOME: &str = "[profile.dev.package]\n";
+    let ours = fs::read_to_string(Path::new(HERE).join("Cargo.toml")).expect("the manifest");
+    let some = ours.split(SOME).nth(1).and_then(|rest| rest.split("\n\n").next()).expect(SOME);
+    assert!(manifest.contains(ALL), "{manifest}");
+    let manifest = manifest.replace("[profile.dev]\n", "[profile.dev]\nopt-level = 1\n");
+    manifest.replace(ALL, &format!("{SOME}{some}\n"))
+}
+
 /// A copy of the crate in a folder above which there is no configuration of Cargo's but the user's.
 struct Copied(PathBuf);
 
@@ -91,8 +102,8 @@ impl Copied {
         }
         let manifest = fs::read_to_string(copy.0.join("Cargo.toml")).expect("its Cargo.toml");
         assert!(manifest.contains("{ path = \"../..\" }"), "{manifest}");
-        fs::write(copy.0.join("Cargo.toml"), manifest.replace("\"../..\"", &format!("{HERE:?}")))
-            .expect("a file");
+        let manifest = manifest.replace("\"../..\"", &format!("{HERE:?}"));
+        fs::write(copy.0.join("Cargo.toml"), with_our_profile(&manifest)).expect("a file");
         // The versions that are here already: nothing has to be fetched.
         fs::copy(Path::new(HERE).join("Cargo.lock"), copy.0.join("Cargo.lock")).expect("the lock file");
         copy
