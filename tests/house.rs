@@ -1,11 +1,8 @@
 //! The harness is a house: imports only point down, and none goes in a circle between folders.
 
-#[path = "../sim/tests/support/floors.rs"]
-mod floors;
-
 use std::path::Path;
 
-use floors::House;
+use crate::support::floors::{self, House};
 
 /// The floors, as in the documentation of `lib.rs`.
 const HOUSE: House = House {

@@ -3,6 +3,9 @@
 //! A file, or a folder, is a subject; `cargo test regressions::` runs one of them.
 
 mod common;
+/// What comparing with a real server takes.
+#[path = "../sim/tests/support/mod.rs"]
+mod support;
 
 mod at_most_once;
 mod check;

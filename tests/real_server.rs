@@ -16,10 +16,7 @@ use grantsim::{
 use uuid::Uuid;
 use valkey_sim::engine::{Dialect, Reply, UnixMicros};
 
-#[path = "../sim/tests/support/mod.rs"]
-mod support;
-
-use support::{real::Real, server::Server as _};
+use crate::support::{real::Real, server::Server as _};
 
 /// Makes two tests of each of these, one for each dialect's server.
 macro_rules! on_each_server {

@@ -20,18 +20,17 @@ mod calls;
 mod drawn;
 mod edits;
 mod judged;
-#[path = "../../sim/tests/support/mod.rs"]
-mod support;
 mod who;
 
-use calls::{Step, World};
-use support::{
+use crate::support::{
+    self,
     dump::{self, dump},
     real::Real,
     server::Server,
     simulated::Simulated,
     transcript::{self, START},
 };
+use calls::{Step, World};
 use valkey_sim::engine::{Dialect, Reply};
 
 /// The fewest sequences that a test runs, which take some seconds.

@@ -253,6 +253,7 @@ fn addressed(args: &Args, server: &impl Several) -> Args {
 }
 
 /// What the clients of a real server hear, until it is as much as ours have heard: it notices by and by that a pause is over.
+#[allow(clippy::disallowed_methods, reason = "a real server is on real time")]
 fn heard_as_much(real: &mut RealClients, mine: &[Vec<Reply>]) -> Vec<Vec<Reply>> {
     let mut theirs = real.heard();
     for _ in 0..LOOKS {
