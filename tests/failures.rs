@@ -1,16 +1,8 @@
 //! A failure block is one screen that tells the cause: for every mutant, for every finding, and for a pause long before.
 
-use std::{
-    collections::BTreeSet,
-    path::Path,
-    sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-};
+use std::{collections::BTreeSet, path::Path, sync::Mutex};
 
-use crate::common::{MINIMAL, PUBLISHED, known_seeds, run, verdict};
+use crate::common::{MINIMAL, PUBLISHED, run, seeds_that_show, two_at_a_time, verdict};
 use grantsim::{
     drive::Subject,
     finding::Finding,
@@ -63,8 +55,7 @@ fn swarm(seed: u64) -> Plan {
 fn first_block(mutant: &Mutant, library: &Subject) -> Option<String> {
     let kinds: Vec<KindName> = mutant.breaks.iter().map(|kind| kind.parse().expect("a kind")).collect();
     let subject = Subject::new(library.library.mutant(mutant)).expect("it loads");
-    let known = known_seeds().remove(library.library.name()).unwrap_or_default().remove(&mutant.name);
-    known.unwrap_or_default().into_iter().chain(0..SEEDS).find_map(|seed| {
+    seeds_that_show(mutant, &library.library, SEEDS).find_map(|seed| {
         let profile = mutant.profile.as_deref().unwrap_or("swarm");
         let plan = Token::new(profile, seed).expect("a profile").plan();
         let trace = run(&plan, &subject);
@@ -87,18 +78,10 @@ fn the_block_of_a_mutant_of_every_property_is_one_screen_with_the_line_that_brok
     let of = |mutant: &Mutant| libraries.into_iter().find(|library| mutant.suits(&library.library));
     let pairs: Vec<(&Mutant, &Subject)> =
         mutants.iter().filter_map(|mutant| Some((mutant, of(mutant)?))).collect();
-    let (next, without) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let Some((mutant, library)) = pairs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    match first_block(mutant, library) {
-                        Some(told) => println!("{} of {}\n{told}", mutant.name, library.library.name()),
-                        None => without.lock().expect("no panic").push(mutant.name.clone()),
-                    }
-                }
-            });
-        }
+    let without = Mutex::new(Vec::new());
+    two_at_a_time(&pairs, |(mutant, library)| match first_block(mutant, library) {
+        Some(told) => println!("{} of {}\n{told}", mutant.name, library.library.name()),
+        None => without.lock().expect("no panic").push(mutant.name.clone()),
     });
     assert_eq!(without.into_inner().expect("no panic"), Vec::<String>::new());
 }

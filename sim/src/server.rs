@@ -118,8 +118,6 @@ struct Shared {
     peers: BTreeMap<u64, Peer>,
     /// The connections that wait for data, longest first.
     blocked: Vec<u64>,
-    /// Whose request is run that had to wait for the end of a pause.
-    released: Option<u64>,
     /// Who waits for the last connection to end.
     closer: Option<Waker>,
     /// Whether a client has ended the server, and who waits for that.
@@ -166,7 +164,6 @@ impl Server {
         let shared = Shared {
             engine: Box::new(engine),
             spare: None,
-            released: None,
             observer: Box::new(observer),
             effects: Effects::default(),
             peers: BTreeMap::new(),
@@ -347,24 +344,14 @@ fn micros(at: UnixMillis) -> UnixMicros {
 impl Shared {
     /// Whether a request has to wait for the end of a pause.
     fn must_wait(&mut self, id: u64, args: &[&[u8]], environment: &dyn Environment) -> bool {
-        if !self.engine.may_be_paused() && self.engine.first_postponed().is_none() && self.released.is_none()
-        {
+        if !self.engine.may_be_paused() {
             return false;
         }
-        if let Some(peer) = self.released.take().and_then(|id| self.peers.get_mut(&id)) {
-            peer.session.was_postponed = false;
-        }
         let Some(peer) = self.peers.get_mut(&id) else { return false };
-        let was_postponed = peer.session.postponed > 0;
-        if was_postponed {
-            self.engine.go_on(&mut peer.session);
-        }
+        self.engine.go_on(&mut peer.session);
         let waits = self.engine.must_wait(&peer.session, args, environment.now());
         if waits {
             self.engine.postpone(&mut peer.session, args);
-        } else if was_postponed {
-            peer.session.was_postponed = true;
-            self.released = Some(id);
         }
         waits
     }

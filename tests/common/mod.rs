@@ -1,21 +1,28 @@
 //! What the tests share: the libraries under test, proptest's settings, and a verdict that says how to go on.
 
-use std::{fs, path::Path, sync::LazyLock};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        LazyLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
 
 use grantsim::{
     drive::{self, Subject},
     finding::Finding,
     hunt::mutants::KnownSeeds,
-    library::Library,
+    library::{Library, Mutant},
     plan::{Plan, file::PlanFile},
     property::{self, Verdict, Violation, catalogue},
     report::{self, Failure},
     trace::Trace,
 };
-use proptest::{
-    prelude::*,
-    test_runner::{Config, RngSeed},
-};
+use proptest::{prelude::*, test_runner::Config};
+
+use crate::support::seeds;
 
 /// As the program has it: a sixth of what a simulation took was the allocator's.
 #[global_allocator]
@@ -36,21 +43,35 @@ pub static MINIMAL: LazyLock<Subject> = LazyLock::new(|| {
 pub const KNOWN: &str = "fixtures/mutants.json";
 
 /// The seeds that show the mutants, by library and mutant.
-pub fn known_seeds() -> KnownSeeds {
+pub static KNOWN_SEEDS: LazyLock<KnownSeeds> = LazyLock::new(|| {
     let text = fs::read_to_string(KNOWN).expect("the seeds that show the mutants");
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{KNOWN}: {error}"))
+});
+
+/// The seeds that are known to show a mutant of a library, and then the first ones.
+pub fn seeds_that_show(mutant: &Mutant, library: &Library, first: u64) -> impl Iterator<Item = u64> {
+    let known = KNOWN_SEEDS.get(library.name()).and_then(|mutants| mutants.get(&mutant.name));
+    known.into_iter().flatten().copied().chain(0..first)
+}
+
+/// Does something with each, two at a time.
+pub fn two_at_a_time<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    work(one);
+                }
+            });
+        }
+    });
 }
 
 /// Proptest's settings: a fixed seed, so that a build stays what it was, red or green. `GRANTSIM_SEED` sets another, and
 /// `PROPTEST_CASES` more cases. What fails is printed as a plan, which outlives the strategy; a stored seed would not.
 pub fn config() -> Config {
-    let default = Config::default();
-    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { 48 };
-    let seed = match std::env::var("GRANTSIM_SEED") {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("GRANTSIM_SEED is {text:?} and must be a number")),
-        Err(_) => 7,
-    };
-    Config { cases, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..default }
+    seeds::config(32, 7)
 }
 
 /// Plans of a profile.

@@ -1,13 +1,6 @@
 //! Violations to shrink: of every mutant a plan of a hunt that shows it, and the plans of the findings.
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-};
+use std::{collections::BTreeSet, sync::Mutex};
 
 use grantsim::{
     drive::Subject,
@@ -17,7 +10,7 @@ use grantsim::{
     property::{Fingerprint, KindName},
 };
 
-use crate::common::{MINIMAL, PUBLISHED, run, verdict};
+use crate::common::{MINIMAL, PUBLISHED, run, two_at_a_time, verdict};
 
 /// Seeds in which a mutant shows itself.
 const SEEDS: u64 = 150;
@@ -87,16 +80,10 @@ pub fn by_all_mutants() -> Vec<Broken> {
     let of = |mutant| libraries.into_iter().map(move |library| (mutant, library));
     let pairs: Vec<(&Mutant, &Subject)> =
         mutants.iter().flat_map(of).filter(|(mutant, library)| mutant.suits(&library.library)).collect();
-    let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let Some((mutant, library)) = pairs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let broken = by_mutant(mutant, library);
-                    found.lock().expect("no hunt panics").extend(broken);
-                }
-            });
-        }
+    let found = Mutex::new(Vec::new());
+    two_at_a_time(&pairs, |(mutant, library)| {
+        let broken = by_mutant(mutant, library);
+        found.lock().expect("no hunt panics").extend(broken);
     });
     let mut found: Vec<Broken> = found.into_inner().expect("no hunt panics");
     found.sort_by(|a, b| (&a.name, &a.fingerprint).cmp(&(&b.name, &b.fingerprint)));

@@ -240,7 +240,8 @@ impl Context<'_> {
         let now = self.now_ms().0;
         // A real server gives up when more than the time has passed. Valkey forgets the time of what waited for the end of a
         // pause before: it takes the command for one that waits already.
-        let is_forgotten = self.session.was_postponed && self.engine.dialect == Dialect::Valkey8;
+        let was_postponed = self.engine.clients.released == Some(self.session.id);
+        let is_forgotten = was_postponed && self.engine.dialect == Dialect::Valkey8;
         let until = (timeout_ms > 0 && !is_forgotten)
             .then(|| UnixMillis(now.saturating_add_unsigned(timeout_ms).saturating_add(1)));
         self.engine.clients.blocked.insert(self.session.id);

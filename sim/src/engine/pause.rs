@@ -2,6 +2,10 @@
 //!
 //! The engine says which commands have to wait; the host keeps them.
 
+use std::mem;
+
+use bytes::Bytes;
+
 use super::{
     Dialect, Engine, Session, UnixMicros, UnixMillis,
     table::{Command, Flags},
@@ -33,7 +37,8 @@ impl Engine {
     /// Whether it is worth asking if a command has to wait: false unless somebody ever asked for a pause.
     #[inline]
     pub fn may_be_paused(&self) -> bool {
-        self.clients.pause.is_some()
+        let clients = &self.clients;
+        clients.pause.is_some() || !clients.postponed.is_empty() || clients.released.is_some()
     }
 
     /// Whether a command has to wait. What is refused is refused at once.
@@ -46,19 +51,16 @@ impl Engine {
 
     fn may_write(&self, command: &Command, session: &Session, args: &[&[u8]]) -> bool {
         match &session.transaction {
-            // It executes nothing; Redis 7.0 does not know that yet.
-            Some(transaction)
-                if command.name == "EXEC"
-                    && self.dialect == Dialect::Valkey8
-                    && (transaction.void || self.watches.is_touched(session.id)) =>
-            {
-                false
+            Some(transaction) if command.name == "EXEC" => {
+                // A void one executes nothing; Redis 7.0 does not know that yet.
+                let is_void = transaction.void || self.watches.is_touched(session.id);
+                let writes = |args: &Vec<Bytes>| {
+                    let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
+                    let command = self.commands.resolve(self.dialect, &args);
+                    command.is_ok_and(|command| self.may_write_by_itself(command, &args))
+                };
+                (self.dialect == Dialect::Redis7 || !is_void) && transaction.queued.iter().any(writes)
             }
-            Some(transaction) if command.name == "EXEC" => transaction.queued.iter().any(|args| {
-                let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
-                let command = self.commands.resolve(self.dialect, &args);
-                command.is_ok_and(|command| self.may_write_by_itself(command, &args))
-            }),
             _ => self.may_write_by_itself(command, args),
         }
     }
@@ -93,9 +95,12 @@ impl Engine {
         self.clients.postponed.first().copied()
     }
 
-    /// It waits no longer.
+    /// Its next command is looked at, and waits no longer if it did.
     pub fn go_on(&mut self, session: &mut Session) {
-        session.postponed = 0;
-        self.clients.postponed.retain(|id| *id != session.id);
+        let was_postponed = mem::take(&mut session.postponed) > 0;
+        self.clients.released = was_postponed.then_some(session.id);
+        if was_postponed {
+            self.clients.postponed.retain(|id| *id != session.id);
+        }
     }
 }

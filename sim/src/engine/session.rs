@@ -93,8 +93,6 @@ pub struct Session {
     pub blocked: Option<Blocked>,
     /// While its next command waits for the end of a pause: how many bytes its arguments are, or 1.
     pub postponed: usize,
-    /// Whether the command that is run had to wait for the end of a pause.
-    pub was_postponed: bool,
     /// Whether it has to give the password first, if there is one.
     pub is_stranger: bool,
     /// The database that it selected.

@@ -270,18 +270,13 @@ fn heard_as_much(real: &mut RealClients, mine: &[Vec<Reply>]) -> Vec<Vec<Reply>>
 
 /// A reply; of one that names several old copies, each.
 fn of_each_copy(reply: &Reply) -> Vec<String> {
-    match reply {
-        Reply::Array(items) => match &items[..] {
-            [kind, channel, Reply::Array(keys)] => {
-                let one = |key: &Reply| {
-                    Reply::Array(vec![kind.clone(), channel.clone(), Reply::Array(vec![key.clone()])])
-                };
-                keys.iter().map(|key| transcript::show(&one(key))).collect()
-            }
-            _ => vec![transcript::show(reply)],
-        },
-        _ => vec![transcript::show(reply)],
+    if let Reply::Array(items) = reply
+        && let [kind, channel, Reply::Array(keys)] = &items[..]
+    {
+        let one = |key: &Reply| [kind.clone(), channel.clone(), Reply::Array(vec![key.clone()])];
+        return keys.iter().map(|key| transcript::show(&Reply::Array(one(key).into()))).collect();
     }
+    vec![transcript::show(reply)]
 }
 
 /// What was said and heard so far. Where the comparison is cut short, because a real server is gone, say, it is printed.
