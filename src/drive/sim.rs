@@ -47,7 +47,7 @@ use super::{
 use crate::{
     plan::{Cut, Plan},
     protocol::Request,
-    trace::{End, What},
+    trace::{End, Moment, What},
     types::{Function, Millis, Node, Seq, SimTime, Waiting},
 };
 use agenda::Agenda;
@@ -60,7 +60,7 @@ const MAX_EVENTS: Seq = 1_000_000;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What the nodes of a run share.
-struct World<W> {
+struct World {
     deployment: Deployment,
     network: Network,
     post: Post<Envelope>,
@@ -76,7 +76,7 @@ struct World<W> {
     promoted: RefCell<Option<Waker>>,
     /// Whoever loads its library was refused, and tries again.
     owes_library: Cell<bool>,
-    witness: Rc<RefCell<Witness<W>>>,
+    witness: Rc<RefCell<Witness<Watching>>>,
     faults: Rc<RefCell<Faults>>,
     /// The faults that have a time, or got one.
     agenda: Rc<Agenda>,
@@ -97,7 +97,7 @@ struct World<W> {
 }
 
 /// Runs a plan to its end. The function is the one that had to be stopped, if there was one.
-pub(super) fn run<W: Watch + Send + 'static>(
+pub(super) fn run<W: Watch + 'static>(
     plan: &Plan,
     subject: &Subject,
     watch: W,
@@ -106,7 +106,8 @@ pub(super) fn run<W: Watch + Send + 'static>(
     let loaded = subject.load(plan.dialect, plan.random("valkey").next_u64())?;
     let deployment = Deployment::new(plan, loaded.functions, loaded.claim_function);
     let executions = deployment.names.clone();
-    let mut witness = Witness::new(watch, executions.clone());
+    let watch = Rc::new(RefCell::new(watch));
+    let mut witness = Witness::new(Watching(watch.clone()), executions.clone());
     if keep_commands {
         witness.keep_commands();
     }
@@ -124,16 +125,26 @@ pub(super) fn run<W: Watch + Send + 'static>(
     let witness =
         Rc::into_inner(witness).expect("every task of the run is gone with its runtime").into_inner();
     let endless = witness.endless().cloned();
-    let (watch, ended, recorded) = witness.end(how, waiting);
+    let (_, ended, recorded) = witness.end(how, waiting);
+    let watch = Rc::into_inner(watch).expect("the witness is gone").into_inner();
     Ok((Ran { ended, faults, executions }, watch, endless, recorded))
 }
 
-impl<W: Watch + 'static> World<W> {
+/// Whoever watches: a world is the same code for all of them.
+struct Watching(Rc<RefCell<dyn Watch>>);
+
+impl Watch for Watching {
+    fn see(&mut self, moment: &Moment<'_>) {
+        self.0.borrow_mut().see(moment);
+    }
+}
+
+impl World {
     fn new(
         deployment: Deployment,
         subject: Subject,
         engine: Engine,
-        witness: Rc<RefCell<Witness<W>>>,
+        witness: Rc<RefCell<Witness<Watching>>>,
     ) -> Rc<Self> {
         let plan = &deployment.plan;
         let latency = Latency {
@@ -514,10 +525,11 @@ mod tests {
         Subject::new(Library::published()).expect("it loads")
     }
 
-    fn world(plan: &Plan) -> Rc<World<Recorder>> {
+    fn world(plan: &Plan) -> Rc<World> {
         let deployment = Deployment::new(plan, Default::default(), Default::default());
         let engine = Engine::new(plan.dialect, valkey_sim::lua::Interpreter::default());
-        let witness = Witness::new(Recorder::default(), deployment.names.clone());
+        let watching = Watching(Rc::new(RefCell::new(Recorder::default())));
+        let witness = Witness::new(watching, deployment.names.clone());
         World::new(deployment, subject(), engine, Rc::new(RefCell::new(witness)))
     }
 

@@ -22,7 +22,6 @@ use valkey_sim::engine::{
 
 use super::{World, server::Running};
 use crate::{
-    drive::Watch,
     plan::{Fault, Plan, SafeOn, ServerFault},
     types::SimTime,
 };
@@ -130,7 +129,7 @@ pub(super) fn attach(engine: &mut Engine, plan: &Plan, now: UnixMicros) {
 }
 
 /// Has the replica of a server say what it has, for as long as that is its server.
-pub(super) async fn follow<W: Watch + 'static>(world: Rc<World<W>>, running: Running) {
+pub(super) async fn follow(world: Rc<World>, running: Running) {
     let Some(replica) = running.replica.clone() else { return };
     let mut unasked = world.now();
     while !replica.is_gone.get() {
@@ -160,7 +159,7 @@ pub(super) async fn follow<W: Watch + 'static>(world: Rc<World<W>>, running: Run
 }
 
 impl Running {
-    fn acknowledge<W: Watch + 'static>(&self, world: &World<W>, offset: Offset) {
+    fn acknowledge(&self, world: &World, offset: Offset) {
         let now = self.clock.now(world.now());
         self.server.with_engine(|engine| engine.acknowledge(ID, offset, None, now));
     }

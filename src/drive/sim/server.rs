@@ -17,7 +17,7 @@ use valkey_sim::{
 };
 
 use super::{
-    World,
+    Watching, World,
     agenda::Agenda,
     host,
     replica::{self, Replica},
@@ -25,7 +25,7 @@ use super::{
 use crate::{
     actor::Message,
     drive::{
-        Cues, Disk, Faults, Watch, Witness,
+        Cues, Disk, Faults, Witness,
         cues::{Cue, called},
         faults::ServerAct,
         shell::Envelope,
@@ -55,7 +55,7 @@ pub(super) struct Running {
     pub(super) clock: Clock,
 }
 
-impl<W: Watch + 'static> World<W> {
+impl World {
     /// A server of this engine, with the clock of the one that serves after so many failovers.
     pub(super) fn started(&self, mut engine: Engine, failovers: usize) -> Running {
         let number = self.started.get();
@@ -398,7 +398,7 @@ impl<W: Watch + 'static> World<W> {
     }
 }
 
-impl<W: Watch + 'static> World<W> {
+impl World {
     /// Looks after what expires in a server, and after its replica, if nobody does yet.
     pub(super) fn keep(self: &Rc<Self>, running: &Running) {
         if !running.is_kept.replace(true) {
@@ -415,7 +415,7 @@ impl<W: Watch + 'static> World<W> {
 }
 
 /// Has a server know what its disk has, which is synced on the seconds of the run, for as long as it lives.
-async fn sync<W: Watch + 'static>(world: Rc<World<W>>, running: Running) {
+async fn sync(world: Rc<World>, running: Running) {
     let clock = world.network.world();
     loop {
         let begins = SimTime((world.now().0 / SYNC_EVERY_US + 1) * SYNC_EVERY_US);
@@ -446,7 +446,7 @@ pub(super) fn server_host(failovers: usize) -> HostId {
 }
 
 /// Tells the witness what the server does, and the operator which of his deeds are due for it.
-struct Tap<W> {
+struct Tap {
     time: link::SimClock,
     /// Which server, and as what it answers.
     number: u32,
@@ -457,7 +457,7 @@ struct Tap<W> {
     follower: Rc<RefCell<Option<Server>>>,
     /// Where what it writes is kept, while it is the server.
     disk: Option<Rc<RefCell<Disk>>>,
-    witness: Rc<RefCell<Witness<W>>>,
+    witness: Rc<RefCell<Witness<Watching>>>,
     cues: Rc<RefCell<Cues>>,
     /// The faults that come upon calls, where there are any, and where they are put down.
     upon: Option<(Rc<RefCell<Faults>>, Rc<Agenda>)>,
@@ -468,7 +468,7 @@ struct Tap<W> {
     calls_us: u64,
 }
 
-impl<W> Tap<W> {
+impl Tap {
     /// Puts down what is to break because this call was executed.
     fn break_upon(&self, caller: Option<Node>, args: &[&[u8]]) {
         let Some((faults, agenda)) = &self.upon else { return };
@@ -506,7 +506,7 @@ impl<W> Tap<W> {
     }
 }
 
-impl<W: Watch> Observer for Tap<W> {
+impl Observer for Tap {
     fn executed(&mut self, executed: &Executed<'_>) {
         let Some(server) = self.role.get() else { return };
         let mut witness = self.witness.borrow_mut();

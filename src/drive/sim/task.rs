@@ -23,7 +23,7 @@ use valkey_sim::{
 use super::{World, encoded, host, turn};
 use crate::{
     drive::{
-        Process, Watch,
+        Process,
         faults::Hold,
         line::{Act as LineAct, Write},
         shell::{Act, Envelope, Post, Surroundings},
@@ -34,8 +34,8 @@ use crate::{
 };
 
 /// A process's task: its connection, its mailbox and its timers.
-pub(super) struct Task<W> {
-    world: Rc<World<W>>,
+pub(super) struct Task {
+    world: Rc<World>,
     node: Node,
     process: Rc<RefCell<Process>>,
     clock: Clock,
@@ -66,8 +66,8 @@ struct Wire {
     held: Option<(Reply, Option<Seq>)>,
 }
 
-impl<W: Watch + 'static> Task<W> {
-    pub fn new(world: Rc<World<W>>, node: Node, process: Process) -> Self {
+impl Task {
+    pub fn new(world: Rc<World>, node: Node, process: Process) -> Self {
         let process = Rc::new(RefCell::new(process));
         world.processes.borrow_mut().insert(node, Rc::clone(&process));
         let first = world.mailboxes.borrow_mut().remove(&node);
