@@ -39,8 +39,12 @@ fn every_kind_of_deed_calls_its_function_and_is_consented_to_in_a_hunt() {
     let token = Token::new("life", 0).expect("a profile");
     let mut missing: BTreeSet<DeedKind> = DeedKind::ALL.iter().copied().collect();
     let mut answers: BTreeMap<Function, BTreeSet<String>> = BTreeMap::new();
-    for seed in 0..400 {
-        let trace = run(&token.with_seed(seed).plan(), &PUBLISHED);
+    let plans = (0..400).map(|seed| token.with_seed(seed).plan());
+    for plan in plans {
+        if !plan.deeds.iter().any(|deed| missing.contains(&deed.does.kind())) {
+            continue;
+        }
+        let trace = run(&plan, &PUBLISHED);
         for (function, said, _) in operators_calls(&trace) {
             answers.entry(function.clone()).or_default().insert(said.to_string());
             if is_consent(&function, &said) {

@@ -19,7 +19,7 @@ use proptest::{
 };
 
 fn config() -> Config {
-    Config { cases: crate::common::config().cases.min(10), ..crate::common::config() }
+    Config { cases: crate::common::config().cases.min(8), ..crate::common::config() }
 }
 
 fn deployment(plan: &Plan) -> Deployment {

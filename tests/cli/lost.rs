@@ -96,7 +96,7 @@ fn number(report: &Value, name: &str) -> u64 {
 #[cfg(unix)]
 #[test]
 fn a_hunt_that_was_killed_has_lost_nothing_and_goes_on_to_the_report_of_one_that_was_not() {
-    let args = ["--mutant", "keep-grant", "--profile", "crash", "--seeds", "30"];
+    let args = ["--mutant", "keep-grant", "--profile", "crash", "--seeds", "12"];
     let mut killed = Background::start("killed", &args);
     killed.wait_until(|report| number(report, "seeds") > 0 && report["violations"][0].is_object());
     killed.signal("KILL");
@@ -108,7 +108,7 @@ fn a_hunt_that_was_killed_has_lost_nothing_and_goes_on_to_the_report_of_one_that
         "it was over before it was killed: {left}"
     );
     let found = fingerprints(&left["violations"]).len();
-    assert!(found > 0 && number(&left, "seeds") < 30, "{left}");
+    assert!(found > 0 && number(&left, "seeds") < 12, "{left}");
     let whole = hunt("never-killed", BROKEN, &args);
     let went_on = grantsim(&[&["hunt", "--no-shrink", "--resume", utf8(&path)], &args as &[&str]].concat());
     assert_eq!(went_on.code, BROKEN, "{}", went_on.err);
@@ -116,7 +116,7 @@ fn a_hunt_that_was_killed_has_lost_nothing_and_goes_on_to_the_report_of_one_that
     // What is done already is not done again, and a hunt can be made longer.
     let again = hunt("done-already", BROKEN, &[&args as &[&str], &["--resume", utf8(&path)]].concat());
     assert_eq!(timeless(&again), timeless(&whole));
-    let more = ["--mutant", "keep-grant", "--profile", "crash", "--seeds", "34", "--jobs", "1"];
+    let more = ["--mutant", "keep-grant", "--profile", "crash", "--seeds", "14", "--jobs", "1"];
     let longer = hunt("longer", BROKEN, &[&more as &[&str], &["--resume", utf8(&path)]].concat());
     assert_eq!(timeless(&longer), timeless(&hunt("as-long", BROKEN, &more)));
 }

@@ -34,7 +34,7 @@ use calls::{Step, World};
 use valkey_sim::engine::{Dialect, Reply};
 
 /// The fewest sequences that a test runs, which take some seconds.
-const CASES: u32 = 48;
+const CASES: u32 = 24;
 /// Calls of one sequence.
 const CALLS: std::ops::Range<usize> = 20..60;
 
