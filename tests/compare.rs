@@ -11,7 +11,9 @@ use grantsim::{
 };
 
 /// Seeds of a test that finds nothing. `five_hundred_seeds` has more.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 24;
+/// Seeds in which most edits show all that they show.
+const SOON: u64 = 4;
 
 /// An edit of one line of one function of the published library.
 struct Edit {
@@ -213,12 +215,12 @@ fn a_library_and_a_commented_copy_do_not_differ_over_five_hundred_seeds() {
 #[test]
 fn a_state_that_is_written_by_other_commands_is_no_difference() {
     for (what, subject) in [("published", &*PUBLISHED), ("minimal", &*MINIMAL)] {
-        let report = report(&comparison(subject, &spelt_hmset(subject), "swarm", 20));
+        let report = report(&comparison(subject, &spelt_hmset(subject), "swarm", 8));
         assert_eq!(names(&report), BTreeSet::new(), "{what}");
         assert!(report.spelt_otherwise > 100, "{what}: {}", report.spelt_otherwise);
     }
     for refactoring in REFACTORINGS {
-        let report = report(&comparison(&PUBLISHED, &refactoring.applied(), "swarm", 20));
+        let report = report(&comparison(&PUBLISHED, &refactoring.applied(), "swarm", 8));
         assert_eq!(names(&report), BTreeSet::new(), "{}", refactoring.name);
     }
 }
@@ -227,10 +229,13 @@ fn a_state_that_is_written_by_other_commands_is_no_difference() {
 fn an_edit_of_a_line_shows_itself_and_nothing_else() {
     let mut wrong = Vec::new();
     for edit in EDITS {
-        let report = report(&comparison(&PUBLISHED, &edit.applied(), edit.profile, edit.seeds));
         let expected: BTreeSet<_> =
             edit.shows.iter().map(|shown| format!("{}/{shown}", edit.function)).collect();
-        let found = names(&report);
+        let edited = edit.applied();
+        let shown_by = |seeds| names(&report(&comparison(&PUBLISHED, &edited, edit.profile, seeds)));
+        // Most show themselves soon.
+        let soon = shown_by(edit.seeds.min(SOON));
+        let found = if soon.is_subset(&expected) && soon != expected { shown_by(edit.seeds) } else { soon };
         if found != expected {
             wrong.push(format!("{}: {found:?}, not {expected:?}", edit.name));
         }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{ALL_HELD, BAD_INPUT, BROKEN, edited, fingerprints, grantsim, hunt, hunt_told, written};
 
 /// A hunt that meets known findings of the published library.
-const SEEDS: [&str; 4] = ["--seeds", "40", "--profile", "swarm"];
+const SEEDS: [&str; 4] = ["--seeds", "8", "--profile", "swarm"];
 
 /// The check of a lease's expiry that complete, fail and delay share.
 const EXPIRY: &str = r#"  if tonumber(core.lease_expires_at or "0") <= now_ms then
