@@ -39,8 +39,7 @@ fn every_kind_of_deed_calls_its_function_and_is_consented_to_in_a_hunt() {
     let token = Token::new("life", 0).expect("a profile");
     let mut missing: BTreeSet<DeedKind> = DeedKind::ALL.iter().copied().collect();
     let mut answers: BTreeMap<Function, BTreeSet<String>> = BTreeMap::new();
-    let plans = (0..400).map(|seed| token.with_seed(seed).plan());
-    for plan in plans {
+    for plan in (0..400).map(|seed| token.with_seed(seed).plan()) {
         if !plan.deeds.iter().any(|deed| missing.contains(&deed.does.kind())) {
             continue;
         }

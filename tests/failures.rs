@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path, sync::Mutex};
 
-use crate::common::{MINIMAL, PUBLISHED, run, seeds_that_show, two_at_a_time, verdict};
+use crate::common::{MINIMAL, PUBLISHED, run, seeds_that_show, swarm, two_at_a_time, verdict};
 use grantsim::{
     drive::Subject,
     finding::Finding,
@@ -45,10 +45,6 @@ fn check(told: &str) {
     let all =
         told.lines().find_map(|line| line.strip_prefix("  left out:    ")?.split(' ').next()?.parse().ok());
     assert_eq!(gaps, all.unwrap_or(0), "the elisions do not add up:\n{told}");
-}
-
-fn swarm(seed: u64) -> Plan {
-    Token::new("swarm", seed).expect("a profile").plan()
 }
 
 /// Checks the blocks of a seed that shows a kind that the mutant names. Answers one of them.

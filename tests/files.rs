@@ -1,6 +1,6 @@
 //! Plans and traces as files: what is written is read back, and whatever else is read is answered, never with a panic.
 
-use crate::common::{PUBLISHED, plans, run};
+use crate::common::{PUBLISHED, plans, run, swarm};
 use grantsim::{
     drive,
     plan::{
@@ -18,7 +18,7 @@ const EXTREMES: [fn() -> Value; 6] =
     [|| json!(0), || json!(1), || json!(-1), || json!(i64::MAX), || json!(i64::MIN), || json!(u64::MAX)];
 
 fn file(seed: u64) -> PlanFile {
-    let plan = Token::new("swarm", seed).expect("a profile").plan();
+    let plan = swarm(seed);
     PlanFile { about: "what it shows".to_owned(), library: Some(PUBLISHED.reference()), plan }
 }
 

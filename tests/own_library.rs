@@ -85,9 +85,9 @@ const BREAKS: &[([&str; 2], &str, &str, &str)] = &[
 #[test]
 fn what_is_broken_in_them_is_found() {
     for ([path, table], from, to, fingerprint) in BREAKS {
-        let shows = |start: u64| {
-            let broken = check(&edited(path, from, to), &read(table)).start(start).seeds(1);
-            let Err(error) = broken.run() else { return false };
+        let (text, table) = (edited(path, from, to), read(table));
+        let shows = |seed: u64| {
+            let Err(error) = check(&text, &table).start(seed).seeds(1).run() else { return false };
             let violations = &error.report().expect("it hunted").violations;
             violations.iter().any(|found| found.violation.fingerprint.to_string() == *fingerprint)
         };

@@ -6,12 +6,11 @@ use std::{
     sync::{LazyLock, Mutex},
 };
 
-use crate::common::{PUBLISHED, run, two_at_a_time};
+use crate::common::{PUBLISHED, run, swarm, two_at_a_time};
 use grantsim::{
     drive::Subject,
     finding::Finding,
     library::Library,
-    plan::{Plan, token::Token},
     property::{self, catalogue},
     trace::{Event, What},
     types::Function,
@@ -29,27 +28,21 @@ fn raising(function: &Function) -> Subject {
     Subject::new(Library::from_source("it", &broken).expect("its first line")).expect("it loads")
 }
 
-fn plan(seed: u64) -> Plan {
-    Token::new("swarm", seed).expect("a profile").plan()
-}
-
 /// What is called by the plan of a seed: until it raises, one that would raise is called as the published one is.
 fn called(seed: u64) -> BTreeSet<Function> {
     let called = |event: &Event| match &event.what {
         What::RequestSent { function, .. } => Some(function.clone()),
         _ => None,
     };
-    run(&plan(seed), &PUBLISHED).events.iter().filter_map(called).collect()
+    run(&swarm(seed), &PUBLISHED).events.iter().filter_map(called).collect()
 }
 
-/// The first seed that shows that the function raises, as something that is not known of the published library.
-fn first_seed(
-    function: &Function,
-    called: &[LazyLock<BTreeSet<Function>, impl FnOnce() -> BTreeSet<Function>>],
-) -> Option<u64> {
+/// The first seed that shows that the function raises, as something that is not known of the published library, of those
+/// that call it.
+fn first_seed(function: &Function, calls_it: impl Fn(&u64) -> bool) -> Option<u64> {
     let (subject, known) = (raising(function), Finding::of(&PUBLISHED));
-    (0..SEEDS).filter(|seed| called[*seed as usize].contains(function)).find(|seed| {
-        let verdict = property::judge(&run(&plan(*seed), &subject), catalogue::always());
+    (0..SEEDS).filter(calls_it).find(|seed| {
+        let verdict = property::judge(&run(&swarm(*seed), &subject), catalogue::always());
         verdict.violations.iter().any(|violation| {
             let fingerprint = &violation.fingerprint;
             fingerprint.property() == "raises"
@@ -67,9 +60,11 @@ fn a_library_of_which_any_one_function_raises_is_caught() {
     assert_eq!(functions.len(), 59);
     let called: Vec<_> = (0..SEEDS).map(|seed| LazyLock::new(move || called(seed))).collect();
     let survivors = Mutex::new(Vec::new());
-    two_at_a_time(&functions, |function| match first_seed(function, &called) {
-        Some(seed) => println!("{function:<36} seed {seed}"),
-        None => survivors.lock().expect("no hunt panics").push(function.to_string()),
+    two_at_a_time(&functions, |function| {
+        match first_seed(function, |seed| called[*seed as usize].contains(*function)) {
+            Some(seed) => println!("{function:<36} seed {seed}"),
+            None => survivors.lock().expect("no hunt panics").push(function.to_string()),
+        }
     });
     let survivors = survivors.into_inner().expect("no hunt panics");
     assert!(survivors.is_empty(), "not caught in {SEEDS} seeds: {survivors:?}");

@@ -3,11 +3,10 @@
 //!
 //! A rewrite stands where a mutant does, between a library and the server, and breaks nothing.
 
-use crate::common::{MINIMAL, PUBLISHED, run, seeds_that_show, two_at_a_time, verdict};
+use crate::common::{MINIMAL, PUBLISHED, run, seeds_that_show, swarm, two_at_a_time, verdict};
 use grantsim::{
     drive::Subject,
     library::{Library, Mutant},
-    plan::{Plan, token::Token},
     property::Verdict,
     trace::{Event, Trace, What},
 };
@@ -15,7 +14,7 @@ use valkey_sim::engine::{Effects, ErrorReply, Reply};
 
 const SEEDS: u64 = 10;
 /// Enough for what a mutant breaks in most runs.
-const SEEDS_OF_MUTANTS: [u64; 2] = [0, 1];
+const SEEDS_OF_MUTANTS: u64 = 2;
 /// Within so many each of them shows itself.
 const SEEDS_TO_DIE_IN: u64 = 60;
 
@@ -108,10 +107,6 @@ fn spelt_hmset() -> Library {
     Library::from_source("minimal.lua with HMSET", &text).expect("its first line stays")
 }
 
-fn plan(seed: u64) -> Plan {
-    Token::new("swarm", seed).expect("a profile").plan()
-}
-
 /// The events of a run without what the server wrote, and without the line of the library that raised: a rewrite moves it.
 fn without_effects(trace: &Trace) -> Vec<Event> {
     let mut events = trace.events.clone();
@@ -152,11 +147,10 @@ fn without_lines(mut verdict: Verdict) -> Verdict {
 #[test]
 fn the_published_library_is_judged_the_same_by_whatever_commands_it_writes() {
     let rewritten = rewrites().map(|rewrite| subject(PUBLISHED.library.mutant(&rewrite)));
-    let seeds: Vec<u64> = (0..SEEDS).collect();
-    two_at_a_time(&seeds, |&seed| {
-        let original = run(&plan(seed), &PUBLISHED);
+    two_at_a_time(0..SEEDS, |seed| {
+        let original = run(&swarm(seed), &PUBLISHED);
         for other in &rewritten {
-            let trace = run(&plan(seed), other);
+            let trace = run(&swarm(seed), other);
             assert_same(other.library.version(), seed, &original, &trace);
             assert_ne!(effects(&original), effects(&trace), "{} rewrites nothing", other.library.version());
         }
@@ -183,10 +177,10 @@ fn a_mutant_shows_the_same_by_whatever_commands_it_writes() {
         let library = PUBLISHED.library.mutant(&mutant);
         let rewritten = rewrites().map(|rewrite| subject(library.mutant(&rewrite)));
         let original = subject(library);
-        two_at_a_time(&SEEDS_OF_MUTANTS, |&seed| {
-            let trace = run(&plan(seed), &original);
+        two_at_a_time(0..SEEDS_OF_MUTANTS, |seed| {
+            let trace = run(&swarm(seed), &original);
             for other in &rewritten {
-                assert_same(other.library.version(), seed, &trace, &run(&plan(seed), other));
+                assert_same(other.library.version(), seed, &trace, &run(&swarm(seed), other));
             }
         });
         let mut seeds = seeds_that_show(&mutant, &PUBLISHED.library, SEEDS_TO_DIE_IN);
@@ -198,9 +192,8 @@ fn a_mutant_shows_the_same_by_whatever_commands_it_writes() {
 #[test]
 fn it_does_not_matter_how_a_hash_is_spelt() {
     let spelt = subject(spelt_hmset());
-    let seeds: Vec<u64> = (0..SEEDS).collect();
-    two_at_a_time(&seeds, |&seed| {
-        let (one, other) = (run(&plan(seed), &MINIMAL), run(&plan(seed), &spelt));
+    two_at_a_time(0..SEEDS, |seed| {
+        let (one, other) = (run(&swarm(seed), &MINIMAL), run(&swarm(seed), &spelt));
         assert_same("minimal.lua with HMSET", seed, &one, &other);
     });
     let mutant = Mutant::named("keep-grant").expect("a mutant of the program");
@@ -208,6 +201,6 @@ fn it_does_not_matter_how_a_hash_is_spelt() {
 }
 
 fn shows(subject: &Subject, seed: u64, kind: &str) -> bool {
-    let violations = verdict(&run(&plan(seed), subject)).violations;
+    let violations = verdict(&run(&swarm(seed), subject)).violations;
     violations.iter().any(|violation| violation.fingerprint.kind_name().to_string() == kind)
 }

@@ -3,10 +3,7 @@
 use std::{
     fs,
     path::Path,
-    sync::{
-        LazyLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{LazyLock, Mutex},
     thread,
 };
 
@@ -15,7 +12,7 @@ use grantsim::{
     finding::Finding,
     hunt::mutants::KnownSeeds,
     library::{Library, Mutant},
-    plan::{Plan, file::PlanFile},
+    plan::{Plan, file::PlanFile, profile, token::Token},
     property::{self, Verdict, Violation, catalogue},
     report::{self, Failure},
     trace::Trace,
@@ -55,12 +52,16 @@ pub fn seeds_that_show(mutant: &Mutant, library: &Library, first: u64) -> impl I
 }
 
 /// Does something with each, two at a time.
-pub fn two_at_a_time<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
-    let next = AtomicUsize::new(0);
+pub fn two_at_a_time<I>(all: I, work: impl Fn(I::Item) + Sync)
+where
+    I: IntoIterator<IntoIter: Send>,
+{
+    let all = Mutex::new(all.into_iter());
+    let next = || all.lock().expect("no iterator panics").next();
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(one) = next() {
                     work(one);
                 }
             });
@@ -72,6 +73,11 @@ pub fn two_at_a_time<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
 /// `PROPTEST_CASES` more cases. What fails is printed as a plan, which outlives the strategy; a stored seed would not.
 pub fn config() -> Config {
     seeds::config(32, 7)
+}
+
+/// The plan of a seed of the default profile.
+pub fn swarm(seed: u64) -> Plan {
+    Token::new(profile::DEFAULT, seed).expect("a profile").plan()
 }
 
 /// Plans of a profile.

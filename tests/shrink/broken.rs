@@ -6,11 +6,11 @@ use grantsim::{
     drive::Subject,
     finding::Finding,
     library::Mutant,
-    plan::{Plan, token::Token},
+    plan::Plan,
     property::{Fingerprint, KindName},
 };
 
-use crate::common::{MINIMAL, PUBLISHED, run, two_at_a_time, verdict};
+use crate::common::{MINIMAL, PUBLISHED, run, swarm, two_at_a_time, verdict};
 
 /// Seeds in which a mutant shows itself.
 const SEEDS: u64 = 150;
@@ -48,7 +48,7 @@ pub fn by_mutant(mutant: &Mutant, unchanged: &Subject) -> Vec<Broken> {
         if kinds.is_empty() {
             break;
         }
-        let plan = Token::new("swarm", seed).expect("a profile").plan();
+        let plan = swarm(seed);
         let mut found = shows(&subject, &plan);
         found.retain(|fingerprint| kinds.contains(&fingerprint.kind_name()));
         if found.is_empty() {
@@ -109,7 +109,7 @@ pub fn by_all_findings(most: u64) -> Vec<Broken> {
         if missed.is_empty() {
             break;
         }
-        let plan = Token::new("swarm", seed).expect("a profile").plan();
+        let plan = swarm(seed);
         for fingerprint in shows(&PUBLISHED, &plan) {
             if missed.remove(&fingerprint)
                 && let Some(broken) = all.iter_mut().find(|broken| broken.fingerprint == fingerprint)
