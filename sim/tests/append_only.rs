@@ -1,9 +1,7 @@
 //! The append-only file against real servers: the engine's file is theirs byte for byte, and both make the same of one that is
 //! cut anywhere. A server that is killed has lost nothing, whatever `appendfsync` says.
 
-mod support;
-
-use support::{
+use crate::support::{
     commands,
     dump::{self, dump},
     real::Real,

@@ -1,14 +1,10 @@
 //! A script that runs for longer than `busy-reply-threshold` on the server of real sockets: what others are told meanwhile,
 //! and how they end it. Each scene is played to a real server, too.
 
-#[path = "common/program.rs"]
-mod program;
-mod support;
-
 use std::collections::BTreeMap;
 
-use program::{Client, Program};
-use support::{
+use crate::common::program::{Client, Program};
+use crate::support::{
     differences,
     real::{Connection, Real},
     server::Args,

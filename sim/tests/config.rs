@@ -1,12 +1,9 @@
 //! Settings, as redis-server 7.0.15 has them.
 
-mod common;
-mod support;
-
 use std::collections::BTreeMap;
 
-use common::{Server, run, show};
-use support::{real::Real, server::Server as _};
+use crate::common::{Server, run, show};
+use crate::support::{real::Real, server::Server as _};
 use valkey_sim::{
     engine::{Dialect, Reply},
     lua::Interpreter,

@@ -1,8 +1,6 @@
 //! Sixteen databases, as redis-server 7.0.15 and valkey 8.0.1 have them.
 
-mod common;
-
-use common::{Server, run};
+use crate::common::{Server, run};
 use valkey_sim::engine::UnixMicros;
 
 /// What the last command wrote, one effect after the other.

@@ -3,12 +3,10 @@
 //!
 //! `PROPTEST_CASES` says how many sequences, `GRANTSIM_SEED` which some of them are. What differs is shrunk and printed as a transcript.
 
-mod support;
-
 use std::cell::{Cell, RefCell};
 
 use proptest::prelude::*;
-use support::{
+use crate::support::{
     commands, company,
     compare::compare,
     real::Real,

@@ -4,13 +4,11 @@
 //! Two things are compared after each step: the digest of all databases, and the loaded libraries. A third is what the
 //! follower propagates in its turn, which must be what it was handed: effects are already in their last form.
 
-mod support;
-
 use std::{cell::RefCell, collections::BTreeSet, path::PathBuf};
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use support::{
+use crate::support::{
     commands, seeds,
     server::Args,
     transcript::{self, START, Step},

@@ -1,10 +1,7 @@
 //! `maxmemory-policy`: which keys go, what is told of it, and what is refused when none may go; also as real servers have it.
 
-mod common;
-mod support;
-
-use common::{run, show};
-use support::{
+use crate::common::{run, show};
+use crate::support::{
     dump::{self, dump},
     real::Real,
     server::{Args, Server},
@@ -29,8 +26,8 @@ const KEY: u64 = 72 + 2 + 100;
 
 /// A server with the keys `k0` … `k9` of a hundred bytes, those with even numbers expiring, the highest first; written in
 /// order.
-fn full(policy: &str) -> common::Server {
-    let mut server = common::Server::new(Dialect::Valkey8, Interpreter::default());
+fn full(policy: &str) -> crate::common::Server {
+    let mut server = crate::common::Server::new(Dialect::Valkey8, Interpreter::default());
     run(&mut server, &format!("config set maxmemory-policy {policy}"));
     for n in 0..10 {
         run(&mut server, &format!("set k{n} {}", "v".repeat(100)));
@@ -42,7 +39,7 @@ fn full(policy: &str) -> common::Server {
 }
 
 /// Leaves room for so many of these keys, and has a command come.
-fn room_for(server: &mut common::Server, keys: u64) -> Vec<String> {
+fn room_for(server: &mut crate::common::Server, keys: u64) -> Vec<String> {
     let limit = EMPTY + keys * KEY;
     assert_eq!(run(server, &format!("config set maxmemory {limit}")), "+OK");
     assert_eq!(run(server, "ping"), "+PONG");

@@ -3,9 +3,7 @@
 //! The conditions are as redis 7.0 and valkey 8.0 have them (expire.c, expireGenericCommand): a key that never ends counts
 //! as one that ends later than any other, for GT as for LT.
 
-mod common;
-
-use common::{Server, run};
+use crate::common::{Server, run};
 use valkey_sim::{engine::Dialect, lua::Interpreter};
 
 const DIALECTS: [Dialect; 2] = [Dialect::Valkey8, Dialect::Redis7];

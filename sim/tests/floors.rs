@@ -1,11 +1,8 @@
 //! The crate is a house: imports only point down.
 
-#[path = "support/floors.rs"]
-mod floors;
-
 use std::path::Path;
 
-use floors::House;
+use crate::support::floors::House;
 
 /// The floors, as in the documentation of `lib.rs`.
 const HOUSE: House = House {

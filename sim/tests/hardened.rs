@@ -2,12 +2,10 @@
 //!
 //! A bounded, deterministic run of what `sim/fuzz` runs for as long as it is let, over the same functions.
 
-mod support;
-
 use std::{path::Path, time::Instant};
 
 use proptest::prelude::*;
-use support::{commands, fuzzing, seeds, server::Server, simulated::Simulated, transcript::Step};
+use crate::support::{commands, fuzzing, seeds, server::Server, simulated::Simulated, transcript::Step};
 use valkey_sim::{
     engine::{Dialect, Effects, Engine, Reply, UnixMicros, clients::asks_for_others, commands::FAMILIES},
     lua::{Interpreter, Limits},
@@ -215,7 +213,7 @@ fn a_script_cannot_hang_or_fill_the_server_or_leave_its_sandbox() {
     for (script, expected) in ATTACKS {
         let args: [&[u8]; 3] = [b"EVAL", script.as_bytes(), b"0"];
         let reply = engine.execute(&mut session, &args, now, &mut Effects::default());
-        let text = support::transcript::show(&reply);
+        let text = crate::support::transcript::show(&reply);
         assert!(!expected.is_empty(), "nothing is expected of {script}, and everything would do");
         if !text.contains(expected) {
             wrong.push(format!("{script}\n    {text}"));

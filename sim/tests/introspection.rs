@@ -1,10 +1,7 @@
 //! What a server tells about its commands, its clients and itself, as valkey 8.0.1 and redis 7.0.15 tell it.
 
-mod common;
-mod support;
-
-use common::{Server, show};
-use support::{real::Real, server::Server as _};
+use crate::common::{Server, show};
+use crate::support::{real::Real, server::Server as _};
 use valkey_sim::{
     engine::{Dialect, Reply},
     lua::Interpreter,

@@ -1,5 +1,4 @@
 //! Links: every row of the table of connection behaviours, and what holds for all of them.
-#![cfg(madsim)]
 
 use std::cell::RefCell;
 use std::future::Future;

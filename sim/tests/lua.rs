@@ -1,9 +1,7 @@
 //! Functions and scripts answer as a real server's do. Expected answers are those of redis-server 7.0.15, word
 //! for word, unless a test says otherwise.
 
-mod common;
-
-use common::{Server, show};
+use crate::common::{Server, show};
 use valkey_sim::{
     engine::{Dialect, Protocol, Reply},
     lua::{Host, Input, Interpreter, Limits, PersistentState},

@@ -1,8 +1,6 @@
 //! `cmsgpack` and `struct`, as redis-server 7.0.15 answers.
 
-mod common;
-
-use common::Server;
+use crate::common::Server;
 use valkey_sim::engine::Reply;
 
 /// What a script answers, as bytes or as an error.
@@ -14,7 +12,7 @@ fn eval(server: &mut Server, expression: &str) -> Result<Vec<u8>, String> {
             let text = error.to_string();
             Err(text.split(" script: ").next().unwrap_or_default().replace("ERR user_script:1: ", ""))
         }
-        other => Ok(common::show(&other).into_bytes()),
+        other => Ok(crate::common::show(&other).into_bytes()),
     }
 }
 

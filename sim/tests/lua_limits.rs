@@ -3,8 +3,6 @@
 //! Each attack is a loop of something whose single step is large, or one call that is. What is left out here is in the
 //! README: a few single instructions cost as much as the longest string or the largest table.
 
-mod common;
-
 use valkey_sim::{
     engine::{Dialect, Effects, Engine, Reply, UnixMicros},
     lua::{Interpreter, Limits},
@@ -227,7 +225,7 @@ const ATTACKS: &[(&str, &str)] = &[
 fn shown(reply: &Reply) -> String {
     match reply {
         Reply::Bulk(bytes) => format!("\"{}\"", bytes.escape_ascii()),
-        reply => common::show(reply),
+        reply => crate::common::show(reply),
     }
 }
 

@@ -2,11 +2,9 @@
 //!
 //! The same scripts run in the plain Lua that the crate is built with and in the sandbox; no server is needed.
 
-#[path = "support/seeds.rs"]
-mod seeds;
-
 use std::{ffi::CStr, ptr};
 
+use crate::support::seeds;
 use mlua_sys as ffi;
 use proptest::prelude::*;
 use valkey_sim::{

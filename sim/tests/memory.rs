@@ -1,8 +1,6 @@
 //! `maxmemory` and what is refused beyond it, as redis-server 7.0.15 has it.
 
-mod common;
-
-use common::{Server, run, show};
+use crate::common::{Server, run, show};
 use valkey_sim::{engine::Dialect, lua::Interpreter};
 
 const REFUSED: &str = "-OOM command not allowed when used memory > 'maxmemory'.";

@@ -1,9 +1,7 @@
 //! `min-replicas-to-write` and `min-replicas-max-lag`, as valkey 8.0.1 and redis 7.0.15 have them: `tests/replicas.rs`
 //! asks them.
 
-mod common;
-
-use common::{Server, eval, run, show};
+use crate::common::{Server, eval, run, show};
 use valkey_sim::{
     engine::{
         Dialect, UnixMicros,

@@ -1,8 +1,6 @@
 //! FlowFabric's published function library loads, and says which version it is.
 
-mod common;
-
-use common::Server;
+use crate::common::Server;
 use valkey_sim::engine::Reply;
 
 #[test]

@@ -1,16 +1,10 @@
 //! A queue library that others wrote for a real server works against the simulated one unchanged: RSMQ, which leases
 //! its messages. Over a socket the test turns the clock; in a world it cuts a worker off.
-#![cfg(madsim)]
-
-#[path = "common/program.rs"]
-mod program;
-#[path = "common/world.rs"]
-mod world;
 
 use std::time::Duration;
 
 use madsim::{runtime::Runtime, task::spawn_local, time::sleep};
-use program::Program;
+use crate::common::{program::Program, world};
 use redis::ProtocolVersion;
 use rsmq_async::{Rsmq, RsmqConnection, RsmqOptions, RsmqResult};
 use valkey_sim::{

@@ -1,16 +1,10 @@
 //! redis-rs, a client in daily use, works against the simulated server unchanged: over a real socket, and over a
 //! simulated link inside a madsim world.
-#![cfg(madsim)]
-
-#[path = "common/program.rs"]
-mod program;
-#[path = "common/world.rs"]
-mod world;
 
 use std::{thread, time::Duration};
 
 use madsim::runtime::Runtime;
-use program::Program;
+use crate::common::{program::Program, world};
 use redis::{AsyncCommands, RedisResult, Value};
 use valkey_sim::link::HostId;
 

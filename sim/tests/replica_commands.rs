@@ -1,8 +1,6 @@
 //! What a replica answers, as valkey 8.0.1 and redis 7.0.15 do: `tests/replicas.rs` asks them.
 
-mod common;
-
-use common::{Server, eval, run, show};
+use crate::common::{Server, eval, run, show};
 use valkey_sim::{
     engine::{
         Dialect, UnixMicros,

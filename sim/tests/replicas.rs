@@ -1,9 +1,7 @@
 //! Replicas against real servers: the stream is theirs byte for byte, a replica that is cut off anywhere and promoted holds
 //! the same, and both kinds of servers answer the same as replicas, without enough replicas, and about `WAIT`.
 
-mod support;
-
-use support::{
+use crate::support::{
     cut::CutLink,
     dump::{self, dump},
     real::Real,

@@ -1,8 +1,5 @@
 //! Connections behave as a server's do, whatever the bytes come in.
 
-#[path = "support/executor.rs"]
-mod executor;
-
 use std::{
     cell::{Cell, RefCell},
     future::Future,
@@ -11,7 +8,7 @@ use std::{
 };
 
 use bytes::BytesMut;
-use executor::{Client, Clock, Tasks};
+use crate::support::executor::{Client, Clock, Tasks};
 use valkey_sim::{
     engine::{
         Dialect, Effects, Engine, Protocol, Reply, UnixMicros,

@@ -1,15 +1,12 @@
 //! The program `valkey-sim`: the engine on a real socket, and `SIM`, which turns its clock.
 
-#[path = "common/program.rs"]
-mod program;
-
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpStream},
     process::Command,
 };
 
-use program::Program;
+use crate::common::program::Program;
 use valkey_sim::engine::Reply;
 
 /// What a manual clock shows first, in milliseconds.

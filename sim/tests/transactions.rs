@@ -1,8 +1,6 @@
 //! Transactions, as redis-server 7.0.15 and valkey 8.0.1 have them.
 
-mod common;
-
-use common::{Server, run, show};
+use crate::common::{Server, run, show};
 use valkey_sim::{
     engine::{Dialect, Effects, Reply, Session, UnixMicros},
     lua::Interpreter,

@@ -2,11 +2,9 @@
 //!
 //! A transcript is recorded with `cargo run -p valkey-sim --example record`. Nothing here needs a server.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 
-use support::{
+use crate::support::{
     conversation::{self, SimulatedRoom},
     differences,
     server::Server,

@@ -1,8 +1,6 @@
 //! `WAIT` and `WAITAOF`: who acknowledges, and what a client that waits is told.
 
-mod common;
-
-use common::{Server, run, show};
+use crate::common::{Server, run, show};
 use valkey_sim::{
     engine::{
         Dialect, Effects, UnixMicros,

@@ -1,6 +1,6 @@
 //! An execution: its core, its grant, its lease, its attempts, and the indexes it stands in.
 
-use std::rc::Rc;
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use valkey_sim::engine::value::SortedSet;
 
@@ -17,7 +17,51 @@ use crate::{
 pub struct Execution<'v> {
     view: &'v View,
     id: ExecutionId,
-    keys: Rc<ExecutionKeys>,
+    keys: Rc<Keys>,
+}
+
+/// An execution's keys, and as text those that are read at every step.
+struct Keys {
+    all: ExecutionKeys,
+    core: String,
+    claim_grant: String,
+    lease_current: String,
+    suspension_current: String,
+}
+
+/// So many executions are remembered at most.
+const REMEMBERED: usize = 256;
+
+thread_local! {
+    /// The keys of the executions that this thread looked at: to put them together at every look was a tenth of a run.
+    static KEYS: RefCell<BTreeMap<Box<str>, Rc<Keys>>> = RefCell::default();
+}
+
+impl Keys {
+    fn of(id: &ExecutionId) -> Rc<Self> {
+        KEYS.with_borrow_mut(|known| {
+            if let Some(keys) = known.get(id.as_str()) {
+                return Rc::clone(keys);
+            }
+            if known.len() == REMEMBERED {
+                known.clear();
+            }
+            let keys = Rc::new(Self::new(ExecutionKeys::of(id)));
+            known.insert(id.as_str().into(), Rc::clone(&keys));
+            keys
+        })
+    }
+
+    fn new(all: ExecutionKeys) -> Self {
+        let exec = &all.exec;
+        Self {
+            core: exec.core(),
+            claim_grant: exec.claim_grant(),
+            lease_current: exec.lease_current(),
+            suspension_current: exec.suspension_current(),
+            all,
+        }
+    }
 }
 
 /// `core`: the record that decides.
@@ -95,7 +139,7 @@ pub struct Attempt<'v>(pub Fields<'v>);
 
 impl<'v> Execution<'v> {
     pub(super) fn new(view: &'v View, id: &ExecutionId) -> Self {
-        Self { view, id: id.clone(), keys: Rc::new(ExecutionKeys::of(id)) }
+        Self { view, id: id.clone(), keys: Keys::of(id) }
     }
 
     /// The same execution in another view.
@@ -115,12 +159,12 @@ impl<'v> Execution<'v> {
 
     /// Its keys, and those of its partition's indexes.
     pub fn keys(&self) -> &ExecutionKeys {
-        &self.keys
+        &self.keys.all
     }
 
     /// Its core, if it exists.
     pub fn core(&self) -> Option<Core<'v>> {
-        self.view.fields(&self.keys.exec.core()).map(Core)
+        self.view.fields(&self.keys.core).map(Core)
     }
 
     /// Its state, if it exists.
@@ -130,12 +174,12 @@ impl<'v> Execution<'v> {
 
     /// Its grant, of whichever kind. One whose key has expired is there until somebody removes it.
     pub fn grant(&self) -> Option<Grant> {
-        let key = self.keys.exec.claim_grant();
-        let fields = self.view.fields(&key)?;
+        let key = &self.keys.claim_grant;
+        let fields = self.view.fields(key)?;
         Some(Grant {
             created_at: fields.time("created_at").unwrap_or(TimestampMs(0)),
             expires_at: fields.time("grant_expires_at").unwrap_or(TimestampMs(0)),
-            key_expires_at: self.view.expires_at(&key),
+            key_expires_at: self.view.expires_at(key),
             worker: fields.text("worker_id").to_owned(),
             instance: fields.text("worker_instance_id").to_owned(),
             lane: fields.text("lane_id").to_owned(),
@@ -144,7 +188,7 @@ impl<'v> Execution<'v> {
 
     /// The record of its current lease.
     pub fn lease(&self) -> Option<Lease> {
-        let fields = self.view.fields(&self.keys.exec.lease_current())?;
+        let fields = self.view.fields(&self.keys.lease_current)?;
         Some(Lease {
             id: fields.text("lease_id").to_owned(),
             epoch: fields.epoch("lease_epoch").unwrap_or(LeaseEpoch(0)),
@@ -157,23 +201,23 @@ impl<'v> Execution<'v> {
 
     /// The fields of the record of its current lease, whatever is left of it.
     pub fn lease_record(&self) -> Option<Fields<'v>> {
-        self.view.fields(&self.keys.exec.lease_current())
+        self.view.fields(&self.keys.lease_current)
     }
 
     /// The fields of its grant, as they are written.
     pub fn grant_record(&self) -> Option<Fields<'v>> {
-        self.view.fields(&self.keys.exec.claim_grant())
+        self.view.fields(&self.keys.claim_grant)
     }
 
     /// When its suspension times out, as it is written; empty if it does not.
     pub fn suspension_timeout(&self) -> &'v str {
-        let record = self.view.fields(&self.keys.exec.suspension_current());
+        let record = self.view.fields(&self.keys.suspension_current);
         record.map(|record| record.text("timeout_at")).unwrap_or_default()
     }
 
     /// One of its deadlines, as it is stored.
     pub fn deadline(&self, which: Deadline) -> Option<TimestampMs> {
-        let index = &self.keys.index;
+        let index = &self.keys.all.index;
         let indexed = |key: String| self.view.score(&key, self.id.as_str()).map(|ms| TimestampMs(ms as i64));
         match which {
             Deadline::Grant => self.grant().map(|grant| grant.expires_at),
@@ -187,23 +231,23 @@ impl<'v> Execution<'v> {
 
     /// How many attempts its list of attempts has.
     pub fn attempt_count(&self) -> usize {
-        self.view.sorted_set(&self.keys.exec.attempts()).map_or(0, SortedSet::len)
+        self.view.sorted_set(&self.keys.all.exec.attempts()).map_or(0, SortedSet::len)
     }
 
     /// One of its attempts.
     pub fn attempt(&self, index: AttemptIndex) -> Option<Attempt<'v>> {
-        self.view.fields(&self.keys.exec.attempt_hash(index)).map(Attempt)
+        self.view.fields(&self.keys.all.exec.attempt_hash(index)).map(Attempt)
     }
 
     /// The indexes of its attempts, as its list of attempts has them.
     pub fn attempts(&self) -> Vec<AttemptIndex> {
-        let members = self.view.members(&self.keys.exec.attempts());
+        let members = self.view.members(&self.keys.all.exec.attempts());
         members.iter().filter_map(|member| member.parse().ok().map(AttemptIndex)).collect()
     }
 
     /// What it waits for, if it is suspended.
     pub fn suspension(&self) -> Option<Suspension<'v>> {
-        self.view.fields(&self.keys.exec.suspension_current()).map(Suspension::new)
+        self.view.fields(&self.keys.suspension_current).map(Suspension::new)
     }
 
     /// What it waits for, if it is a member of a flow.
@@ -213,7 +257,7 @@ impl<'v> Execution<'v> {
 
     /// Every index of its partition that it stands in. Looks at all of them: for quiet points and reports.
     pub fn indexes(&self) -> Vec<IndexName> {
-        let prefix = format!("ff:idx:{}:", self.keys.exec.hash_tag());
+        let prefix = format!("ff:idx:{}:", self.keys.all.exec.hash_tag());
         let mine = self.view.keys(&prefix).filter(|key| self.view.contains(key, self.id.as_str()));
         mine.filter_map(IndexName::of_key).collect()
     }

@@ -1,9 +1,10 @@
 //! What the tests share: the libraries under test, proptest's settings, and a verdict that says how to go on.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::Path,
-    sync::{LazyLock, Mutex},
+    sync::{Arc, LazyLock, Mutex, OnceLock},
     thread,
 };
 
@@ -90,23 +91,18 @@ pub fn run(plan: &Plan, subject: &Subject) -> Trace {
     drive::run(plan, subject).unwrap_or_else(|error| panic!("{error}\n{}", as_file(plan)))
 }
 
-/// Judges a run by one property.
-pub fn violation(property: &str, trace: &Trace) -> Option<Violation> {
-    property::judge(trace, [property::find(property).expect("a property")]).violations.into_iter().next()
-}
-
 /// Judges a run by every property.
 pub fn verdict(trace: &Trace) -> Verdict {
     property::judge(trace, catalogue::all())
 }
 
 /// Fails with the plan and the story unless the property holds.
-pub fn check(property: &str, plan: &Plan, subject: &Subject) -> Result<Trace, TestCaseError> {
+pub fn check(property: &str, plan: &Plan, subject: &Subject) -> Result<(), TestCaseError> {
     check_but(&[], property, plan, subject)
 }
 
 /// As [`check`], but for what is known of the library.
-pub fn check_but_known(property: &str, plan: &Plan, subject: &Subject) -> Result<Trace, TestCaseError> {
+pub fn check_but_known(property: &str, plan: &Plan, subject: &Subject) -> Result<(), TestCaseError> {
     check_but(&Finding::of(subject), property, plan, subject)
 }
 
@@ -115,24 +111,29 @@ fn check_but(
     property: &str,
     plan: &Plan,
     subject: &Subject,
-) -> Result<Trace, TestCaseError> {
+) -> Result<(), TestCaseError> {
+    property::find(property).expect("a property");
+    let is_new = |violation: &&Violation| {
+        violation.fingerprint.property() == property
+            && Finding::among(known, &violation.fingerprint).is_none()
+    };
+    let judged = judged(plan, subject);
+    let verdict = judged.get().expect("it was run");
+    let Some(violation) = verdict.violations.iter().find(is_new) else { return Ok(()) };
+    let replay = "cargo run --release -- replay fixtures/plans/<name>.json --timeline";
     let trace = run(plan, subject);
-    let entry = property::find(property).expect("a property");
-    let is_known = |violation: &Violation| Finding::among(known, &violation.fingerprint).is_some();
-    let violations = property::judge(&trace, [entry]).violations;
-    match violations.into_iter().find(|violation| !is_known(violation)) {
-        None => Ok(trace),
-        Some(violation) => {
-            let replay = "cargo run --release -- replay fixtures/plans/<name>.json --timeline";
-            let failure =
-                Failure { violation: &violation, trace: &trace, plan: Some(plan), replay, seeds: None };
-            let story = report::failure(&failure);
-            Err(TestCaseError::fail(format!(
-                "{story}\nfixtures/plans/<name>.json, to save:\n{}",
-                as_file(plan)
-            )))
-        }
-    }
+    let failure = Failure { violation, trace: &trace, plan: Some(plan), replay, seeds: None };
+    let story = report::failure(&failure);
+    Err(TestCaseError::fail(format!("{story}\nfixtures/plans/<name>.json, to save:\n{}", as_file(plan))))
+}
+
+/// What every property says of a run. It is run once: the tests of the properties draw the same plans.
+fn judged(plan: &Plan, subject: &Subject) -> Arc<OnceLock<Verdict>> {
+    static JUDGED: Mutex<BTreeMap<(String, String), Arc<OnceLock<Verdict>>>> = Mutex::new(BTreeMap::new());
+    let key = (subject.library.name().to_owned(), as_file(plan));
+    let once = Arc::clone(JUDGED.lock().expect("nothing panics here").entry(key).or_default());
+    once.get_or_init(|| verdict(&run(plan, subject)));
+    once
 }
 
 /// The plan as a file to keep.

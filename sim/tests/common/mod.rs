@@ -1,4 +1,9 @@
-//! A server to talk to: an engine, a session and a clock that stands still.
+//! A server to talk to: an engine, a session and a clock that stands still. Beside it the program, and a world.
+
+#[cfg(feature = "tcp")]
+pub mod program;
+#[cfg(all(madsim, feature = "link", feature = "tcp"))]
+pub mod world;
 
 use valkey_sim::{
     engine::{Dialect, Effects, Engine, Reply, Session, UnixMicros},
