@@ -125,13 +125,17 @@ impl Finding {
         PlanFile::from_json(name, text).expect("a plan of this build can be run").plan
     }
 
-    /// Those of its kinds that a library does not show any more.
+    /// Those of its kinds that a library does not show any more, of those that are asked for.
     ///
     /// # Errors
     /// [`RunError`].
-    pub fn fixed_on(&self, subject: &Subject) -> Result<Vec<&Shown>, RunError> {
+    pub fn fixed_on(
+        &self,
+        subject: &Subject,
+        is_asked: impl Fn(&Fingerprint) -> bool,
+    ) -> Result<Vec<&Shown>, RunError> {
         let mut fixed = Vec::new();
-        for shown in &self.shows {
+        for shown in self.shows.iter().filter(|shown| is_asked(&shown.fingerprint)) {
             let (_, judge) = drive::watch(&self.plan(shown), subject, Judge::new(catalogue::promises()))?;
             if !judge.finish().shows(&shown.fingerprint) {
                 fixed.push(shown);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, num::NonZero, sync::atomic::AtomicBool};
 
-use crate::common::{MINIMAL, PUBLISHED};
+use crate::common::{MINIMAL, PUBLISHED, SHORT};
 use grantsim::{
     compare::{Accepted, Comparison, Report},
     drive::Subject,
@@ -21,8 +21,9 @@ struct Edit {
     function: &'static str,
     from: &'static str,
     to: &'static str,
-    /// Where it shows, and in how many seeds at most.
+    /// Where it shows, from which seed on, and in how many seeds at most.
     profile: &'static str,
+    first: u64,
     seeds: u64,
     /// What it shows, without the function's name.
     shows: &'static [&'static str],
@@ -39,15 +40,15 @@ const PROMOTE: &str = "ff_promote_delayed";
 
 #[rustfmt::skip]
 const EDITS: &[Edit] = &[
-    edit("a lease is kept one millisecond longer", RENEW,
+    Edit { first: 0, ..edit("a lease is kept one millisecond longer", RENEW,
         "new_expires_at + A.lease_history_grace_ms)", "new_expires_at + A.lease_history_grace_ms + 1)",
-        &["exec:lease:current/ttl/extra", "exec:lease:current/ttl/other"]),
+        &["exec:lease:current/ttl/extra", "exec:lease:current/ttl/other"]) },
     edit("a renewal leaves out a time stamp", RENEW,
         r#""last_mutation_at", tostring(now_ms))"#, r#""last_mutation_at", core.last_mutation_at)"#,
         &["exec:core/field:last_mutation_at/missing"]),
-    edit("a renewal is due one millisecond later in the index", RENEW,
+    Edit { first: 0, ..edit("a renewal is due one millisecond later in the index", RENEW,
         "K.lease_expiry_key, new_expires_at,", "K.lease_expiry_key, new_expires_at + 1,",
-        &["idx:lease_expiry/score/extra", "idx:lease_expiry/score/other"]),
+        &["idx:lease_expiry/score/extra", "idx:lease_expiry/score/other"]) },
     edit("a renewal answers one field more", RENEW,
         "return ok(tostring(new_expires_at))", "return ok(tostring(new_expires_at), 'renewed')",
         &["reply/OK/field-2/extra"]),
@@ -57,11 +58,11 @@ const EDITS: &[Edit] = &[
     edit("the scanner is told another reason", MARK,
         r#"ok_already_satisfied("already_expired")"#, r#"ok_already_satisfied("marked_before")"#,
         &["reply/ALREADY_SATISFIED/field-1/other"]),
-    edit("usage reports begin at one", CLAIM,
+    Edit { first: 0, ..edit("usage reports begin at one", CLAIM,
         r#""last_usage_report_seq", "0")"#, r#""last_usage_report_seq", "1")"#,
         // Another id in the arguments makes another key of it.
         &["attempt:#:usage/field:last_usage_report_seq/other",
-            "ff:attempt:{}:x:#:usage/field:last_usage_report_seq/other"]),
+            "ff:attempt:{}:x:#:usage/field:last_usage_report_seq/other"]) },
     edit("a claim writes a key more", CLAIM,
         r#"redis.call("SADD", K.worker_leases_key, A.execution_id)"#,
         r#"redis.call("SADD", K.worker_leases_key, A.execution_id) redis.call("SET", K.core_key .. ":mark", "1")"#,
@@ -72,15 +73,15 @@ const EDITS: &[Edit] = &[
     edit("a claim leaves its grant", CLAIM,
         r#"redis.call("DEL", K.claim_grant)"#, "",
         &["exec:claim_grant/key/missing"]),
-    edit("an epoch is skipped", CLAIM,
+    Edit { first: 0, ..edit("an epoch is skipped", CLAIM,
         r#"tonumber(core.current_lease_epoch or "0") + 1"#, r#"tonumber(core.current_lease_epoch or "0") + 2"#,
         &["attempt:#/field:lease_epoch/other", "exec:core/field:current_lease_epoch/other",
             "exec:lease:current/field:lease_epoch/other", "exec:lease:history/entry/other",
-            "ff:attempt:{}:x:#/field:lease_epoch/other", "reply/OK/field-2/other"]),
+            "ff:attempt:{}:x:#/field:lease_epoch/other", "reply/OK/field-2/other"]) },
     edit("a lease's history says it in another word", CLAIM,
         r#""event", "acquired""#, r#""event", "claimed""#,
         &["exec:lease:history/entry/other"]),
-    Edit { profile: "edge", ..edit("a grant is over in its last millisecond", CLAIM,
+    Edit { profile: "edge", first: 0, ..edit("a grant is over in its last millisecond", CLAIM,
         "tonumber(grant.grant_expires_at) < now_ms", "tonumber(grant.grant_expires_at) <= now_ms",
         &["reply/OK->claim_grant_expired"]) },
     edit("an execution begins with a retry", CREATE,
@@ -137,7 +138,7 @@ const fn edit(
     to: &'static str,
     shows: &'static [&'static str],
 ) -> Edit {
-    Edit { name, function, from, to, profile: "swarm", seeds: 20, shows }
+    Edit { name, function, from, to, profile: "swarm", first: SHORT.start, seeds: 20, shows }
 }
 
 impl Edit {
@@ -232,7 +233,11 @@ fn an_edit_of_a_line_shows_itself_and_nothing_else() {
         let expected: BTreeSet<_> =
             edit.shows.iter().map(|shown| format!("{}/{shown}", edit.function)).collect();
         let edited = edit.applied();
-        let shown_by = |seeds| names(&report(&comparison(&PUBLISHED, &edited, edit.profile, seeds)));
+        let shown_by = |seeds| {
+            let mut comparison = comparison(&PUBLISHED, &edited, edit.profile, seeds);
+            comparison.first = Token::new(edit.profile, edit.first).expect("a profile");
+            names(&report(&comparison))
+        };
         // Most show themselves soon.
         let soon = shown_by(edit.seeds.min(SOON));
         let found = if soon.is_subset(&expected) && soon != expected { shown_by(edit.seeds) } else { soon };

@@ -34,12 +34,16 @@ fn is_consent(function: &Function, said: &Answer) -> bool {
     matches!(said, Answer::Consent(_)) || has_own_words && *said == Answer::Other
 }
 
+/// Of the first hundred and fifty seeds of `life`, those whose runs take half the time of all of them.
+const LONG: [u64; 14] = [5, 13, 32, 45, 67, 70, 71, 73, 84, 103, 108, 109, 132, 134];
+
 #[test]
 fn every_kind_of_deed_calls_its_function_and_is_consented_to_in_a_hunt() {
     let token = Token::new("life", 0).expect("a profile");
     let mut missing: BTreeSet<DeedKind> = DeedKind::ALL.iter().copied().collect();
     let mut answers: BTreeMap<Function, BTreeSet<String>> = BTreeMap::new();
-    for plan in (0..400).map(|seed| token.with_seed(seed).plan()) {
+    for seed in (0..400).filter(|seed| !LONG.contains(seed)) {
+        let plan = token.with_seed(seed).plan();
         if !plan.deeds.iter().any(|deed| missing.contains(&deed.does.kind())) {
             continue;
         }
@@ -62,7 +66,7 @@ fn every_kind_of_deed_calls_its_function_and_is_consented_to_in_a_hunt() {
 fn every_hostile_fault_happens_in_a_hunt() {
     let token = Token::new("life", 0).expect("a profile");
     let mut missing: BTreeSet<FaultClass> = FaultClass::HOSTILE.into_iter().collect();
-    for seed in 0..60 {
+    for seed in (0..60).filter(|seed| !LONG.contains(seed)) {
         let trace = run(&token.with_seed(seed).plan(), &PUBLISHED);
         let happened = trace.events.iter().filter_map(|event| event.what.fault_class());
         for class in happened {

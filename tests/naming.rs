@@ -160,6 +160,8 @@ proptest! {
     #[test]
     fn without_a_fault_a_run_is_the_same_until_the_fault(plan in plans("swarm")) {
         let whole = run(&plan, &PUBLISHED);
+        // A long one shows no more.
+        prop_assume!(whole.events.len() < 3_000);
         for (place, fault) in plan.faults.iter().enumerate() {
             let part = Part::Fault(place);
             let Some(rest) = plan.without(&part) else { continue };
@@ -198,14 +200,17 @@ proptest! {
 fn swarms_have_faults_of_every_fate() {
     use proptest::{strategy::ValueTree, test_runner::TestRunner};
     let mut runner = TestRunner::new(config());
-    let fates: BTreeSet<_> = (0..16)
-        .map(|_| plans("swarm").new_tree(&mut runner).expect("a plan").current())
-        .flat_map(|plan| run(&plan, &PUBLISHED).faults)
-        .map(|fate| match fate {
+    let mut fates = BTreeSet::new();
+    for _ in 0..16 {
+        let plan = plans("swarm").new_tree(&mut runner).expect("a plan").current();
+        fates.extend(run(&plan, &PUBLISHED).faults.into_iter().map(|fate| match fate {
             FaultFate::Happened => "happened",
             FaultFate::HiddenBy(_) => "hidden",
             FaultFate::Never => "never",
-        })
-        .collect();
-    assert_eq!(fates.into_iter().collect::<Vec<_>>(), ["happened", "hidden", "never"]);
+        }));
+        if fates.len() == 3 {
+            return;
+        }
+    }
+    panic!("of the faults of 16 plans only these fates: {fates:?}");
 }

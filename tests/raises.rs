@@ -2,11 +2,12 @@
 //! library in which it raises is caught within a hundred seeds, and by what it is.
 
 use std::{
-    collections::BTreeSet,
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
     sync::{LazyLock, Mutex},
 };
 
-use crate::common::{PUBLISHED, run, swarm, two_at_a_time};
+use crate::common::{KNOWN_SEEDS, PUBLISHED, run, swarm, two_at_a_time};
 use grantsim::{
     drive::Subject,
     finding::Finding,
@@ -17,7 +18,7 @@ use grantsim::{
 };
 
 /// So many seeds are hunted.
-const SEEDS: u64 = 100;
+const SEEDS: usize = 100;
 
 /// The published library, in which a function raises whenever it is called.
 fn raising(function: &Function) -> Subject {
@@ -37,11 +38,22 @@ fn called(seed: u64) -> BTreeSet<Function> {
     run(&swarm(seed), &PUBLISHED).events.iter().filter_map(called).collect()
 }
 
+/// The seeds that are hunted: first those of short runs, which show the mutants and thus call every function.
+fn seeds() -> Vec<u64> {
+    let known = &KNOWN_SEEDS[PUBLISHED.library.name()];
+    let mut of_mutants: BTreeMap<u64, usize> = BTreeMap::new();
+    known.values().flatten().for_each(|seed| *of_mutants.entry(*seed).or_default() += 1);
+    let mut seeds: Vec<u64> = of_mutants.keys().copied().collect();
+    seeds.sort_by_key(|seed| Reverse(of_mutants[seed]));
+    let others: Vec<u64> = (0..).filter(|seed| !seeds.contains(seed)).take(SEEDS).collect();
+    seeds.into_iter().chain(others).take(SEEDS).collect()
+}
+
 /// The first seed that shows that the function raises, as something that is not known of the published library, of those
 /// that call it.
-fn first_seed(function: &Function, calls_it: impl Fn(&u64) -> bool) -> Option<u64> {
+fn first_seed(function: &Function, mut that_call_it: impl Iterator<Item = u64>) -> Option<u64> {
     let (subject, known) = (raising(function), Finding::of(&PUBLISHED));
-    (0..SEEDS).filter(calls_it).find(|seed| {
+    that_call_it.find(|seed| {
         let verdict = property::judge(&run(&swarm(*seed), &subject), catalogue::always());
         verdict.violations.iter().any(|violation| {
             let fingerprint = &violation.fingerprint;
@@ -58,10 +70,13 @@ fn a_library_of_which_any_one_function_raises_is_caught() {
     let functions: Vec<&Function> =
         Function::KNOWN.iter().filter(|function| **function != Function::AcquireLease).collect();
     assert_eq!(functions.len(), 59);
-    let called: Vec<_> = (0..SEEDS).map(|seed| LazyLock::new(move || called(seed))).collect();
+    let called: Vec<_> =
+        seeds().into_iter().map(|seed| (seed, LazyLock::new(move || called(seed)))).collect();
     let survivors = Mutex::new(Vec::new());
     two_at_a_time(&functions, |function| {
-        match first_seed(function, |seed| called[*seed as usize].contains(*function)) {
+        let that_call_it =
+            called.iter().filter(|(_, called)| called.contains(function)).map(|(seed, _)| *seed);
+        match first_seed(function, that_call_it) {
             Some(seed) => println!("{function:<36} seed {seed}"),
             None => survivors.lock().expect("no hunt panics").push(function.to_string()),
         }

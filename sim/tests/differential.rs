@@ -5,7 +5,6 @@
 
 use std::cell::{Cell, RefCell};
 
-use proptest::prelude::*;
 use crate::support::{
     commands, company,
     compare::compare,
@@ -17,6 +16,7 @@ use crate::support::{
     transcript::{self, START},
     values,
 };
+use proptest::prelude::*;
 use valkey_sim::engine::{Dialect, Reply};
 
 /// The fewest sequences that a test runs, which take some seconds.

@@ -6,13 +6,13 @@
 
 use std::{cell::RefCell, collections::BTreeSet, path::PathBuf};
 
-use bytes::Bytes;
-use proptest::prelude::*;
 use crate::support::{
     commands, seeds,
     server::Args,
     transcript::{self, START, Step},
 };
+use bytes::Bytes;
+use proptest::prelude::*;
 use valkey_sim::{
     engine::{
         Dialect, Effects, Engine, Session, UnixMicros,

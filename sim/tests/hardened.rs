@@ -4,8 +4,8 @@
 
 use std::{path::Path, time::Instant};
 
-use proptest::prelude::*;
 use crate::support::{commands, fuzzing, seeds, server::Server, simulated::Simulated, transcript::Step};
+use proptest::prelude::*;
 use valkey_sim::{
     engine::{Dialect, Effects, Engine, Reply, UnixMicros, clients::asks_for_others, commands::FAMILIES},
     lua::{Interpreter, Limits},

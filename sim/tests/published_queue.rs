@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use madsim::{runtime::Runtime, task::spawn_local, time::sleep};
 use crate::common::{program::Program, world};
+use madsim::{runtime::Runtime, task::spawn_local, time::sleep};
 use redis::ProtocolVersion;
 use rsmq_async::{Rsmq, RsmqConnection, RsmqOptions, RsmqResult};
 use valkey_sim::{

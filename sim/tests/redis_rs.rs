@@ -3,8 +3,8 @@
 
 use std::{thread, time::Duration};
 
-use madsim::runtime::Runtime;
 use crate::common::{program::Program, world};
+use madsim::runtime::Runtime;
 use redis::{AsyncCommands, RedisResult, Value};
 use valkey_sim::link::HostId;
 

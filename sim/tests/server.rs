@@ -7,8 +7,8 @@ use std::{
     rc::Rc,
 };
 
-use bytes::BytesMut;
 use crate::support::executor::{Client, Clock, Tasks};
+use bytes::BytesMut;
 use valkey_sim::{
     engine::{
         Dialect, Effects, Engine, Protocol, Reply, UnixMicros,

@@ -52,8 +52,8 @@ pub struct Mutants {
     pub first: KnownSeeds,
 }
 
-/// Seeds by the names of a library and of a mutant.
-pub type KnownSeeds = BTreeMap<String, BTreeMap<String, BTreeSet<u64>>>;
+/// Seeds by the names of a library and of a mutant, in the order in which they are run.
+pub type KnownSeeds = BTreeMap<String, BTreeMap<String, Vec<u64>>>;
 
 /// Mutants cannot be hunted.
 #[derive(Debug, thiserror::Error)]
@@ -236,7 +236,7 @@ mod tests {
             seeds: 5,
             starts: NonZero::new(3).expect("three"),
             jobs: NonZero::new(2).expect("two"),
-            profile: Some("calm".to_owned()),
+            profile: Some("race".to_owned()),
             first: KnownSeeds::new(),
         }
     }
@@ -282,7 +282,7 @@ mod tests {
         let dies = Mutant::named("keep-grant").expect("a mutant");
         let starts = NonZero::<u64>::MIN;
         let known = |seed: u64| {
-            let of_mutant = BTreeMap::from([(dies.name.clone(), BTreeSet::from([seed]))]);
+            let of_mutant = BTreeMap::from([(dies.name.clone(), vec![seed])]);
             let first = BTreeMap::from([(Library::published().name().to_owned(), of_mutant)]);
             let hunted =
                 Mutants { first, starts, ..mutants([dies.clone(), parsed("fence/stale-lease", HARMLESS)]) };
@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(known(3).rows[0].starts[0].showed, BTreeSet::from([3]));
         assert_eq!(known(3).rows[1].starts[0].seeds, 5, "of another mutant nothing is known");
         let lives = parsed("fence/stale-lease", HARMLESS);
-        let of_mutant = BTreeMap::from([(lives.name.clone(), BTreeSet::from([3, 9]))]);
+        let of_mutant = BTreeMap::from([(lives.name.clone(), vec![3, 9])]);
         let first = BTreeMap::from([(Library::published().name().to_owned(), of_mutant)]);
         let matrix = run(&Mutants { first, starts, ..mutants([lives]) });
         assert_eq!(matrix.rows[0].starts[0].seeds, 6, "five seeds, of which one is known, and one more");

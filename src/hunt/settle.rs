@@ -1,6 +1,10 @@
 //! What is asked once all seeds are in: what the baseline breaks, too, and which findings the library no longer shows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+    thread,
+};
 
 use super::{Exit, Failed, Hunt};
 use crate::{drive::RunError, finding::Finding, property::Fingerprint};
@@ -37,29 +41,48 @@ pub(super) fn settle(hunt: &Hunt, shown_by: &[(Fingerprint, Vec<u64>)], has_clai
     }
     // Of the published library itself nothing is fixed; and where nothing was claimed, nothing is shown either way.
     if has_claims && !hunt.subject.library.is_published() {
-        for finding in hunt.known() {
-            settled.ask(hunt, &finding);
-        }
+        settled.ask(hunt);
     }
     settled
 }
 
 impl Settled {
-    /// Which kinds of a finding the library no longer shows.
-    fn ask(&mut self, hunt: &Hunt, finding: &Finding) {
-        let gone: Vec<Fingerprint> = match finding.fixed_on(&hunt.subject) {
-            Ok(gone) => gone.into_iter().map(|shown| shown.fingerprint.clone()).collect(),
-            Err(error) => {
-                let what = format!("the finding {} cannot be looked for", finding.slug);
-                return self.errors.push(failed(None, &what, &error));
-            }
-        };
+    /// Which kinds of known findings the library no longer shows.
+    fn ask(&mut self, hunt: &Hunt) {
         let is_judged = |it: &Fingerprint| hunt.properties.iter().any(|entry| it.property() == entry.name);
-        let gone: Vec<_> = gone.into_iter().filter(is_judged).collect();
-        if !gone.is_empty() {
-            self.fixed.insert(finding.slug.clone(), gone);
+        let gone = |finding: &Finding| -> Result<Vec<Fingerprint>, RunError> {
+            let gone = finding.fixed_on(&hunt.subject, is_judged)?;
+            Ok(gone.into_iter().map(|shown| shown.fingerprint.clone()).collect())
+        };
+        let known = hunt.known();
+        for (finding, gone) in known.iter().zip(of_each(&known, hunt.jobs.get(), gone)) {
+            match gone {
+                Ok(gone) if gone.is_empty() => {}
+                Ok(gone) => _ = self.fixed.insert(finding.slug.clone(), gone),
+                Err(error) => {
+                    let what = format!("the finding {} cannot be looked for", finding.slug);
+                    self.errors.push(failed(None, &what, &error));
+                }
+            }
         }
     }
+}
+
+/// What is answered of each, in their order, so many at a time.
+fn of_each<T: Sync, R: Send>(all: &[T], jobs: usize, ask: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let (todo, done) = (Mutex::new(all.iter().enumerate()), Mutex::new(BTreeMap::new()));
+    let next = || todo.lock().unwrap_or_else(PoisonError::into_inner).next();
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some((place, one)) = next() {
+                    let answer = ask(one);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).insert(place, answer);
+                }
+            });
+        }
+    });
+    done.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
 }
 
 /// Whether the baseline breaks in the same way, by the same plan.

@@ -11,7 +11,7 @@ use super::{BROKEN, Ran, grantsim, read_json, scratch, utf8};
 fn shrinking(name: &str, args: &[&str]) -> (Ran, Value, PathBuf) {
     let (folder, report) = (scratch(&format!("{name}-failures")), scratch(&format!("{name}.json")));
     let fixed =
-        ["hunt", "--mutant", "keep-grant", "--profile", "calm", "--seeds", "2", "--json", utf8(&report)];
+        ["hunt", "--mutant", "keep-grant", "--profile", "race", "--seeds", "2", "--json", utf8(&report)];
     let ran = grantsim(&[&fixed as &[&str], &["--failures", utf8(&folder)], args].concat());
     assert_eq!(ran.code, BROKEN, "{}{}", ran.out, ran.err);
     (ran, read_json(&report), folder)
@@ -77,7 +77,7 @@ fn what_was_shrunk_before_is_not_shrunk_again_when_a_hunt_goes_on() {
     let _ = fs::remove_dir_all(scratch("shrinks-once-failures"));
     let args = ["--property", "at-most-once"];
     let (ran, first, _) = shrinking("shrinks-once", &args);
-    assert!(ran.err.contains("shrinking g1-calm-"), "{}", ran.err);
+    assert!(ran.err.contains("shrinking g1-race-"), "{}", ran.err);
     let report = scratch("shrinks-once.json");
     let resume = [&args as &[&str], &["--resume", utf8(&report)]].concat();
     let (ran, second, _) = shrinking("shrinks-once", &resume);
@@ -100,7 +100,7 @@ fn what_is_not_shrunk_is_said_and_shown_as_it_was_found() {
         assert!(ran.err.contains(&format!("not shrunk: {}", found["fingerprint"].as_str().expect("one"))));
     }
     assert_eq!(ran.out.matches("  not shrunk:  the time").count(), violations.len(), "{}", ran.out);
-    assert!(line_to_copy(&ran.out, "replay:")[1].starts_with("g1-calm-") && !folder.exists(), "{}", ran.out);
+    assert!(line_to_copy(&ran.out, "replay:")[1].starts_with("g1-race-") && !folder.exists(), "{}", ran.out);
     // A file where the folder should be.
     fs::write(&folder, "mine").expect("a file");
     let (ran, report, _) = shrinking("shrinks-nothing", &["--property", "at-most-once"]);
@@ -113,7 +113,7 @@ fn what_is_not_shrunk_is_said_and_shown_as_it_was_found() {
 #[test]
 fn a_hunt_that_is_not_to_shrink_does_not() {
     let report = scratch("unshrunk.json");
-    let args = ["hunt", "--mutant", "keep-grant", "--profile", "calm", "--seeds", "1", "--no-shrink"];
+    let args = ["hunt", "--mutant", "keep-grant", "--profile", "race", "--seeds", "1", "--no-shrink"];
     let ran = grantsim(&[&args as &[&str], &["--json", utf8(&report)]].concat());
     assert_eq!(ran.code, BROKEN);
     assert!(!ran.out.contains("shrunk") && !ran.err.contains("shr"), "{}{}", ran.out, ran.err);

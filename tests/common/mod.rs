@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    ops::Range,
     path::Path,
     sync::{Arc, LazyLock, Mutex, OnceLock},
     thread,
@@ -45,6 +46,10 @@ pub static KNOWN_SEEDS: LazyLock<KnownSeeds> = LazyLock::new(|| {
     let text = fs::read_to_string(KNOWN).expect("the seeds that show the mutants");
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{KNOWN}: {error}"))
 });
+
+/// Neighbours of which no run takes long: one of the first hundred and fifty takes as long as all of these together, and some
+/// far longer.
+pub const SHORT: Range<u64> = 53..63;
 
 /// The seeds that are known to show a mutant of a library, and then the first ones.
 pub fn seeds_that_show(mutant: &Mutant, library: &Library, first: u64) -> impl Iterator<Item = u64> {
@@ -106,12 +111,7 @@ pub fn check_but_known(property: &str, plan: &Plan, subject: &Subject) -> Result
     check_but(&Finding::of(subject), property, plan, subject)
 }
 
-fn check_but(
-    known: &[Finding],
-    property: &str,
-    plan: &Plan,
-    subject: &Subject,
-) -> Result<(), TestCaseError> {
+fn check_but(known: &[Finding], property: &str, plan: &Plan, subject: &Subject) -> Result<(), TestCaseError> {
     property::find(property).expect("a property");
     let is_new = |violation: &&Violation| {
         violation.fingerprint.property() == property
