@@ -40,13 +40,13 @@ const PROMOTE: &str = "ff_promote_delayed";
 
 #[rustfmt::skip]
 const EDITS: &[Edit] = &[
-    Edit { first: 0, ..edit("a lease is kept one millisecond longer", RENEW,
+    Edit { first: 4, ..edit("a lease is kept one millisecond longer", RENEW,
         "new_expires_at + A.lease_history_grace_ms)", "new_expires_at + A.lease_history_grace_ms + 1)",
         &["exec:lease:current/ttl/extra", "exec:lease:current/ttl/other"]) },
     edit("a renewal leaves out a time stamp", RENEW,
         r#""last_mutation_at", tostring(now_ms))"#, r#""last_mutation_at", core.last_mutation_at)"#,
         &["exec:core/field:last_mutation_at/missing"]),
-    Edit { first: 0, ..edit("a renewal is due one millisecond later in the index", RENEW,
+    Edit { first: 4, ..edit("a renewal is due one millisecond later in the index", RENEW,
         "K.lease_expiry_key, new_expires_at,", "K.lease_expiry_key, new_expires_at + 1,",
         &["idx:lease_expiry/score/extra", "idx:lease_expiry/score/other"]) },
     edit("a renewal answers one field more", RENEW,
@@ -58,7 +58,7 @@ const EDITS: &[Edit] = &[
     edit("the scanner is told another reason", MARK,
         r#"ok_already_satisfied("already_expired")"#, r#"ok_already_satisfied("marked_before")"#,
         &["reply/ALREADY_SATISFIED/field-1/other"]),
-    Edit { first: 0, ..edit("usage reports begin at one", CLAIM,
+    Edit { first: 4, ..edit("usage reports begin at one", CLAIM,
         r#""last_usage_report_seq", "0")"#, r#""last_usage_report_seq", "1")"#,
         // Another id in the arguments makes another key of it.
         &["attempt:#:usage/field:last_usage_report_seq/other",
@@ -73,7 +73,7 @@ const EDITS: &[Edit] = &[
     edit("a claim leaves its grant", CLAIM,
         r#"redis.call("DEL", K.claim_grant)"#, "",
         &["exec:claim_grant/key/missing"]),
-    Edit { first: 0, ..edit("an epoch is skipped", CLAIM,
+    Edit { first: 4, ..edit("an epoch is skipped", CLAIM,
         r#"tonumber(core.current_lease_epoch or "0") + 1"#, r#"tonumber(core.current_lease_epoch or "0") + 2"#,
         &["attempt:#/field:lease_epoch/other", "exec:core/field:current_lease_epoch/other",
             "exec:lease:current/field:lease_epoch/other", "exec:lease:history/entry/other",

@@ -127,9 +127,12 @@ fn check_but(known: &[Finding], property: &str, plan: &Plan, subject: &Subject) 
     Err(TestCaseError::fail(format!("{story}\nfixtures/plans/<name>.json, to save:\n{}", as_file(plan))))
 }
 
+/// What every property says of a run, once it was run.
+type Judged = Arc<OnceLock<Verdict>>;
+
 /// What every property says of a run. It is run once: the tests of the properties draw the same plans.
-fn judged(plan: &Plan, subject: &Subject) -> Arc<OnceLock<Verdict>> {
-    static JUDGED: Mutex<BTreeMap<(String, String), Arc<OnceLock<Verdict>>>> = Mutex::new(BTreeMap::new());
+fn judged(plan: &Plan, subject: &Subject) -> Judged {
+    static JUDGED: Mutex<BTreeMap<(String, String), Judged>> = Mutex::new(BTreeMap::new());
     let key = (subject.library.name().to_owned(), as_file(plan));
     let once = Arc::clone(JUDGED.lock().expect("nothing panics here").entry(key).or_default());
     once.get_or_init(|| verdict(&run(plan, subject)));

@@ -19,7 +19,6 @@ pub struct Server {
     pub effects: Effects,
 }
 
-#[allow(dead_code, reason = "not every test file uses every helper")]
 impl Server {
     pub fn new(dialect: Dialect, interpreter: Interpreter) -> Self {
         let mut engine = Engine::new(dialect, interpreter);
@@ -60,20 +59,17 @@ impl Default for Server {
 }
 
 /// What a command answers, printed. Its arguments are words.
-#[allow(dead_code, reason = "not every test file uses it")]
 pub fn run(server: &mut Server, line: &str) -> String {
     let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
     show(&server.run(&args))
 }
 
 /// What a script answers, printed.
-#[allow(dead_code, reason = "not every test file uses it")]
 pub fn eval(server: &mut Server, code: &str) -> String {
     show(&server.run(&[b"EVAL", code.as_bytes(), b"0"]))
 }
 
 /// A reply as one line of text.
-#[allow(dead_code, reason = "not every test file uses it")]
 pub fn show(reply: &Reply) -> String {
     let list = |items: &[Reply]| items.iter().map(show).collect::<Vec<_>>().join(" ");
     match reply {

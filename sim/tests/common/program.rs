@@ -28,7 +28,6 @@ pub struct Client {
     _program: Option<Program>,
 }
 
-#[allow(dead_code, reason = "not every test file uses every helper")]
 impl Program {
     /// A server on a free port, with these arguments besides.
     pub fn start(args: &[&str]) -> Self {
@@ -89,7 +88,6 @@ impl Drop for Program {
     }
 }
 
-#[allow(dead_code, reason = "not every test file uses every helper")]
 impl Client {
     pub fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("the server reads");

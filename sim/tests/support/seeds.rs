@@ -2,8 +2,6 @@
 //!
 //! `GRANTSIM_SEED` sets another, and `PROPTEST_CASES` how many cases there are: what looks further than a build does.
 
-#![allow(dead_code, reason = "each test uses its own part")]
-
 use std::cell::RefCell;
 
 use proptest::{
