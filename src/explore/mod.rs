@@ -37,6 +37,7 @@
 //! ```
 
 mod calls;
+mod memo;
 mod scope;
 mod search;
 mod server;
@@ -270,7 +271,7 @@ impl Exploration {
     ) -> Result<Report, ExploreError> {
         let began = Instant::now();
         let walk = Walk { space, library: self.subject.library.name() };
-        let start = space.start(&mut space.runner()?)?;
+        let start = space.start(&mut space.runner(false)?)?;
         walk.probe(&start)?;
         let search = Search {
             space,
@@ -316,7 +317,7 @@ impl<S: Space> Walk<'_, S> {
     /// Takes every choice of the first two levels twice, in both directions, on one engine: what a library keeps from call to
     /// call makes a difference.
     fn probe(&self, start: &S::State) -> Result<(), ExploreError> {
-        let mut runner = self.space.runner()?;
+        let mut runner = self.space.runner(false)?;
         let mut outcome =
             |state: &S::State, choice: &S::Choice| -> Result<(S::State, Option<Reply>), ExploreError> {
                 self.space.step(&mut runner, state, choice, &mut Violations::new())
@@ -348,7 +349,7 @@ impl<S: Space> Walk<'_, S> {
             if from.state == u32::MAX {
                 continue;
             }
-            let mut runner = self.space.runner()?;
+            let mut runner = self.space.runner(false)?;
             let mut state = self.space.start(&mut runner)?;
             let mut last = None;
             for place in searched.path(*from) {
@@ -370,7 +371,7 @@ impl<S: Space> Walk<'_, S> {
 
     /// A history in words, and as a plan.
     fn tell(&self, path: &[u16], shows: &Fingerprint) -> Result<(Vec<Told>, Plan), ExploreError> {
-        let mut runner = self.space.runner()?;
+        let mut runner = self.space.runner(false)?;
         let mut state = self.space.start(&mut runner)?;
         let (mut told, mut history, mut shown) = (Vec::new(), Vec::new(), false);
         for place in path {

@@ -38,7 +38,7 @@ pub(super) struct From {
 /// States by number, in the order in which they were reached.
 type Known = IndexMap<StateKey, From, plain::State>;
 
-mod plain {
+pub(super) mod plain {
     use std::hash::{BuildHasherDefault, Hasher};
 
     /// A key is a hash already.
@@ -75,8 +75,8 @@ pub(super) trait Space: Sync {
     /// What takes steps; every thread has its own.
     type Runner;
 
-    /// A fresh runner.
-    fn runner(&self) -> Result<Self::Runner, ExploreError>;
+    /// A fresh runner: one that does again what a call did where it looked at the same, or one that makes each call anew.
+    fn runner(&self, remembers: bool) -> Result<Self::Runner, ExploreError>;
 
     /// The state in which exploring begins.
     fn start(&self, runner: &mut Self::Runner) -> Result<Self::State, ExploreError>;
@@ -237,7 +237,7 @@ impl<S: Space> Search<'_, S> {
                 || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
         };
         let work = |is_first: bool| -> Result<(), ExploreError> {
-            let mut runner = self.space.runner()?;
+            let mut runner = self.space.runner(true)?;
             let mut told = Instant::now();
             while !is_over() {
                 let place = next.fetch_add(1, Ordering::Relaxed);

@@ -11,7 +11,11 @@ use valkey_sim::{
     server::tick_after,
 };
 
-use super::{ExploreError, state::Remembered};
+use super::{
+    ExploreError,
+    memo::{self, Memo},
+    state::Remembered,
+};
 use crate::{
     drive::{Deployment, Log, Subject},
     property::{Fingerprint, Memories, Violation},
@@ -32,16 +36,30 @@ pub(super) struct Server {
     engine: Engine,
     session: Session,
     effects: Effects,
+    /// What calls did before, where it is to do that again.
+    memo: Option<Memo>,
     names: Arc<Names>,
     epoch_ms: u64,
 }
 
 impl Server {
-    pub fn new(subject: &Subject, dialect: Dialect, deployment: &Deployment) -> Result<Self, ExploreError> {
+    pub fn new(
+        subject: &Subject,
+        dialect: Dialect,
+        deployment: &Deployment,
+        remembers: bool,
+    ) -> Result<Self, ExploreError> {
         let mut engine = subject.load(dialect, SEED)?.engine;
         let session = engine.connect();
         let (names, epoch_ms) = (Arc::new(deployment.names.clone()), deployment.plan.epoch_ms);
-        Ok(Self { engine, session, effects: Effects::default(), names, epoch_ms })
+        Ok(Self {
+            engine,
+            session,
+            effects: Effects::default(),
+            memo: remembers.then(Memo::default),
+            names,
+            epoch_ms,
+        })
     }
 
     /// What it holds.
@@ -75,10 +93,8 @@ impl Server {
         onlooker: &mut Onlooker<'_>,
     ) -> Result<(Reply, Option<Seq>), ExploreError> {
         let before = View::new(self.engine.keyspace().clone());
-        self.engine.seed(SEED);
-        self.effects.clear();
         let args: Vec<&[u8]> = request.args.iter().map(Vec::as_slice).collect();
-        let reply = self.engine.execute(&mut self.session, &args, micros(now), &mut self.effects);
+        let reply = self.answer(&args, now);
         let function = request.function();
         if reply.error().is_some_and(is_out_of_instructions) {
             return Err(ExploreError::Endless(
@@ -88,6 +104,25 @@ impl Server {
         let is_moment = function.is_some() || !self.effects.is_empty();
         let seq = is_moment.then(|| self.show(before, Some(caller), &args, now, &reply, onlooker));
         Ok((reply, seq))
+    }
+
+    /// Executes a command, or does again what it did before where it looked at the same.
+    fn answer(&mut self, args: &[&[u8]], now: TimestampMs) -> Reply {
+        let before = self.engine.keyspace().clone();
+        let call = memo::call(args, now);
+        if let Some(known) = self.memo.as_ref().and_then(|memo| memo.recall(call, &before)) {
+            self.engine.set_keyspace(known.after(&before));
+            self.effects.clone_from(&known.effects);
+            return known.reply.clone();
+        }
+        self.engine.seed(SEED);
+        self.effects.clear();
+        self.engine.begin_looks();
+        let reply = self.engine.execute(&mut self.session, args, micros(now), &mut self.effects);
+        if let (Some(keys), Some(memo)) = (self.engine.end_looks(), &mut self.memo) {
+            memo.note(call, keys, &reply, &self.effects, [&before, self.engine.keyspace()]);
+        }
+        reply
     }
 
     /// Whether the last command wrote anything.

@@ -60,6 +60,11 @@ impl Entry {
         Self { value, expires_at, encoding, is_quiet: false, last_use, identity: OnceLock::new() }
     }
 
+    /// See [`identity`].
+    fn identity(&self, key: &[u8]) -> u128 {
+        *self.identity.get_or_init(|| identity::of_entry(key, self))
+    }
+
     /// When it was last used, in seconds.
     pub fn last_use_s(&self) -> u32 {
         self.last_use.0.load(Ordering::Relaxed)
@@ -109,6 +114,11 @@ impl Keyspace {
     /// The entry of a key, expired or not.
     pub fn get(&self, key: &[u8]) -> Option<&Entry> {
         self.entries.get(key).map(|entry| &**entry)
+    }
+
+    /// The entry of a key, expired or not, to be [put](Self::share) into another keyspace.
+    pub fn shared(&self, key: &[u8]) -> Option<&Arc<Entry>> {
+        self.entries.get(key)
     }
 
     /// The value of a key for changing. Callers remove the key when they leave a collection empty.
@@ -162,8 +172,12 @@ impl Keyspace {
     }
 
     fn place(&mut self, key: Bytes, entry: Entry) {
+        self.share(key, Arc::new(entry));
+    }
+
+    /// Puts an entry under a key that is the same key's in another keyspace, as [`shared`](Self::shared) gives it.
+    pub fn share(&mut self, key: Bytes, entry: Arc<Entry>) {
         let expires_at = entry.expires_at;
-        let entry = Arc::new(entry);
         let Some(old) = self.entries.get_mut(&key) else {
             self.move_expiry(&key, None, expires_at);
             self.note_place(&key);
@@ -291,10 +305,12 @@ impl Keyspace {
     /// million ([`Hash128`](crate::hash::Hash128)). What it says of an entry is kept with the entry: of a keyspace that differs
     /// in a few keys from one that was asked before, only these are looked at.
     pub fn identity(&self) -> u128 {
-        let of = |(key, entry): (&Bytes, &Arc<Entry>)| {
-            *entry.identity.get_or_init(|| identity::of_entry(key, entry))
-        };
-        self.entries.iter().map(of).fold(0, u128::wrapping_add)
+        self.entries.iter().map(|(key, entry)| entry.identity(key)).fold(0, u128::wrapping_add)
+    }
+
+    /// What the [`identity`](Self::identity) says of one key; 0 where it is not there.
+    pub fn identity_of(&self, key: &[u8]) -> u128 {
+        self.entries.get(key).map_or(0, |entry| entry.identity(key))
     }
 
     /// How many keys there are, expired ones included: what `DBSIZE` counts.

@@ -36,6 +36,7 @@ mod identity;
 mod info;
 mod keyspace;
 mod loading;
+mod looks;
 mod memory;
 mod monitor;
 mod notify;
@@ -81,6 +82,7 @@ use databases::Databases;
 use effect_log::EffectLog;
 use functions::Functions;
 use hidden::Hidden;
+use looks::Looks;
 use notify::Lookups;
 use pubsub::PubSub;
 use replication::Replication;
@@ -127,6 +129,7 @@ pub struct Engine {
     error_in_script: Option<ErrorReply>,
     slow_log: SlowLog,
     lookups: Lookups,
+    looks: Looks,
     tracking: Tracking,
     attended: Attended,
     /// The script that has run for too long.
@@ -167,6 +170,7 @@ impl Engine {
             error_in_script: None,
             slow_log: SlowLog::default(),
             lookups: Lookups::default(),
+            looks: Looks::default(),
             tracking: Tracking::default(),
             attended: Attended::default(),
             running: None,
@@ -392,6 +396,7 @@ impl Engine {
         self.stats.count(command, now);
         let reads = command.flags.has(Flags::READONLY) && command.keys != Keys::None;
         self.lookups.begin(reads || command.flags.has(Flags::LOOKS));
+        self.looks.begin(command);
         if self.config.notes_use {
             self.begin_to_use(command.name, !session.no_touch);
         }
@@ -630,6 +635,7 @@ impl<'a> Context<'a> {
     }
 
     fn drop_if_expired(&mut self, key: &[u8]) {
+        self.engine.looks.note(key);
         let now = self.now_ms();
         if self.engine.db.next_expiry().is_some_and(|(at, _)| now > at) && self.engine.db.is_expired(key, now)
         {

@@ -87,8 +87,8 @@ impl Space for Histories<'_> {
     type Choice = Choice;
     type Runner = Server;
 
-    fn runner(&self) -> Result<Server, ExploreError> {
-        Server::new(self.subject, self.dialect, self.deployment)
+    fn runner(&self, remembers: bool) -> Result<Server, ExploreError> {
+        Server::new(self.subject, self.dialect, self.deployment, remembers)
     }
 
     fn start(&self, server: &mut Server) -> Result<State, ExploreError> {

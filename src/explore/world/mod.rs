@@ -148,8 +148,8 @@ impl Space for Histories<'_> {
     type Choice = Choice;
     type Runner = Server;
 
-    fn runner(&self) -> Result<Server, ExploreError> {
-        Server::new(self.subject, self.deployment.plan.dialect, self.deployment)
+    fn runner(&self, remembers: bool) -> Result<Server, ExploreError> {
+        Server::new(self.subject, self.deployment.plan.dialect, self.deployment, remembers)
     }
 
     fn start(&self, server: &mut Server) -> Result<State, ExploreError> {
@@ -188,7 +188,7 @@ impl Space for Histories<'_> {
     }
 
     fn plan(&self, history: &[(State, Choice)], end: &State) -> Result<Plan, ExploreError> {
-        let (mut server, mut record) = (self.runner()?, Record::default());
+        let (mut server, mut record) = (self.runner(false)?, Record::default());
         let mut state = self.started(&mut server, Some(&mut record))?;
         for (_, choice) in history {
             let step = Step::new(self, &mut server, &state, Some(&mut record), &mut Violations::new())

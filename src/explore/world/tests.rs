@@ -163,7 +163,7 @@ fn after(budget: u8, history: &[&str]) -> Vec<String> {
     let plan = Scope::named("claim").expect("a scope").plan();
     let deployment = Deployment::new(&plan, subject.functions.clone(), claim_function);
     let space = Histories::new(budget, &subject, &[], &deployment);
-    let mut server = space.runner().expect("it loads");
+    let mut server = space.runner(false).expect("it loads");
     let mut state = space.start(&mut server).expect("it starts");
     for name in history {
         let all = choices(&space, &state);
