@@ -9,6 +9,7 @@ mod places;
 mod report;
 mod resume;
 mod settle;
+mod side_by_side;
 mod states;
 mod stop;
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! A library with functions, keys and fields of its own is tested by a table: it keeps every promise, and what is broken in
 //! it is found. `tickets` has states, epochs and hashes; `locks` has none of these.
 
-use std::{fs, iter, path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
+
+use crate::common::seed_that_shows;
 
 use grantsim::{check::Check, hunt::Exit, library::Library};
 
@@ -95,11 +97,8 @@ fn what_is_broken_in_them_is_found() {
             let violations = &error.report().expect("it hunted").violations;
             violations.iter().any(|found| found.violation.fingerprint.to_string() == *fingerprint)
         };
-        let shown = iter::once(*known).chain(0..70).find(|seed| shows(*seed));
-        let seed = shown.unwrap_or_else(|| panic!("{path}: 70 seeds do not show {fingerprint}"));
-        if seed != *known {
-            eprintln!("{path}: {fingerprint} is shown by {seed}, and no more by {known}");
-        }
+        let shown = seed_that_shows(&format!("{path}: {fingerprint}"), *known, 0..70, shows);
+        assert!(shown.is_some(), "{path}: 70 seeds do not show {fingerprint}");
     }
 }
 

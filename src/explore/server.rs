@@ -108,19 +108,24 @@ impl Server {
 
     /// Executes a command, or does again what it did before where it looked at the same.
     fn answer(&mut self, args: &[&[u8]], now: TimestampMs) -> Reply {
-        let before = self.engine.keyspace().clone();
+        let Self { engine, session, effects, memo, .. } = self;
+        let before = engine.keyspace().clone();
+        let mut anew = |engine: &mut Engine, effects: &mut Effects| {
+            engine.seed(SEED);
+            effects.clear();
+            engine.execute(session, args, micros(now), effects)
+        };
+        let Some(memo) = memo else { return anew(engine, effects) };
         let call = memo::call(args, now);
-        if let Some(known) = self.memo.as_ref().and_then(|memo| memo.recall(call, &before)) {
-            self.engine.set_keyspace(known.after(&before));
-            self.effects.clone_from(&known.effects);
+        if let Some(known) = memo.recall(call, &before) {
+            engine.set_keyspace(known.after(&before));
+            effects.clone_from(&known.effects);
             return known.reply.clone();
         }
-        self.engine.seed(SEED);
-        self.effects.clear();
-        self.engine.begin_looks();
-        let reply = self.engine.execute(&mut self.session, args, micros(now), &mut self.effects);
-        if let (Some(keys), Some(memo)) = (self.engine.end_looks(), &mut self.memo) {
-            memo.note(call, keys, &reply, &self.effects, [&before, self.engine.keyspace()]);
+        engine.begin_looks();
+        let reply = anew(engine, effects);
+        if let Some(keys) = engine.end_looks() {
+            memo.note(call, keys, &reply, effects, [&before, engine.keyspace()]);
         }
         reply
     }

@@ -12,13 +12,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZero,
     sync::{Arc, Mutex, PoisonError},
-    thread,
 };
 
 pub use matrix::{Life, Matrix, Row, Start};
 pub use unshowable::UNSHOWABLE;
 
-use super::{Exit, Hunt, Stop, Until};
+use super::{Exit, Hunt, Stop, Until, side_by_side::of_each};
 use crate::{
     drive::{LoadError, RunError, Subject},
     library::Mutant,
@@ -105,29 +104,23 @@ impl Mutants {
         let starts = self.starts.get();
         let work: Vec<(usize, u64)> =
             (0..pairs.len()).flat_map(|pair| (0..starts).map(move |start| (pair, start))).collect();
-        let (todo, done) = (Mutex::new(work.iter()), Mutex::new(BTreeMap::new()));
-        let unchanged = Unchanged::default();
+        let (unchanged, count) = (Unchanged::default(), Mutex::new(0));
         progress(0, work.len());
-        thread::scope(|scope| {
-            for _ in 0..self.jobs.get() {
-                scope.spawn(|| {
-                    while let Some((pair, start)) = next(&todo).filter(|_| !stop.is_asked()) {
-                        let result = self.hunt(&pairs[pair], start, &unchanged, stop);
-                        let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-                        done.insert((pair, start), result);
-                        progress(done.len(), work.len());
-                    }
-                });
-            }
+        let done = of_each(&work, self.jobs.get(), |&(pair, start)| {
+            let result = (!stop.is_asked()).then(|| self.hunt(&pairs[pair], start, &unchanged, stop))?;
+            let mut count = count.lock().unwrap_or_else(PoisonError::into_inner);
+            *count += 1;
+            progress(*count, work.len());
+            Some(result)
         });
-        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let rows = pairs.iter().enumerate().map(|(place, pair)| Row {
+        let mut done = done.into_iter();
+        let rows = pairs.iter().map(|pair| Row {
             mutant: pair.mutant.name.clone(),
             sentence: pair.mutant.sentence.clone(),
             library: pair.unchanged.library.name().to_owned(),
             profile: pair.profile.to_owned(),
             names: pair.kinds.clone(),
-            starts: (0..starts).filter_map(|start| done.remove(&(place, start))).collect(),
+            starts: done.by_ref().take(starts as usize).flatten().collect(),
         });
         Ok(Matrix { rows: rows.collect(), seeds: self.seeds, starts, interrupted: stop.is_asked() })
     }
@@ -218,10 +211,6 @@ impl Unchanged {
         known().insert(place, shown.clone());
         Ok(shown)
     }
-}
-
-fn next<'a>(todo: &Mutex<impl Iterator<Item = &'a (usize, u64)>>) -> Option<(usize, u64)> {
-    todo.lock().unwrap_or_else(PoisonError::into_inner).next().copied()
 }
 
 #[cfg(test)]

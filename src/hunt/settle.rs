@@ -1,12 +1,8 @@
 //! What is asked once all seeds are in: what the baseline breaks, too, and which findings the library no longer shows.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, PoisonError},
-    thread,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Exit, Failed, Hunt};
+use super::{Exit, Failed, Hunt, side_by_side::of_each};
 use crate::{drive::RunError, finding::Finding, property::Fingerprint};
 
 /// How many of the seeds that show a violation are run on the baseline. A library that differs runs differently, so that
@@ -66,23 +62,6 @@ impl Settled {
             }
         }
     }
-}
-
-/// What is answered of each, in their order, so many at a time.
-fn of_each<T: Sync, R: Send>(all: &[T], jobs: usize, ask: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let (todo, done) = (Mutex::new(all.iter().enumerate()), Mutex::new(BTreeMap::new()));
-    let next = || todo.lock().unwrap_or_else(PoisonError::into_inner).next();
-    thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(|| {
-                while let Some((place, one)) = next() {
-                    let answer = ask(one);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).insert(place, answer);
-                }
-            });
-        }
-    });
-    done.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
 }
 
 /// Whether the baseline breaks in the same way, by the same plan.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, iter,
     ops::Range,
     path::Path,
     sync::{Arc, LazyLock, Mutex, OnceLock},
@@ -55,6 +55,20 @@ pub const SHORT: Range<u64> = 53..63;
 pub fn seeds_that_show(mutant: &Mutant, library: &Library, first: u64) -> impl Iterator<Item = u64> {
     let known = KNOWN_SEEDS.get(library.name()).and_then(|mutants| mutants.get(&mutant.name));
     known.into_iter().flatten().copied().chain(0..first)
+}
+
+/// The seed that is known to show something, or else the first of others that does. Says so where it is another one.
+pub fn seed_that_shows(
+    what: &str,
+    known: u64,
+    others: Range<u64>,
+    shows: impl Fn(u64) -> bool,
+) -> Option<u64> {
+    let shown = iter::once(known).chain(others).find(|seed| shows(*seed))?;
+    if shown != known {
+        eprintln!("{what}: by {shown}, and no more by {known}");
+    }
+    Some(shown)
 }
 
 /// Does something with each, two at a time.

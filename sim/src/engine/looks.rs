@@ -23,8 +23,10 @@ impl Looks {
     /// A command begins. One without keys looks at whatever it likes, but for those that look at no data.
     #[inline]
     pub fn begin(&mut self, command: &Command) {
-        let looks_at_none = ["TIME", "PUBLISH"].contains(&command.name);
-        if matches!(self, Self::Keys(_)) && command.keys == Keys::None && !looks_at_none {
+        if matches!(self, Self::Keys(_))
+            && command.keys == Keys::None
+            && !["TIME", "PUBLISH"].contains(&command.name)
+        {
             *self = Self::All;
         }
     }
