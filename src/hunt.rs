@@ -283,7 +283,7 @@ impl Hunt {
         fingerprint: &Fingerprint,
         what: &str,
     ) -> Result<(Violation, Trace), ShowError> {
-        let trace = drive::run(plan, &self.subject)?;
+        let trace = drive::run(plan, &self.subject.elsewhere())?;
         let verdict = property::judge(&trace, self.properties.iter().copied());
         match verdict.violations.into_iter().find(|violation| violation.fingerprint == *fingerprint) {
             Some(violation) => Ok((violation, trace)),

@@ -5,6 +5,8 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+use crate::common::log::OnLine;
+
 use valkey_sim::{
     engine::{Dialect, Protocol, Reply},
     lua::{Callback, Host, Input, Interpreter, Limits, PersistentState, Script},
@@ -192,36 +194,16 @@ fn sources_that_are_parsed_while_garbage_is_collected_keep_their_names() {
     }
 }
 
-/// A subscriber of the log that asks the interpreter what it holds, and then panics.
-struct Subscriber;
-
 thread_local! {
     static LOGGED: RefCell<Option<Interpreter>> = const { RefCell::new(None) };
 }
 
-impl tracing::Subscriber for Subscriber {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.is_event()
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-    fn event(&self, _: &tracing::Event<'_>) {
-        let interpreter = LOGGED.take().expect("an interpreter");
-        assert!(interpreter.memory() > 0);
-        assert!(text_of(interpreter.script(DIALECT, b"return 1").err()).contains(BUSY));
-        panic!("the subscriber panics");
-    }
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
+/// A subscriber of the log asks the interpreter what it holds, and then panics.
+fn asks_and_panics() {
+    let interpreter = LOGGED.take().expect("an interpreter");
+    assert!(interpreter.memory() > 0);
+    assert!(text_of(interpreter.script(DIALECT, b"return 1").err()).contains(BUSY));
+    panic!("the subscriber panics");
 }
 
 fn text_of(error: Option<valkey_sim::engine::ErrorReply>) -> String {
@@ -241,7 +223,7 @@ fn a_subscriber_of_the_log_that_panics_ends_the_call_and_not_the_interpreter() {
     };
     for call in [&loads as &dyn Fn(&Interpreter), &logs] {
         LOGGED.set(Some(interpreter.clone()));
-        let panic = tracing::subscriber::with_default(Subscriber, || {
+        let panic = tracing::subscriber::with_default(OnLine(asks_and_panics), || {
             catch_unwind(AssertUnwindSafe(|| call(&interpreter))).expect_err("the panic goes on")
         });
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"the subscriber panics"));

@@ -9,6 +9,7 @@ mod append_only;
 #[cfg(feature = "tcp")]
 mod busy;
 mod clocks;
+mod compiled;
 mod config;
 mod data_commands;
 mod databases;

@@ -150,9 +150,10 @@ impl Plans {
         if let Some(dialect) = self.dialect {
             file.plan.dialect = dialect;
         }
-        let run =
-            || drive::run(&file.plan, subject).map_err(|why| CheckError::input(format!("{shown}: {why}")));
-        let (trace, again) = (run()?, run()?);
+        let run = |subject| {
+            drive::run(&file.plan, subject).map_err(|why| CheckError::input(format!("{shown}: {why}")))
+        };
+        let (trace, again) = (run(subject)?, run(&subject.elsewhere())?);
         if let Err(differ) = hunt::same(&trace, &again) {
             let text = format!("{shown}: {differ}\n{}", report::difference(&trace, &again, &differ));
             return Err(CheckError::of_plans(Exit::NotDeterministic, text));

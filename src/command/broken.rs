@@ -69,7 +69,7 @@ impl BreakArgs {
         let subject = self.library.subject()?;
         file.library = Some(subject.reference());
         let trace = drive::run(&file.plan, &subject)?;
-        hunt::same(&trace, &drive::run(&file.plan, &subject)?)
+        hunt::same(&trace, &drive::run(&file.plan, &subject.elsewhere())?)
             .with_context(|| format!("{} cannot be shrunk or kept", self.what))?;
         let found = property::judge(&trace, self.library.properties());
         let fingerprint = self.choose(found, &Finding::of(&subject))?;

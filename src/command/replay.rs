@@ -92,7 +92,7 @@ impl ReplayArgs {
         if let Some(silence) = silence {
             silence();
         }
-        let (again, _) = drive::story(&plan, &subject)?;
+        let (again, _) = drive::story(&plan, &subject.elsewhere())?;
         if let Err(differ) = hunt::same(&trace, &again) {
             print(&report::difference(&trace, &again, &differ))?;
             return Err(differ.into());

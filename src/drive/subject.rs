@@ -109,6 +109,13 @@ impl Subject {
         self.library.reference()
     }
 
+    /// The same for a second run that is to show whether the first can be repeated: a library that goes by the addresses
+    /// of its tables has them elsewhere.
+    #[must_use]
+    pub fn elsewhere(&self) -> Self {
+        Self { compiled: self.compiled.elsewhere(), ..self.clone() }
+    }
+
     /// Loads the library into a fresh engine.
     ///
     /// # Errors

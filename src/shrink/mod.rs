@@ -207,7 +207,7 @@ pub(crate) fn shrink(
     let (runs, stopped, after) = (search.runs(), search.is_out(), search.size());
     let plan = search.into_plan();
     // Once more, and not counted: what shows it by chance is no result.
-    if trial.show(&plan)?.is_none() {
+    if trial.show_again(&plan)?.is_none() {
         return Ok(Outcome::NotAgain(plan));
     }
     Ok(Outcome::Shrunk(Shrunk { plan, runs, minimal, stopped, before, after }))

@@ -15,6 +15,14 @@ pub(crate) trait Trial: Sync {
     /// # Errors
     /// [`RunError`]: where going on makes no sense.
     fn show(&self, plan: &Plan) -> Result<Option<Shown>, RunError>;
+
+    /// As [`show`](Self::show), of a plan that did, with whatever may differ between two runs.
+    ///
+    /// # Errors
+    /// As [`show`](Self::show).
+    fn show_again(&self, plan: &Plan) -> Result<Option<Shown>, RunError> {
+        self.show(plan)
+    }
 }
 
 /// A run that showed it.
@@ -75,6 +83,11 @@ impl Trial for OnSubject<'_> {
             Err(RunError::Endless { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn show_again(&self, plan: &Plan) -> Result<Option<Shown>, RunError> {
+        let subject = &self.subject.elsewhere();
+        OnSubject { subject, ..*self }.show(plan)
     }
 }
 

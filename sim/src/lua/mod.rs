@@ -9,6 +9,7 @@
 //! own, and no address or clock can be seen. One thing remains of the process: `pairs` over a table whose *keys*
 //! are tables or functions goes by their addresses, as it does on a server.
 
+mod arena;
 mod bit;
 mod cjson;
 mod cmsgpack;
@@ -38,6 +39,7 @@ pub use self::{
 use self::{
     random::Random,
     raw::Ref,
+    registration::Registered,
     sandbox::Entry,
     state::{Failure, Machine},
 };
@@ -145,12 +147,16 @@ impl Interpreter {
             .sum()
     }
 
-    fn machine(&self, dialect: Dialect) -> &Rc<Machine> {
-        let cell = match dialect {
+    fn cell(&self, dialect: Dialect) -> &OnceCell<Rc<Machine>> {
+        match dialect {
             Dialect::Valkey8 => &self.0.valkey,
             Dialect::Redis7 => &self.0.redis,
-        };
-        cell.get_or_init(|| Rc::new(Machine::new(dialect, self.0.limits, self.0.compiled.clone())))
+        }
+    }
+
+    fn machine(&self, dialect: Dialect) -> &Rc<Machine> {
+        let new = || Rc::new(Machine::new(dialect, self.0.limits, self.0.compiled.clone()));
+        self.cell(dialect).get_or_init(new)
     }
 
     /// Runs a library's main chunk, its `#!` line taken off but not the end of that line, and returns what it
@@ -159,6 +165,14 @@ impl Interpreter {
     /// # Errors
     /// The text does not compile, or fails, or takes too long: in a server's words.
     pub fn load(&self, dialect: Dialect, code: &[u8]) -> Result<Vec<Function>, ErrorReply> {
+        let cell = self.cell(dialect);
+        let is_compiled = |compiled: &&Compiled| cell.get().is_none() && **compiled.source() == *code;
+        let compiled = self.0.compiled.as_ref().filter(is_compiled);
+        if let Some((machine, registered)) =
+            compiled.and_then(|compiled| compiled.machine(dialect, self.0.limits))
+        {
+            return Ok(functions(cell.get_or_init(|| Rc::new(machine)), registered));
+        }
         let machine = self.machine(dialect);
         machine.check_idle()?;
         let main = machine.chunk(code, LIBRARY_CHUNK).map_err(|text| compiling_function(&text))?;
@@ -166,16 +180,10 @@ impl Interpreter {
             Failure::Error { text, .. } => one_line(format!("ERR Error registering functions: {text}")),
             Failure::Memory => ErrorReply::new("ERR Error registering functions: not enough memory"),
         })?;
-        let callback = |reference| Callback { machine: Rc::clone(machine), reference: Some(reference) };
-        Ok(registered
-            .into_iter()
-            .map(|function| Function {
-                name: function.name,
-                description: function.description,
-                flags: function.flags,
-                callback: callback(function.callback),
-            })
-            .collect())
+        if compiled.is_some() {
+            machine.remember(main, &registered);
+        }
+        Ok(functions(machine, registered))
     }
 
     /// Compiles a script for `EVAL`.
@@ -202,6 +210,17 @@ impl fmt::Debug for Interpreter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Interpreter").field("limits", &self.0.limits).field("memory", &self.memory()).finish()
     }
+}
+
+fn functions(machine: &Rc<Machine>, registered: Vec<Registered>) -> Vec<Function> {
+    let callback = |reference| Callback { machine: Rc::clone(machine), reference: Some(reference) };
+    let function = |Registered { name, description, flags, callback: reference }| Function {
+        name,
+        description,
+        flags,
+        callback: callback(reference),
+    };
+    registered.into_iter().map(function).collect()
 }
 
 /// A function that a library registered.

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// A function that a library registered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Registered {
     /// Its name, as it was given.
     pub name: String,

@@ -1,9 +1,8 @@
 //! One Lua state and what belongs to it: memory under a limit, the instruction budget, the call in progress.
 
 use std::{
-    alloc::Layout,
     any::Any,
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     ffi::CStr,
     mem,
     os::raw::{c_int, c_void},
@@ -16,6 +15,7 @@ use mlua_sys as ffi;
 
 use super::{
     Compiled, Host, LIBRARY_CHUNK, Limits, PersistentState,
+    arena::{self, Arena},
     cmsgpack::Open,
     convert::Builder,
     pattern::Choice,
@@ -28,6 +28,7 @@ use crate::base::{Dialect, ErrorReply, Protocol, Reply};
 /// Everything that belongs to a Lua state. It never moves:
 /// Lua holds its address (see [`Lua::state`]).
 pub struct State {
+    arena: Arena,
     memory_used: usize,
     memory_limit: usize,
     /// What was left when all garbage was collected last.
@@ -57,11 +58,13 @@ pub struct State {
     pub protocol: Protocol,
     /// The last command's reply, in a place of its own: it is read while it is handed to Lua, which works on this
     /// `State` meanwhile.
-    reply: NonNull<Reply>,
+    reply: Place,
     /// The script's result, while it is put together.
     pub builder: Builder,
     /// The functions registered so far, while a library loads.
     pub loading: Option<Vec<Registered>>,
+    /// Whether a line was written to the log.
+    has_logged: bool,
     /// Whether a script (`EVAL`) runs, not a function.
     pub is_script: bool,
     /// Whether somebody has ended the call.
@@ -75,6 +78,22 @@ pub struct State {
     arguments: Vec<*const [u8]>,
     argument_bytes: usize,
     numbers: Vec<Vec<u8>>,
+}
+
+/// Where a reply is that is read while the [`State`] is worked on: what has a `&mut State` has no claim on it.
+struct Place(NonNull<Reply>);
+
+impl Place {
+    fn new() -> Self {
+        Self(NonNull::from(Box::leak(Box::new(Reply::Null))))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // SAFETY: it was made so, and nobody reads it once its owner is gone.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
 }
 
 /// The function in progress and its arguments, as pointers: valid from the beginning of [`State::call`] to its end.
@@ -131,7 +150,34 @@ pub struct Machine {
     running: Cell<bool>,
     /// References that were let go while Lua code ran.
     released: RefCell<Vec<Ref>>,
+    /// What it was when the compiled library had loaded.
+    image: OnceCell<Image>,
 }
+
+/// What a machine was when the one thing that it had done was to load the compiled library.
+#[derive(Debug)]
+pub struct Image {
+    memory: arena::Image,
+    memory_used: usize,
+    memory_lived: usize,
+    persistent: PersistentState,
+    refs: Refs,
+    dialect: Dialect,
+    limits: Limits,
+    main: Ref,
+    registered: Vec<Registered>,
+}
+
+/// The memory of a machine that is gone, to be put back to its image.
+pub struct Idle {
+    arena: Arena,
+    raw: *mut lua_State,
+    image: Image,
+}
+
+// SAFETY: nobody but the arena has its memory, and what is put back to it points to itself and to code: there is no host,
+// panic or reply while no call is in progress.
+unsafe impl Send for Idle {}
 
 /// What Lua dumped of a compiled chunk: it may only come from there, because Lua trusts it.
 pub struct Bytecode(Box<[u8]>);
@@ -163,8 +209,8 @@ const CHUNKS: usize = 64;
 impl Machine {
     /// A Lua state with the sandbox in it.
     pub fn new(dialect: Dialect, limits: Limits, compiled: Option<Compiled>) -> Self {
-        let state = NonNull::from(Box::leak(Box::new(State::new(dialect, limits))));
-        // SAFETY: the allocator keeps to Lua's contract, and the `State` lives until `drop` has closed Lua's.
+        let state = NonNull::from(Box::leak(Box::new(State::new(Arena::new(), dialect, limits))));
+        // SAFETY: the allocator keeps to Lua's contract, and the `State` lives until `drop` is done with Lua's.
         let raw = unsafe { ffi::lua_newstate(allocate, state.as_ptr().cast()) };
         assert!(!raw.is_null(), "no memory for a Lua state");
         // SAFETY: nobody else uses the state now.
@@ -172,7 +218,14 @@ impl Machine {
             (*state.as_ptr()).main = raw;
             ffi::lua_atpanic(raw, uncaught);
         }
-        let machine = Self {
+        let machine = Self::of(state, raw, compiled);
+        assert!(machine.protect(native!(sandbox::set_up)), "the sandbox is built without errors");
+        machine.with(|state| state.memory_limit = limits.memory_bytes);
+        machine
+    }
+
+    fn of(state: NonNull<State>, raw: *mut lua_State, compiled: Option<Compiled>) -> Self {
+        Self {
             state,
             raw,
             compiled,
@@ -180,10 +233,56 @@ impl Machine {
             compiled_chunks: Cell::new(0),
             running: Cell::new(false),
             released: RefCell::default(),
+            image: OnceCell::new(),
+        }
+    }
+
+    /// A machine that has loaded the compiled library and done nothing else, by what another was; beside it, what the
+    /// library registers.
+    pub fn woken(idle: Idle, compiled: Compiled) -> (Self, Vec<Registered>) {
+        let Idle { mut arena, raw, image } = idle;
+        arena.restore(&image.memory);
+        let state = State {
+            memory_used: image.memory_used,
+            memory_limit: image.limits.memory_bytes,
+            memory_lived: image.memory_lived,
+            main: raw,
+            refs: image.refs,
+            persistent: image.persistent,
+            ..State::new(arena, image.dialect, image.limits)
         };
-        assert!(machine.protect(native!(sandbox::set_up)), "the sandbox is built without errors");
-        machine.with(|state| state.memory_limit = limits.memory_bytes);
-        machine
+        let state = NonNull::from(Box::leak(Box::new(state)));
+        // SAFETY: Lua is as it was, and where it was.
+        unsafe { ffi::lua_setallocf(raw, allocate, state.as_ptr().cast()) };
+        let source = Arc::clone(compiled.source());
+        let main = Chunk { name: LIBRARY_CHUNK, source, reference: image.main, number: 0 };
+        let registered = image.registered.clone();
+        let machine = Self::of(state, raw, Some(compiled));
+        machine.chunks.borrow_mut().push(main);
+        machine.compiled_chunks.set(1);
+        machine.image.get_or_init(|| image);
+        (machine, registered)
+    }
+
+    /// Remembers what the machine is now that it has loaded the compiled library, and done nothing else. Not where the
+    /// library has written to the log, which it would not do another time, nor where it is larger than an arena.
+    pub fn remember(&self, main: Ref, registered: &[Registered]) {
+        let image = self.with(|state| {
+            Some(Image {
+                memory: state.arena.image().filter(|_| !state.has_logged)?,
+                memory_used: state.memory_used,
+                memory_lived: state.memory_lived,
+                persistent: state.persistent,
+                refs: state.refs,
+                dialect: state.dialect,
+                limits: state.limits,
+                main,
+                registered: registered.to_vec(),
+            })
+        });
+        if let Some(image) = image {
+            self.image.get_or_init(|| image);
+        }
     }
 
     /// Works on the [`State`]. The closure cannot get at it once more: it is `Send`, which no `Machine` or `Lua` is.
@@ -485,18 +584,29 @@ impl Drop for Machine {
             // A panic is on its way through Lua's frames: what it left behind is in no state to be taken down.
             return;
         }
-        // SAFETY: nobody uses any of them after this; nothing in the sandbox has finalizers.
-        unsafe {
-            ffi::lua_close(self.raw);
-            let state = Box::from_raw(self.state.as_ptr());
-            drop(Box::from_raw(state.reply.as_ptr()));
+        if !self.with(|state| state.arena.holds_all()) {
+            // SAFETY: nobody uses it after this, unless it is put back; nothing in the sandbox has finalizers.
+            unsafe { ffi::lua_close(self.raw) };
+        }
+        // SAFETY: it was made so, and nobody uses it after this. What Lua still has goes with the arena.
+        let State { arena, .. } = *unsafe { Box::from_raw(self.state.as_ptr()) };
+        if let (Some(image), Some(compiled)) = (self.image.take(), &self.compiled) {
+            compiled.keep(Idle { arena, raw: self.raw, image });
         }
     }
 }
 
+impl Idle {
+    /// Whether a machine would be the same.
+    pub fn is_of(&self, dialect: Dialect, limits: Limits) -> bool {
+        (self.image.dialect, self.image.limits) == (dialect, limits)
+    }
+}
+
 impl State {
-    fn new(dialect: Dialect, limits: Limits) -> Self {
+    fn new(arena: Arena, dialect: Dialect, limits: Limits) -> Self {
         Self {
+            arena,
             memory_used: 0,
             memory_limit: usize::MAX,
             memory_lived: 0,
@@ -512,9 +622,10 @@ impl State {
             unpacking: Vec::new(),
             persistent: PersistentState::default(),
             protocol: Protocol::Resp2,
-            reply: NonNull::from(Box::leak(Box::new(Reply::Null))),
+            reply: Place::new(),
             builder: Builder::default(),
             loading: None,
+            has_logged: false,
             is_script: false,
             is_killed: false,
             host: None,
@@ -631,7 +742,7 @@ impl State {
     #[inline]
     fn replace_reply(&mut self, reply: Reply) -> Reply {
         // SAFETY: the place is the `State`'s own until the `Machine` is dropped, and nobody reads it now (see `reply`).
-        unsafe { mem::replace(self.reply.as_mut(), reply) }
+        unsafe { mem::replace(self.reply.0.as_mut(), reply) }
     }
 }
 
@@ -702,7 +813,7 @@ pub unsafe fn send(lua: &mut Lua<'_>) -> bool {
 pub unsafe fn reply<'l>(lua: &Lua<'l>) -> &'l Reply {
     // SAFETY: it has a place of its own, to which the `State` has only a pointer; `send` alone writes it before the call
     // ends.
-    unsafe { (*lua.state()).reply.as_ref() }
+    unsafe { (*lua.state()).reply.0.as_ref() }
 }
 
 /// Whether somebody has ended the call in progress.
@@ -724,7 +835,10 @@ pub fn knows(lua: &Lua<'_>, command: &[u8]) -> bool {
 /// Writes the line in the scratch buffer to the log.
 pub fn log(lua: &Lua<'_>, level: u8) {
     // SAFETY: as in `Lua::with`; the borrow ends with the statement. This frame owns the line, and calls nothing of Lua's.
-    let line = unsafe { mem::take(&mut (*lua.state()).scratch) };
+    let line = unsafe {
+        (*lua.state()).has_logged = true;
+        mem::take(&mut (*lua.state()).scratch)
+    };
     outside(lua, || tracing::debug!(level, text = %String::from_utf8_lossy(&line), "redis.log"));
 }
 
@@ -784,21 +898,18 @@ pub fn killed(lua: &Lua<'_>) -> Raised {
     super::redis::error_table(lua, text.as_bytes())
 }
 
-/// Every block is aligned for anything that Lua stores.
-const ALIGNMENT: usize = 16;
-
 /// Lua's allocator, with a limit; beyond it, Lua raises "not enough memory".
 unsafe extern "C" fn allocate(data: *mut c_void, block: *mut c_void, old: usize, new: usize) -> *mut c_void {
     // SAFETY: Lua hands back the blocks it got with the sizes it asked for, and `data` is the live `State`; only
-    // two plain fields of it are touched, through the raw pointer.
+    // its arena and plain fields of it are touched, through the raw pointer.
     unsafe {
         let state = data.cast::<State>();
-        let layout = |size| Layout::from_size_align_unchecked(size, ALIGNMENT);
+        let arena = &mut (*state).arena;
         let used = &raw mut (*state).memory_used;
         if new == 0 {
             if !block.is_null() && old > 0 {
                 *used -= old;
-                std::alloc::dealloc(block.cast(), layout(old));
+                arena.release(block.cast(), old);
             }
             return ptr::null_mut();
         }
@@ -806,9 +917,9 @@ unsafe extern "C" fn allocate(data: *mut c_void, block: *mut c_void, old: usize,
             return ptr::null_mut();
         }
         let moved = if block.is_null() || old == 0 {
-            std::alloc::alloc(layout(new))
+            arena.allocate(new)
         } else {
-            std::alloc::realloc(block.cast(), layout(old), new)
+            arena.resize(block.cast(), old, new)
         };
         if !moved.is_null() {
             *used = *used + new - old;

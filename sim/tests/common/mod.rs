@@ -1,5 +1,6 @@
 //! A server to talk to: an engine, a session and a clock that stands still. Beside it the program, and a world.
 
+pub mod log;
 #[cfg(feature = "tcp")]
 pub mod program;
 #[cfg(all(madsim, feature = "link", feature = "tcp"))]
