@@ -1,7 +1,7 @@
 //! Functions and scripts answer as a real server's do. Expected answers are those of redis-server 7.0.15, word
 //! for word, unless a test says otherwise.
 
-use crate::common::{Server, show};
+use crate::common::{Server, eval, show};
 use valkey_sim::{
     engine::{Dialect, Protocol, Reply},
     lua::{Host, Input, Interpreter, Limits, PersistentState},
@@ -532,4 +532,27 @@ fn scripts_run_with_keys_and_argv_as_globals() {
             .contains("user_script:1: Attempt to modify a readonly table script: ")
     );
     assert!(server.print("return KEYS").contains("nonexistent global variable 'KEYS'"));
+}
+
+/// Large tables are stepped through by knowing where a key lies: keys of every kind are found, and those too that were taken
+/// out meanwhile, and collected.
+#[test]
+fn next_goes_through_a_large_table_whatever_its_keys_are() {
+    let mut server = Server::new(Dialect::Valkey8, Interpreter::default());
+    let filled = "local keys = {} for i = 1, 3000 do keys[#keys + 1] = i keys[#keys + 1] = -i / 7 \
+                  keys[#keys + 1] = 'k' .. i keys[#keys + 1] = {} keys[#keys + 1] = function() return i end \
+                  keys[#keys + 1] = coroutine.create(function() end) end \
+                  for _, key in ipairs({true, 0, 2 ^ 53, 1 / 0, cjson.null, type}) do keys[#keys + 1] = key end \
+                  local t, n, sum = {}, 0, 0 for i, key in ipairs(keys) do t[key] = i end ";
+    let by_pairs = "for _, i in pairs(t) do n, sum = n + 1, sum + i end return n .. ' ' .. sum";
+    let by_next = "local key, i = next(t) while key do n, sum = n + 1, sum + i t[key] = nil \
+                   if n % 1000 == 0 then keys = {} collectgarbage() end key, i = next(t, key) end \
+                   return n .. ' ' .. sum";
+    let all = 18_006_u64;
+    let expected = format!("{all} {}", all * (all + 1) / 2);
+    for steps in [by_pairs, by_next] {
+        assert_eq!(eval(&mut server, &format!("{filled}{steps}")), expected, "{steps}");
+    }
+    let unknown = "local t = {} for i = 1, 999 do t['k' .. i] = i end return next(t, 'none')";
+    assert!(eval(&mut server, unknown).contains("invalid key to 'next'"));
 }

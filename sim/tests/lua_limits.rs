@@ -1,7 +1,7 @@
 //! Whatever a script does, it comes to an end within the work and memory it is given, and the engine goes on.
 //!
 //! Each attack is a loop of something whose single step is large, or one call that is. What is left out here is in the
-//! README: a few single instructions cost as much as the longest string or the largest table.
+//! README: a few single instructions cost as much as the longest string.
 
 use valkey_sim::{
     engine::{Dialect, Effects, Engine, Reply, UnixMicros},
@@ -219,6 +219,28 @@ const ATTACKS: &[(&str, &str)] = &[
     ("return coroutine.wrap(function(...) return select('#', ...) end)(unpack(list, 1, 7900))", ":7900"),
     ("return string.dump(function() end):sub(1, 1)", "\"\\x1b\""),
     ("return assert(loadstring(string.dump(function() end)))", "binary chunk"),
+    // What was taken out of a table is stepped over at every look; in one of few slots that is nothing.
+    (
+        "local t = {} for i = 1, 1e5 do t[i] = i end for i = 1, 1e5 do t[i] = nil end \
+         for i = 1, 500 do next(t) end",
+        KILLED,
+    ),
+    (
+        "local t = {} for i = 1, 1e5 do t['k' .. i] = i end for k in pairs(t) do t[k] = nil end \
+         for i = 1, 500 do next(t) end",
+        KILLED,
+    ),
+    (
+        "local t = {} for i = 1, 1e5 do t[i + 0.5] = i end for k in pairs(t) do t[k] = nil end \
+         for i = 1, 500 do for _ in pairs(t) do end end",
+        KILLED,
+    ),
+    (
+        "local t = {} for i = 1, 1e5 do t['k' .. i] = i end for k in pairs(t) do t[k] = nil end \
+         for i = 1, 500 do cjson.encode(t) end",
+        KILLED,
+    ),
+    ("local t = {1} t[1] = nil for i = 1, 1e5 do next(t) end return next(t)", "null"),
 ];
 
 /// A reply on one line; a string in quotes, so that an empty one is something.

@@ -24,6 +24,7 @@ mod raw;
 mod redis;
 mod registration;
 mod sandbox;
+mod slots;
 mod state;
 mod strings;
 mod tables;

@@ -24,7 +24,10 @@ use std::{
 use mlua_sys as ffi;
 pub use mlua_sys::lua_State;
 
-use super::state::{self, State};
+use super::{
+    slots::Slots,
+    state::{self, State},
+};
 
 /// A running Lua function's view of the interpreter. The pointers make it neither `Send` nor `Sync`, on which
 /// [`Lua::with`] relies.
@@ -66,6 +69,9 @@ pub enum Kind {
 
 /// The longest source text that is compiled, as long as the longest argument of a command: Lua's lexer counts in `int`.
 const MAX_SOURCE: usize = 512 << 20;
+
+/// How many slots of a table count as one instruction.
+const SLOTS_A_STEP: u64 = 4;
 
 /// Why a text is not even given to the compiler, if so. Bytecode can break the interpreter.
 pub fn refusal(source: &[u8]) -> Option<&'static str> {
@@ -433,10 +439,23 @@ impl<'l> Lua<'l> {
         if index < 0 && index > REGISTRY { self.top() + index + 1 } else { index }
     }
 
-    /// Replaces the key on top by the next key and its value; pushes nothing and returns false at the end.
+    /// Replaces the key on top by the next key and its value; pushes nothing and returns false at the end. Pays for what it
+    /// steps over: where the call has used itself up, the next instruction ends it.
     pub fn next(&mut self, table: c_int) -> bool {
-        // SAFETY: a table is at the index; raises on an invalid key, under the discipline.
-        unsafe { ffi::lua_next(self.raw, table) != 0 }
+        let table = self.absolute(table);
+        // SAFETY: a table is at the index; raises on an invalid key, under the discipline. The key is on the stack.
+        unsafe {
+            let Some(slots) = Slots::of(self.raw, table) else { return ffi::lua_next(self.raw, table) != 0 };
+            let before = slots.up_to(-1);
+            let found = ffi::lua_next(self.raw, table) != 0;
+            let after = if found { slots.up_to(-2) } else { Some(slots.count()) };
+            debug_assert!(before.is_some() && after.is_some(), "keys that Lua has found have their slots");
+            let steps = after.unwrap_or(0).saturating_sub(before.unwrap_or(0)) as u64 / SLOTS_A_STEP;
+            if steps > 0 && !self.with(|state| state.charge(steps)) {
+                self.count_instructions(1);
+            }
+            found
+        }
     }
 
     /// Pushes the metatable of a value, if it has one.

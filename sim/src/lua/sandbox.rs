@@ -185,15 +185,16 @@ fn replace_base(lua: &mut Lua<'_>, globals: c_int) {
     for (name, wrapper) in [
         ("rawset", native!(guarded)),
         ("setmetatable", native!(guarded)),
-        ("next", native!(see_through)),
         ("rawget", native!(see_through)),
         ("error", native!(narrowed)),
         ("tonumber", native!(tonumber)),
     ] {
         wrap(lua, globals, name, wrapper);
     }
-    // `pairs` keeps Lua's own `next` for ordinary tables and the one above for proxies.
-    lua.raw_field(GLOBALS, "next");
+    lua.push_native(native!(next), 0);
+    lua.set_raw_field(globals, "next");
+    // `pairs` goes by one `next` for ordinary tables and by the other for proxies.
+    lua.push_native(native!(next_of_a_table), 0);
     lua.raw_field(globals, "next");
     lua.push_native(native!(pairs), 2);
     lua.set_raw_field(globals, "pairs");
@@ -563,6 +564,22 @@ fn ipairs_next(lua: &mut Lua<'_>) -> Outcome {
 fn see_through(lua: &mut Lua<'_>) -> Outcome {
     reveal(lua);
     lua.tail_call(lua.upvalue(1))
+}
+
+/// `next(table [, key])`: of the table behind a proxy where it is one.
+fn next(lua: &mut Lua<'_>) -> Outcome {
+    reveal(lua);
+    next_of_a_table(lua)
+}
+
+fn next_of_a_table(lua: &mut Lua<'_>) -> Outcome {
+    lua.check_table(1);
+    lua.set_top(2);
+    if lua.next(1) {
+        return Ok(2);
+    }
+    lua.push_nil();
+    Ok(1)
 }
 
 /// Puts the table behind a proxy in its place as the first argument.
