@@ -113,8 +113,17 @@ fn structured_values_are_told_as_a_server_tells_them() {
 }
 
 /// Settings in which a real server shows how its process is run, or how the test started it.
-const OF_THE_PROCESS: &[&str] =
-    &["bind", "daemonize", "dir", "enable-debug-command", "logfile", "pidfile", "port", "unixsocket"];
+const OF_THE_PROCESS: &[&str] = &[
+    "bind",
+    "daemonize",
+    "dir",
+    "enable-debug-command",
+    "jemalloc-bg-thread",
+    "logfile",
+    "pidfile",
+    "port",
+    "unixsocket",
+];
 
 #[test]
 fn there_are_the_settings_of_a_real_server() {
