@@ -364,6 +364,17 @@ impl Shared {
         }
     }
 
+    /// It is a connection's turn to go on after a pause. Whose time was up meanwhile is told so before.
+    fn begin_turn(&mut self, id: u64, now: UnixMicros) {
+        self.time_out_due(now);
+        self.engine.give_turn(Some(id));
+    }
+
+    fn end_turn(&mut self) {
+        self.engine.give_turn(None);
+        self.release_next();
+    }
+
     /// After a pause those who waited for its end go on one after the other: has the next one look.
     fn release_next(&mut self) {
         if let Some(peer) = self.engine.first_postponed().and_then(|id| self.peers.get_mut(&id)) {

@@ -166,6 +166,21 @@ fn a_message_reaches_those_who_listen() {
     assert_eq!(refused[1], array(["pong", ""]));
 }
 
+/// As real servers 8.0.1 and 7.0.15 tell it, which look at one key after the other.
+#[test]
+fn a_key_that_has_expired_is_told_of_where_it_stands_among_those_that_are_deleted() {
+    let mut world = World::new();
+    let (mut listener, mut speaker) = (world.connect(), world.connect());
+    world.exchange(&mut speaker, b"CONFIG SET notify-keyspace-events Egx\r\n");
+    world.exchange(&mut listener, b"PSUBSCRIBE *\r\n");
+    world.exchange(&mut speaker, b"SET a 1\r\nSET b 1 PX 1\r\nSET c 1\r\n");
+    listener.replies();
+    world.advance_ms(2);
+    assert_eq!(world.exchange(&mut speaker, b"DEL a b c a\r\n"), [Reply::Int(2)]);
+    let told = |event: &str, key: &str| array(["pmessage", "*", &format!("__keyevent@0__:{event}"), key]);
+    assert_eq!(listener.replies(), [told("del", "a"), told("expired", "b"), told("del", "c")]);
+}
+
 #[test]
 fn a_shards_channels_are_a_world_of_their_own() {
     let mut world = World::new();

@@ -24,6 +24,8 @@ pub struct Clients {
     pub blocked: BTreeSet<u64>,
     /// Those whose next command waits for the end of a pause, in the order in which they sent it.
     pub postponed: Vec<u64>,
+    /// The one whose turn it is to go on after a pause.
+    pub going_on: Option<u64>,
     /// The one whose command is run that had to wait for the end of a pause.
     pub released: Option<u64>,
     /// Those of them who wait for replicas.

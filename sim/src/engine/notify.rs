@@ -132,6 +132,11 @@ impl Context<'_> {
         self.engine.notify(Events::STRING, "set", key, here);
     }
 
+    /// Tells that a key was deleted, before anything happens to the next one.
+    pub(super) fn tell_of_deletion(&mut self, key: &[u8]) {
+        self.engine.notify(Events::GENERIC, "del", key, self.selected());
+    }
+
     /// Notes what there is before a command that may be news.
     pub(super) fn before(&self, command: &Command) -> Before {
         let (now, here) = (self.now_ms(), self.selected());
@@ -206,8 +211,8 @@ impl News<'_, '_, '_> {
         }
         match name {
             "SET" | "SETNX" | "GETSET" | "SETEX" | "PSETEX" => self.set(),
-            // Told pair by pair, as what has expired is.
-            "MSET" => {}
+            // Told key by key, as what has expired is.
+            "MSET" | "DEL" | "UNLINK" => {}
             "MSETNX" => (0..self.before.keys.len()).for_each(|at| self.one(E::STRING, "set", at)),
             "GETEX" => self.expiry(),
             "EXPIRE" | "PEXPIRE" | "EXPIREAT" | "PEXPIREAT" => self.expiry(),
@@ -221,7 +226,7 @@ impl News<'_, '_, '_> {
             }
             "SORT" => self.sorted(),
             "INCR" | "DECR" | "INCRBY" | "DECRBY" => self.one(E::STRING, "incrby", 0),
-            "DEL" | "UNLINK" | "GETDEL" => self.deleted(),
+            "GETDEL" => self.event(E::GENERIC, "del", 0),
             "RENAME" | "RENAMENX" => {
                 self.made(1);
                 self.event(E::GENERIC, "rename_from", 0);
@@ -355,16 +360,6 @@ impl News<'_, '_, '_> {
             true => "expire",
         };
         self.event(Events::GENERIC, event, 0);
-    }
-
-    fn deleted(&mut self) {
-        for at in 0..self.before.keys.len() {
-            let (number, key, known) = &self.before.keys[at];
-            let again = self.before.keys[..at].iter().any(|(n, earlier, _)| n == number && earlier == key);
-            if known.exists && !again {
-                self.event(Events::GENERIC, "del", at);
-            }
-        }
     }
 
     fn stored(&mut self, kind: Events, event: &str, at: usize) {

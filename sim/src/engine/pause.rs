@@ -87,7 +87,15 @@ impl Engine {
         if let Ok(command) = self.commands.lookup(self.dialect, args) {
             session.last_command = Some(command.name);
         }
-        self.clients.postponed.push(session.id);
+        let postponed = &mut self.clients.postponed;
+        let place = if self.clients.going_on == Some(session.id) { 0 } else { postponed.len() };
+        postponed.insert(place, session.id);
+    }
+
+    /// Whose turn it is to go on after a pause. Should it have to wait once more, within its turn, it does so before those whose
+    /// turn has not come: a real server has them look again after it, and wait anew.
+    pub fn give_turn(&mut self, id: Option<u64>) {
+        self.clients.going_on = id;
     }
 
     /// The connection that has waited longest for the end of a pause, of those that have not gone on yet.

@@ -327,13 +327,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         passed
     }
 
-    /// The pause is over that the next request waited for. Whose time was up meanwhile is told so before; whoever waited
-    /// longer than others goes on before them.
+    /// The pause is over that the next request waited for, and whoever waited longer has gone on.
     fn go_on(&mut self) -> Step {
         self.held = false;
-        self.server.shared.borrow_mut().time_out_due(self.server.environment.now());
+        self.server.shared.borrow_mut().begin_turn(self.id, self.server.environment.now());
         self.execute_all();
-        self.server.shared.borrow_mut().release_next();
+        self.server.shared.borrow_mut().end_turn();
         Step::Progress
     }
 

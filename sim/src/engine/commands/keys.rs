@@ -68,7 +68,10 @@ fn delete(cx: &mut Context<'_>) -> CommandResult {
     let mut removed = 0;
     for (nth, key) in keys.iter().enumerate() {
         match cx.db(key).remove(key) {
-            Some(_) => removed += 1,
+            Some(_) => {
+                removed += 1;
+                cx.tell_of_deletion(key);
+            }
             None => cx.engine.tracking.spare(key, &keys[..nth]),
         }
     }
