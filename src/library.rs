@@ -31,6 +31,7 @@ pub struct Library {
     source: Arc<str>,
     sha256: Arc<str>,
     file: Option<Arc<Path>>,
+    is_mutant: bool,
 }
 
 /// Libraries are the same where their texts and versions are, whatever files they came from.
@@ -129,7 +130,8 @@ impl Library {
     /// This library, changed by a mutant. Its line numbers stay as they are.
     pub fn mutant(&self, mutant: &Mutant) -> Self {
         let source = mutant.apply(&self.source);
-        Self::new(&self.name, &format!("{}+{}", self.version, mutant.name), &source)
+        let version = format!("{}+{}", self.version, mutant.name);
+        Self { is_mutant: true, ..Self::new(&self.name, &version, &source) }
     }
 
     fn new(name: &str, version: &str, source: &str) -> Self {
@@ -139,12 +141,18 @@ impl Library {
             source: source.into(),
             sha256: crate::types::digest::sha256_hex(source.as_bytes()).into(),
             file: None,
+            is_mutant: false,
         }
     }
 
     /// Whether this is the published text, whatever file it came from.
     pub fn is_published(&self) -> bool {
         *self.source == *ff_script::LIBRARY_SOURCE
+    }
+
+    /// Whether a mutant has changed it.
+    pub fn is_mutant(&self) -> bool {
+        self.is_mutant
     }
 
     /// The name in its first line: what `FUNCTION LIST` calls it.

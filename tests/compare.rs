@@ -162,7 +162,8 @@ fn library(origin: &str, text: &str) -> Subject {
 }
 
 fn comparison(old: &Subject, new: &Subject, profile: &str, seeds: u64) -> Comparison {
-    let first = Token::new(profile, 0).expect("a profile");
+    let first = if profile == "swarm" { SHORT.start } else { 0 };
+    let first = Token::new(profile, first).expect("a profile");
     let mut comparison = Comparison::new(old.clone(), new.clone(), first).expect("both load");
     (comparison.seeds, comparison.shrink_runs) = (seeds, 0);
     comparison.jobs = NonZero::new(2).expect("two");

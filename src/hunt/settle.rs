@@ -35,8 +35,10 @@ pub(super) fn settle(hunt: &Hunt, shown_by: &[(Fingerprint, Vec<u64>)], has_clai
             }
         }
     }
-    // Of the published library itself nothing is fixed; and where nothing was claimed, nothing is shown either way.
-    if has_claims && !hunt.subject.library.is_published() {
+    // Of the published library itself nothing is fixed, and a mutant fixes nothing; and where nothing was claimed, nothing
+    // is shown either way.
+    let library = &hunt.subject.library;
+    if has_claims && !library.is_published() && !library.is_mutant() {
         settled.ask(hunt);
     }
     settled

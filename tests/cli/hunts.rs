@@ -8,9 +8,9 @@ use super::{ALL_HELD, BROKEN, grantsim, hunt, scratch};
 
 #[test]
 fn a_hunt_in_which_all_holds_ends_0_and_prints_the_counts() {
-    let out = grantsim(&["hunt", "--seeds", "5"]).succeeds();
+    let out = grantsim(&["hunt", "--seeds", "3"]).succeeds();
     for part in
-        ["5 run, 5 passed", "grants", "claims", "expired", "faults", "s simulated", "no new violation"]
+        ["3 run, 3 passed", "grants", "claims", "expired", "faults", "s simulated", "no new violation"]
     {
         assert!(out.contains(part), "the summary does not say {part:?}:\n{out}");
     }
@@ -62,7 +62,7 @@ fn the_json_of_a_hunt_has_the_documented_names() {
 
 #[test]
 fn the_shards_of_a_hunt_are_the_hunt_in_parts() {
-    let report = |name: &str, shard: &str| hunt(name, ALL_HELD, &["--seeds", "5", "--shard", shard]);
+    let report = |name: &str, shard: &str| hunt(name, ALL_HELD, &["--seeds", "3", "--shard", shard]);
     let (whole, odd, even) = (report("1-1", "1/1"), report("1-2", "1/2"), report("2-2", "2/2"));
     let number = |report: &Value, name: &str| report[name].as_u64().expect("a number");
     for name in ["seeds", "passed", "grants", "claims", "events"] {

@@ -58,9 +58,10 @@ fn report_writes_a_folder_with_an_index_a_page_a_violation_and_the_same_json() {
     let plans = scratch("a-reports-plans");
     // A plan that an earlier run of this test was shrunk to would stay, and this one's would get a number.
     let _ = fs::remove_dir_all(&plans);
-    let hunt = ["hunt", "--seeds", "12", "--profile", "crash", "--mutant", "no-fence", "--shrink-for", "2s"];
+    let breaks = ["--mutant", "no-fence", "--property", "fence", "--shrink-for", "2s"];
+    let hunt = [&["hunt", "--seeds", "12", "--profile", "crash"] as &[&str], &breaks].concat();
     let files = ["--report", utf8(&folder), "--json", utf8(&json), "--failures", utf8(&plans)];
-    let ran = grantsim(&[&hunt[..], &files].concat());
+    let ran = grantsim(&[&hunt as &[&str], &files].concat());
     assert_eq!(ran.code, BROKEN, "{}{}", ran.out, ran.err);
     let report = read_json(&folder.join("report.json"));
     assert_eq!(report, read_json(&json));
