@@ -6,7 +6,6 @@ use std::{
 };
 
 use crate::common::log::OnLine;
-
 use valkey_sim::{
     engine::{Dialect, Protocol, Reply},
     lua::{Callback, Host, Input, Interpreter, Limits, PersistentState, Script},

@@ -4,12 +4,12 @@
 
 use std::{ffi::CStr, ptr};
 
-use crate::support::seeds;
+use crate::{common::NoCommands, support::seeds};
 use mlua_sys as ffi;
 use proptest::prelude::*;
 use valkey_sim::{
-    engine::{Dialect, Protocol, Reply},
-    lua::{Host, Input, Interpreter, PersistentState},
+    engine::{Dialect, Reply},
+    lua::{Input, Interpreter, PersistentState},
 };
 
 /// Lua 5.1 as it is.
@@ -46,18 +46,6 @@ impl Drop for Plain {
     fn drop(&mut self) {
         // SAFETY: nobody uses the state after this.
         unsafe { ffi::lua_close(self.0) };
-    }
-}
-
-struct NoCommands;
-
-impl Host for NoCommands {
-    fn call(&mut self, _: &[&[u8]], _: Protocol) -> Reply {
-        Reply::Null
-    }
-
-    fn knows(&self, _: &[u8]) -> bool {
-        false
     }
 }
 

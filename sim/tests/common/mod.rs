@@ -7,9 +7,22 @@ pub mod program;
 pub mod world;
 
 use valkey_sim::{
-    engine::{Dialect, Effects, Engine, Reply, Session, UnixMicros},
-    lua::Interpreter,
+    engine::{Dialect, Effects, Engine, Protocol, Reply, Session, UnixMicros},
+    lua::{Host, Interpreter},
 };
+
+/// The host of scripts that call no command.
+pub struct NoCommands;
+
+impl Host for NoCommands {
+    fn call(&mut self, _: &[&[u8]], _: Protocol) -> Reply {
+        Reply::Null
+    }
+
+    fn knows(&self, _: &[u8]) -> bool {
+        false
+    }
+}
 
 /// One connection to one server.
 pub struct Server {
