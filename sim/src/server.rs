@@ -553,6 +553,25 @@ impl Shared {
         let Some(args) = peer.session.blocked.as_ref().map(|blocked| blocked.args.clone()) else { return };
         if let Some(reply) = self.engine.resume_for(&mut peer.session, key, now, &mut self.effects) {
             self.finish(id, now, &args, &reply);
+        } else if peer.session.postponed > 0 {
+            peer.wake();
+        }
+    }
+
+    /// Has a connection go on whose data came in a pause. If they are gone it waits behind all others.
+    fn go_on_waiting(&mut self, id: u64, now: UnixMicros) {
+        self.effects.clear();
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(args) = peer.session.blocked.as_ref().map(|blocked| blocked.args.clone()) else { return };
+        match self.engine.go_on_waiting(&mut peer.session, now, &mut self.effects) {
+            Some(reply) => {
+                self.finish(id, now, &args, &reply);
+                self.after_command(now);
+            }
+            None => {
+                self.blocked.retain(|other| *other != id);
+                self.blocked.push(id);
+            }
         }
     }
 

@@ -12,6 +12,9 @@ impl Engine {
     /// it goes on waiting.
     pub fn resume(&mut self, session: &mut Session, now: UnixMicros, effects: &mut Effects) -> Option<Reply> {
         self.db.now_s = now.seconds();
+        if session.postponed > 0 {
+            return None;
+        }
         let blocked = session.blocked.as_ref()?;
         let is_over = blocked.until.is_some_and(|until| now.millis() >= until);
         if blocked.awaits.is_some() {
@@ -34,7 +37,7 @@ impl Engine {
     }
 
     /// As [`resume`](Self::resume), because this key changed: there is nothing to look for unless something of the right type
-    /// is under it now.
+    /// is under it now. Valkey, which executes the command once more, has it wait for the end of a pause first.
     pub fn resume_for(
         &mut self,
         session: &mut Session,
@@ -49,11 +52,34 @@ impl Engine {
         let entry = db.and_then(|db| db.get(key).filter(|_| !db.is_expired(key, now.millis())));
         let is_ready = awaited == Awaited::Group
             || entry.is_some_and(|entry| awaited.is(&entry.value) && !entry.is_quiet);
-        if !is_ready || !blocked.keys.contains(key) {
+        if session.postponed > 0 || !is_ready || !blocked.keys.contains(key) {
             return None;
         }
-        let blocked = session.blocked.take()?;
+        let mut blocked = session.blocked.take()?;
+        if self.dialect == Dialect::Valkey8 && self.may_be_paused() {
+            let args: Vec<&[u8]> = blocked.args.iter().map(|arg| &arg[..]).collect();
+            if self.must_wait(session, &args, now) {
+                self.postpone(session, &args);
+                self.clients.forget_wait(session.id);
+                blocked.until = None;
+                session.blocked = Some(blocked);
+                return None;
+            }
+        }
         self.look_again(session, blocked, false, Some(key), now, effects)
+    }
+
+    /// The pause is over that a command waited for whose data had come: it is executed as if it had just been sent.
+    pub fn go_on_waiting(
+        &mut self,
+        session: &mut Session,
+        now: UnixMicros,
+        effects: &mut Effects,
+    ) -> Option<Reply> {
+        self.db.now_s = now.seconds();
+        self.go_on(session);
+        let blocked = session.blocked.take()?;
+        self.look_again(session, blocked, false, None, now, effects)
     }
 
     fn look_again(
@@ -111,8 +137,10 @@ impl Engine {
                 b"FLUSHALL" | b"FLUSHDB" | b"SWAPDB" => {
                     waiting.iter().flat_map(|blocked| &blocked.keys).for_each(|key| note(key));
                 }
-                // A stream that is there already is no news for its new group.
-                b"XGROUP" if args[1].eq_ignore_ascii_case(b"CREATE") && !self.is_new_stream(args[2]) => {}
+                // What adds nothing is no news.
+                b"XDEL" | b"XTRIM" | b"XACK" | b"XCLAIM" | b"XSETID" | b"PEXPIREAT" | b"PERSIST" => {}
+                b"XGROUP" if !self.is_news_of_group(args[1], args[2]) => {}
+                b"COPY" => note(args[2]),
                 b"SORT" => args.iter().skip(1).for_each(|arg| note(arg)),
                 name => {
                     if name.ends_with(b"STORE") {
@@ -125,6 +153,13 @@ impl Engine {
             }
         }
         ready
+    }
+
+    /// Whether something was done about a group for which those are woken who wait for its stream: it is gone, or the stream is
+    /// there only since it is.
+    fn is_news_of_group(&self, what: &[u8], key: &[u8]) -> bool {
+        let is = |word: &[u8]| what.eq_ignore_ascii_case(word);
+        is(b"DESTROY") || is(b"CREATE") && self.is_new_stream(key)
     }
 
     /// Whether a stream, in whatever database, has nothing but a group.

@@ -35,8 +35,6 @@ pub struct Connection<S> {
     deadline: Option<(UnixMillis, LocalFuture)>,
     /// There may be whole requests in the decoder.
     more: bool,
-    /// The next request waits for the end of a pause.
-    held: bool,
     /// Bytes that were read and not yet told to the session.
     received: u64,
 }
@@ -73,7 +71,6 @@ impl<S> Connection<S> {
             flushed: true,
             deadline: None,
             more: false,
-            held: false,
             received: 0,
         }
     }
@@ -141,7 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 };
             }
             Some(Held::Behind) => return self.read_ahead(cx),
-            None if self.held => return Ok(self.go_on()),
+            None if state.postponed => return Ok(self.go_on(state.blocked)),
             None => {}
         }
         if state.blocked {
@@ -182,10 +179,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// What others may have changed about this connection; leaves the way to wake it.
     fn state(&self, cx: &Context<'_>) -> State {
         let mut shared = self.server.shared.borrow_mut();
-        let held = match self.held {
-            true => shared.held_by(self.id, self.server.environment.now()),
-            false => None,
-        };
+        let postponed = shared.peers.get(&self.id).is_some_and(|peer| peer.session.postponed > 0);
+        let held = if postponed { shared.held_by(self.id, self.server.environment.now()) } else { None };
         // While a script runs, no time passes for those who wait.
         let is_busy = shared.engine.is_busy();
         let silent_until =
@@ -196,6 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 closing: true,
                 blocked: false,
                 until: None,
+                postponed: false,
                 held: None,
                 silent_until: None,
             };
@@ -208,6 +204,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             closing: peer.session.closing,
             blocked: peer.session.blocked.is_some(),
             until: peer.session.blocked.as_ref().and_then(|blocked| blocked.until).filter(|_| !is_busy),
+            postponed,
             held,
             silent_until: silent_until.filter(|_| !is_busy),
         }
@@ -273,7 +270,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let ready = match self.decoder.next() {
                 Ok(Some(args)) => {
                     if shared.must_wait(self.id, &args, &*self.server.environment) {
-                        self.held = true;
                         self.decoder.hold();
                         return;
                     }
@@ -327,11 +323,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         passed
     }
 
-    /// The pause is over that the next request waited for, and whoever waited longer has gone on.
-    fn go_on(&mut self) -> Step {
-        self.held = false;
-        self.server.shared.borrow_mut().begin_turn(self.id, self.server.environment.now());
-        self.execute_all();
+    /// The pause is over that it waited for, with the command that it is blocked in or else the next one, and whoever waited
+    /// longer has gone on.
+    fn go_on(&mut self, blocked: bool) -> Step {
+        let now = self.server.environment.now();
+        self.server.shared.borrow_mut().begin_turn(self.id, now);
+        if blocked {
+            self.server.shared.borrow_mut().go_on_waiting(self.id, now);
+        } else {
+            self.execute_all();
+        }
         self.server.shared.borrow_mut().end_turn();
         Step::Progress
     }
@@ -353,7 +354,9 @@ struct State {
     closing: bool,
     blocked: bool,
     until: Option<UnixMillis>,
-    /// What the next request waits for.
+    /// It waits for the end of a pause, or for its turn after it,
+    postponed: bool,
+    /// and that is still to come.
     held: Option<Held>,
     silent_until: Option<UnixMillis>,
 }
