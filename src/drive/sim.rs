@@ -34,7 +34,7 @@ use send_wrapper::SendWrapper;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use valkey_sim::{
     engine::Engine,
-    link::{Direction, HostId, Latency, Mailbox, Network, Post},
+    link::{Delay, Direction, HostId, Latency, Mailbox, Network, Post},
     resp,
 };
 
@@ -84,7 +84,7 @@ struct World {
     /// The processes that live, each in its task.
     processes: RefCell<BTreeMap<Node, Rc<RefCell<Process>>>>,
     lives: RefCell<BTreeMap<Node, u32>>,
-    /// How many requests and messages each node has sent whose arrival the plan says.
+    /// How many requests and messages each node has sent.
     sent: RefCell<BTreeMap<Node, (usize, usize)>>,
     /// Open before anybody starts: no first message is lost to the order in which nodes do.
     mailboxes: RefCell<BTreeMap<Node, Mailbox<Envelope>>>,
@@ -209,22 +209,40 @@ impl World {
         self.late_until.set(self.late_until.get().max(instant));
     }
 
-    /// When the request that a node sends now arrives, where the plan says so.
-    fn request_arrives(&self, node: Node) -> Option<SimTime> {
-        let arrivals = self.deployment.plan.arrivals.get(&node)?;
-        let mut sent = self.sent.borrow_mut();
-        let (requests, _) = sent.entry(node).or_default();
-        *requests += 1;
-        arrivals.requests.get(*requests - 1).copied().map(SimTime)
+    /// How the request that a node sends now is kept in the network, where the plan says so: until it is to arrive, or for as
+    /// long as its place takes.
+    fn keeps_request(&self, node: Node) -> Option<Delay> {
+        let (requests, _) = self.counted(node, 1, 0)?;
+        let arrivals = self.deployment.plan.arrivals.get(&node);
+        let at_us = arrivals.and_then(|arrivals| arrivals.requests.get(requests - 1));
+        let waits = || Some(Delay::By(Duration::from_micros(self.wait_us(node, requests)?)));
+        at_us.map(|at_us| Delay::Until(SimTime(*at_us))).or_else(waits)
     }
 
-    /// When the message that a node sends now arrives, where the plan says so.
-    fn message_arrives(&self, node: Node) -> Option<SimTime> {
-        let arrivals = self.deployment.plan.arrivals.get(&node)?;
-        let mut sent = self.sent.borrow_mut();
-        let (_, messages) = sent.entry(node).or_default();
-        *messages += 1;
-        arrivals.messages.get(*messages - 1).copied().map(SimTime)
+    /// How much longer the network has the message that a node sends now, where the plan says so; microseconds.
+    fn keeps_message(&self, node: Node) -> Option<u64> {
+        let (requests, messages) = self.counted(node, 0, 1)?;
+        let arrivals = self.deployment.plan.arrivals.get(&node);
+        let at_us = arrivals.and_then(|arrivals| arrivals.messages.get(messages - 1));
+        let left_us = |at_us: &u64| at_us.saturating_sub(self.now().0 + self.latency.base_us);
+        at_us.map(left_us).or_else(|| self.wait_us(node, requests))
+    }
+
+    /// How many requests and messages a node has sent with these, where the plan goes by that.
+    fn counted(&self, node: Node, requests: usize, messages: usize) -> Option<(usize, usize)> {
+        let plan = &self.deployment.plan;
+        (plan.priorities.is_some() || plan.arrivals.contains_key(&node)).then(|| {
+            let mut sent = self.sent.borrow_mut();
+            let sent = sent.entry(node).or_default();
+            *sent = (sent.0 + requests, sent.1 + messages);
+            *sent
+        })
+    }
+
+    /// How long its place keeps what a node sends after so many requests, microseconds.
+    fn wait_us(&self, node: Node, requests: usize) -> Option<u64> {
+        let wait_us = self.deployment.plan.priorities.as_ref()?.wait_us(node, requests as u64);
+        (wait_us > 0).then_some(wait_us)
     }
 
     fn start(self: &Rc<Self>) -> BTreeMap<Node, NodeHandle> {
@@ -623,6 +641,30 @@ mod tests {
             when(Node::Scheduler(1), &[], &[at_us], |what| matches!(what, What::MessageReceived { .. }))
         };
         assert_eq!((granted(40_011), granted(0)), (40_011, 12_000));
+    }
+
+    #[test]
+    fn what_is_sent_from_a_later_place_is_under_way_for_so_many_steps_longer() {
+        let executed = |node, places: &[(u64, u32)]| -> Vec<u64> {
+            let mut plan = plan([]);
+            plan.settings.partitions = 1;
+            plan.workers.truncate(1);
+            let places = BTreeMap::from([(node, places.iter().copied().collect())]);
+            plan.priorities = Some(plan::Priorities { step_us: 5_000, places });
+            plan.check().expect("the plan can be run");
+            let events = events(&plan);
+            let is_meant = |what: &What| match node {
+                Node::Submitter => matches!(what, What::Executed(_)),
+                _ => matches!(what, What::MessageReceived { .. }),
+            };
+            events.iter().filter(|event| is_meant(&event.what)).map(|event| event.head.at.0).collect()
+        };
+        let created = |places: &[(u64, u32)]| executed(Node::Submitter, places)[0];
+        assert_eq!((created(&[]), created(&[(1, 2)]), created(&[(2, 2)])), (3_000, 13_000, 3_000));
+        let granted = |places: &[(u64, u32)]| executed(Node::Scheduler(1), places)[0];
+        // It sends four requests, and then the message.
+        let late = [(1, 1), (4, 1), (5, 1)].map(|place| granted(&[place]));
+        assert_eq!((granted(&[]), late), (12_000, [37_000, 22_000, 12_000]));
     }
 
     #[test]

@@ -287,8 +287,7 @@ impl Case<'_> {
             state.phase == LifecyclePhase::Runnable && state.attempt == AttemptState::AttemptInterrupted;
         let (hops, claims) = if goes_on { (RESUME_HOPS, 2) } else { (GRANT_HOPS, 1) };
         let most_hops = hops + QUEUED_HOPS * claims;
-        let (least_us, most_us) =
-            (hops * network.latency_us, most_hops * (network.latency_us + network.jitter_us));
+        let (least_us, most_us) = (hops * network.latency_us, most_hops * self.plan().hop_us());
         let story =
             || format!("grants live {ttl_ms} ms, and a claim takes {least_us} to {most_us} µs to arrive");
         // A grant is dated to the millisecond, and valid through its last one.
@@ -557,7 +556,7 @@ impl Case<'_> {
     fn has_short_leases(&self) -> bool {
         let (network, ttl_ms) = (&self.plan().network, self.plan().settings.lease_ttl_ms);
         let again_us = if network.loss_ppm > 0 { 2 * RETRANSMIT_US } else { 0 };
-        let way_us = 3 * (network.latency_us + network.jitter_us) + again_us;
+        let way_us = 3 * self.plan().hop_us() + again_us;
         (ttl_ms - ttl_ms / 3).saturating_sub(2) * 1_000 <= way_us
     }
 

@@ -236,6 +236,7 @@ fn plan(settings: Settings) -> Plan {
         deeds: Vec::new(),
         calls: Vec::new(),
         arrivals: Default::default(),
+        priorities: None,
     }
 }
 

@@ -9,6 +9,7 @@ mod deeds;
 mod faults;
 mod names;
 mod numbers;
+mod priorities;
 
 use super::{Plan, SCHEMA};
 
@@ -41,6 +42,7 @@ impl Plan {
         deeds::check(self)?;
         calls::check(self)?;
         arrivals::check(self)?;
+        priorities::check(self)?;
         faults::check(self)
     }
 }

@@ -21,6 +21,7 @@ pub mod file;
 mod ids;
 mod limits;
 mod part;
+mod priorities;
 pub mod profile;
 mod random;
 mod reading;
@@ -52,6 +53,7 @@ pub use ids::NOBODYS_LANE;
 pub(crate) use ids::drawn_uuid;
 pub use limits::{Budget, Limit, Quota};
 pub use part::Part;
+pub use priorities::Priorities;
 pub use sent::Sent;
 pub use server_fault::{Keeps, Policy, SYNC_TAKES_US, ServerFault};
 pub use settings::{Network, Registry, SafeOn, Scans, Settings};
@@ -145,6 +147,9 @@ pub struct Plan {
     /// time is up.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub arrivals: BTreeMap<Node, Arrivals>,
+    /// Whose requests and messages come first. What a fault keeps in the network, or an arrival says, does not wait for its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priorities: Option<Priorities>,
 }
 
 fn one() -> u8 {
@@ -172,6 +177,11 @@ impl Plan {
             .chain(workers)
             .filter(|_| self.calls.is_empty());
         std::iter::once(Node::Valkey).chain(others).chain(operator)
+    }
+
+    /// Whether a node takes part in it that sends anything.
+    fn sends(&self, node: Node) -> bool {
+        node != Node::Valkey && self.nodes().any(|it| it == node)
     }
 
     /// Whether a worker of it suspends what it runs, or opens a waitpoint.

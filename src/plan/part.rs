@@ -101,10 +101,13 @@ impl Plan {
         (was_there && rest.check().is_ok()).then_some(rest)
     }
 
-    /// Drops the clock of a node and the faults that name it.
+    /// Drops the clock of a node, its place, and the faults that name it.
     fn forget(&mut self, node: Node) {
         self.clocks.remove(&node);
         self.arrivals.remove(&node);
+        if let Some(priorities) = &mut self.priorities {
+            priorities.places.remove(&node);
+        }
         self.faults.retain(|fault| !fault.nodes().contains(&node));
         self.deeds.retain(|deed| deed.upon.as_ref().is_none_or(|call| call.node != Some(node)));
     }

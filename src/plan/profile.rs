@@ -69,6 +69,11 @@ pub static PROFILES: &[Profile] = &[
         plans: || plans(clock()).boxed(),
     },
     Profile {
+        name: "pct",
+        about: "who is quick and who is slow, and when that turns: priorities in the place of random latencies (PCT)",
+        plans: || plans(pct()).boxed(),
+    },
+    Profile {
         name: "life",
         about: "the whole life of an execution: every family of workload at once, and few faults",
         plans: || plans(life()).boxed(),
@@ -105,6 +110,7 @@ fn calm() -> Shape {
         weights: Weights::of([]),
         budget: Budget::ANY,
         skew_ms: 0,
+        by_priority: false,
         families: Families::swarm_of_the_well_behaved(),
     }
 }
@@ -222,6 +228,31 @@ fn clock() -> Shape {
         faults: 0..=4,
         weights: Weights::of([(AtDeadline, 2), (LateRequest, 2), (Pause, 1)]),
         skew_ms: 3_000,
+        families: Families::swarm(),
+        ..calm()
+    }
+}
+
+/// By priority, and not by chance: see [`Priorities`](super::Priorities). Short enough for each request to be one of few.
+fn pct() -> Shape {
+    Shape {
+        workers: 2..=5,
+        executions: 3..=12,
+        grant_ttl_ms: vec![20..=200, 200..=2_000],
+        lease_ttl_ms: 100..=1_500,
+        work_ms: 1..=600,
+        latency_us: 100..=800,
+        jitter_us: 0..=0,
+        faults: 0..=6,
+        weights: Weights::of([
+            (LostReply, 2),
+            (LateRequest, 1),
+            (RepeatedRequest, 2),
+            (GrantMessage, 2),
+            (Pause, 2),
+            (Crash, 1),
+        ]),
+        by_priority: true,
         families: Families::swarm(),
         ..calm()
     }

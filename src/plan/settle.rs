@@ -3,7 +3,7 @@
 //! The bound is generous on purpose. It is the sum of all that may have to come one after the other, twice: a library is
 //! called stuck where something does not happen, not where it happens late.
 
-use super::{Ending, Execution, Fault, Plan, Retry, ServerFault};
+use super::{Ending, Execution, Fault, Plan, Priorities, Retry, ServerFault};
 
 /// Workers say that they live, and connections are opened anew, within this time.
 const ASIDE_MS: u64 = 2_000;
@@ -133,12 +133,16 @@ impl Plan {
         s.grant_ttl_ms + polls + 2 * s.request_timeout_ms + self.way_ms(10)
     }
 
+    /// How long a request or a message is under way at most, where nothing is lost; microseconds.
+    pub fn hop_us(&self) -> u64 {
+        let waits_us = self.priorities.as_ref().map_or(0, Priorities::most_us);
+        (self.network.latency_us + self.network.jitter_us).saturating_add(waits_us)
+    }
+
     /// How long so many messages take one after the other, at most.
     fn way_ms(&self, hops: u64) -> u64 {
-        let network = &self.network;
-        let again = if network.loss_ppm > 0 { RETRANSMIT_MS } else { 0 };
-        ((network.latency_us + network.jitter_us).saturating_mul(hops) / 1_000)
-            .saturating_add(1 + again * hops)
+        let again = if self.network.loss_ppm > 0 { RETRANSMIT_MS } else { 0 };
+        (self.hop_us().saturating_mul(hops) / 1_000).saturating_add(1 + again * hops)
     }
 
     /// How long the life of an execution takes when each of its attempts needs a second grant.
@@ -170,7 +174,7 @@ fn longest_ms(execution: &Execution) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::plan::{Ending, Fault, Plan, ServerFault, Work, WrongClock, token::Token};
+    use crate::plan::{Ending, Fault, Plan, Priorities, ServerFault, Work, WrongClock, token::Token};
     use crate::types::Node;
 
     fn plan() -> Plan {
@@ -201,6 +205,9 @@ mod tests {
         assert!(adds(|plan| plan.settings.grant_ttl_ms += 1_000) >= 2_000);
         assert!(adds(|plan| plan.settings.unblock_scan_ms += 1_000) >= 2_000);
         assert!(adds(|plan| plan.executions[0].delay_ms = Some(100_000)) >= 200_000);
+        let places = [(Node::Scanner, [(3, 9)].into())].into();
+        let priorities = Priorities { step_us: 1_000, places };
+        assert!(adds(|plan| plan.priorities = Some(priorities)) >= 180, "a hop is 9 ms longer");
         assert!(adds(|plan| plan.executions[0].work = vec![Work::new(100_000, Ending::Complete)]) > 0);
         assert!(
             adds(|plan| {

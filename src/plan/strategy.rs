@@ -18,7 +18,10 @@ use std::{collections::BTreeMap, ops::RangeInclusive};
 use proptest::{collection::vec, option, prelude::*, sample::subsequence};
 use valkey_sim::engine::Dialect;
 
-use super::{ClockStep, Ending, Execution, Network, Plan, SCHEMA, Settings, Terms, Work, Worker, WrongClock};
+use super::{
+    ClockStep, Ending, Execution, Network, Plan, Priorities, SCHEMA, Settings, Terms, Work, Worker,
+    WrongClock,
+};
 use crate::types::{ExecutionName, FaultClass, Label, Node};
 
 pub(super) use families::{Families, Family};
@@ -31,6 +34,12 @@ const EPOCH_MS: u64 = 1_735_689_600_000;
 const FAULTS_WITHIN_MS: u64 = 6_000;
 /// Long enough for whatever the faults left behind to mend.
 const RUN_FOR_MS: u64 = 30_000;
+/// At which of its requests a node falls behind, and how often one does: orders for which one thing more than that must come in
+/// a certain sequence are met for sure, sooner or later.
+const TURNS: RangeInclusive<u64> = 2..=60;
+const MOST_TURNS: usize = 3;
+/// A round trip of the shapes that go by priority, more or less.
+const STEP_US: RangeInclusive<u64> = 500..=3_000;
 const LANES: [&str; 3] = ["gold", "silver", "bronze"];
 const CAPABILITIES: [&str; 2] = ["gpu", "eu"];
 
@@ -55,6 +64,8 @@ pub(super) struct Shape {
     pub budget: Budget,
     /// Clocks are up to this far off, milliseconds; 0: all are true.
     pub skew_ms: i64,
+    /// Whether priorities order what is sent, in the place of random latencies.
+    pub by_priority: bool,
     /// Which families of workload are drawn on top of the small life.
     pub families: BoxedStrategy<Families>,
 }
@@ -160,9 +171,11 @@ fn small_life(shape: Shape) -> impl Strategy<Value = Plan> {
             clocks(&cast, &shape),
             replicated(&shape),
             any::<u64>().no_shrink(),
+            priorities(&cast, &shape),
         );
         let budget = shape.budget;
-        parts.prop_map(move |(mut executions, faults, settings, network, clocks, replicated, seed)| {
+        parts.prop_map(move |drawn| {
+            let (mut executions, faults, settings, network, clocks, replicated, seed, priorities) = drawn;
             let (wait_ms, replica_lag_s) = replicated;
             let settings = Settings { wait_ms, replica_lag_s, ..settings };
             let faults = faults::within(budget, faults, &settings);
@@ -192,6 +205,7 @@ fn small_life(shape: Shape) -> impl Strategy<Value = Plan> {
                 deeds: Vec::new(),
                 calls: Vec::new(),
                 arrivals: BTreeMap::new(),
+                priorities,
             }
         })
     })
@@ -340,6 +354,25 @@ fn replicated(shape: &Shape) -> BoxedStrategy<(Option<u64>, Option<u64>)> {
 fn network(shape: &Shape) -> impl Strategy<Value = Network> + use<> {
     (shape.latency_us.clone(), shape.jitter_us.clone(), shape.loss_ppm.clone())
         .prop_map(|(latency_us, jitter_us, loss_ppm)| Network { latency_us, jitter_us, loss_ppm })
+}
+
+/// Everybody has a place, and some fall behind all others at one of their requests.
+fn priorities(cast: &Cast, shape: &Shape) -> BoxedStrategy<Option<Priorities>> {
+    if !shape.by_priority {
+        return Just(None).boxed();
+    }
+    let nodes = cast.fallible();
+    let turns = vec((prop::sample::select(nodes.clone()), TURNS), 0..=MOST_TURNS);
+    let drawn = (Just(nodes).prop_shuffle(), turns, STEP_US);
+    let priorities = drawn.prop_map(|(nodes, turns, step_us)| {
+        let mut places: BTreeMap<Node, BTreeMap<u64, u32>> =
+            nodes.into_iter().zip(0..).map(|(node, place)| (node, [(1, place)].into())).collect();
+        for ((node, nth), place) in turns.into_iter().zip(places.len() as u32..) {
+            places.entry(node).or_default().insert(nth, place);
+        }
+        Some(Priorities { step_us, places })
+    });
+    priorities.boxed()
 }
 
 fn clocks(cast: &Cast, shape: &Shape) -> BoxedStrategy<BTreeMap<Node, WrongClock>> {

@@ -9,7 +9,7 @@ use crate::{
         CallRef, ClockStep, Cut, Ending, Execution, Fate, Fault, Network, Plan, Retry, Scans, Settings,
         Terms, Work, WrongClock,
     },
-    types::FencePart,
+    types::{FencePart, Node},
 };
 
 /// Offers plans in place of one.
@@ -44,6 +44,7 @@ pub(super) fn knobs(plan: &Plan) -> Vec<Knob> {
         fewer(0, |plan| Some(&mut plan.budgets)),
         fewer(0, |plan| Some(&mut plan.quotas)),
         set(|plan| plan.network = plain_network()),
+        set(|plan| plan.priorities = None),
         set(|plan| plan.executions.iter_mut().for_each(make_plain)),
         set(one_lane),
         set(only_needed_lanes),
@@ -58,6 +59,7 @@ pub(super) fn knobs(plan: &Plan) -> Vec<Knob> {
     knobs.extend(of_settings());
     knobs.extend(of_scans());
     knobs.extend(of_network());
+    knobs.extend(of_priorities());
     knobs.push(Box::new(small_seeds));
     knobs
 }
@@ -353,6 +355,25 @@ fn of_clock(place: usize) -> Vec<Knob> {
         knobs.push(number(Toward::Small(0), move |plan| Some(&mut step(plan, place, nth)?.by_ms)));
     }
     knobs
+}
+
+fn of_priorities() -> Vec<Knob> {
+    let fewer_places = |plan: &Plan| {
+        let places = plan.priorities.iter().flat_map(|priorities| &priorities.places);
+        let all = places.flat_map(|(node, places)| places.keys().map(move |nth| (*node, *nth)));
+        let without = |(node, nth): (Node, u64)| {
+            let mut rest = plan.clone();
+            let places = &mut rest.priorities.as_mut()?.places;
+            places.get_mut(&node)?.remove(&nth);
+            places.retain(|_, places| !places.is_empty());
+            Some(rest)
+        };
+        all.filter_map(without).collect()
+    };
+    vec![
+        Box::new(fewer_places),
+        number(Toward::Round(1_000), |plan| Some(&mut plan.priorities.as_mut()?.step_us)),
+    ]
 }
 
 fn of_settings() -> Vec<Knob> {

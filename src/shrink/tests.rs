@@ -1,6 +1,7 @@
 //! Shrinking by a fake trial: a pure function of the plan says whether it shows what is looked for.
 
 use std::{
+    collections::BTreeMap,
     num::NonZero,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
@@ -123,6 +124,20 @@ fn a_part_that_became_unnecessary_by_a_plainer_setting_goes_too() {
     let shrunk = run(&start, trial);
     assert_eq!((shrunk.after.faults, shrunk.plan.settings.partitions), (0, 1));
     assert_minimal(&shrunk, trial);
+}
+
+#[test]
+fn of_priorities_those_places_stay_that_matter() {
+    let falls = |plan: &Plan| {
+        let places = plan.priorities.iter().flat_map(|priorities| priorities.places.values());
+        places.flat_map(BTreeMap::keys).any(|nth| *nth > 1)
+    };
+    let of_pct = |seed| Token::new("pct", seed).unwrap().plan();
+    let start = (0..).map(of_pct).find(falls).expect("somebody falls behind");
+    assert_eq!(run(&start, |_| true).plan.priorities, None);
+    let left = run(&start, falls).plan.priorities.expect("it matters");
+    let places: usize = left.places.values().map(BTreeMap::len).sum();
+    assert_eq!((left.step_us, places), (1_000, 1), "{left:?}");
 }
 
 #[test]

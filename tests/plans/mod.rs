@@ -9,6 +9,11 @@ mod reading;
 mod rows;
 mod shares;
 
+use std::{
+    collections::BTreeMap,
+    sync::{LazyLock, OnceLock},
+};
+
 use grantsim::{
     plan::{Execution, Plan, Worker, profile, token::Token},
     types::{FaultClass, Node},
@@ -18,9 +23,11 @@ use proptest::test_runner::{Config, RngSeed};
 /// Enough for the rarest row of every profile.
 const SEEDS: u64 = 600;
 
-/// The plans of a profile's first seeds.
-fn plans_of(profile: &str) -> Vec<Plan> {
-    first_plans_of(profile, SEEDS)
+/// The plans of a profile's first seeds: drawn once for all tests.
+fn plans_of(profile: &str) -> &'static [Plan] {
+    static PLANS: LazyLock<BTreeMap<&str, OnceLock<Vec<Plan>>>> =
+        LazyLock::new(|| profile::PROFILES.iter().map(|profile| (profile.name, OnceLock::new())).collect());
+    PLANS[profile].get_or_init(|| first_plans_of(profile, SEEDS))
 }
 
 fn first_plans_of(profile: &str, seeds: u64) -> Vec<Plan> {
@@ -30,7 +37,7 @@ fn first_plans_of(profile: &str, seeds: u64) -> Vec<Plan> {
 
 /// As [`plans_of`], without what families of workload added: the weights and ranges are those of the small life.
 fn small_lives_of(profile: &str) -> Vec<Plan> {
-    plans_of(profile).into_iter().map(small_life).collect()
+    plans_of(profile).iter().cloned().map(small_life).collect()
 }
 
 /// A plan without what families of workload added to it.

@@ -22,36 +22,36 @@ fn assert_spread(at: &str, range: &RangeInclusive<u64>, numbers: &[u64]) {
     assert!(*most >= high - tenth, "{at}: none above {most}, of {low} to {high}");
 }
 
-const PROFILES: [&str; 10] =
-    ["swarm", "calm", "race", "edge", "crash", "lossy", "life", "restart", "failover", "clock"];
+const PROFILES: [&str; 11] =
+    ["swarm", "calm", "race", "edge", "crash", "lossy", "life", "restart", "failover", "clock", "pct"];
 
 /// What each profile promises, in the order of [`PROFILES`].
 #[rustfmt::skip]
-const SHAPES: &[(&str, Numbers, [RangeInclusive<u64>; 10])] = &[
+const SHAPES: &[(&str, Numbers, [RangeInclusive<u64>; 11])] = &[
     ("workers", |plan| vec![plan.workers.len() as u64],
-        [2..=8, 2..=4, 4..=8, 2..=4, 2..=4, 2..=4, 2..=4, 2..=4, 2..=4, 2..=4]),
+        [2..=8, 2..=4, 4..=8, 2..=4, 2..=4, 2..=4, 2..=4, 2..=4, 2..=4, 2..=4, 2..=5]),
     ("schedulers", |plan| vec![plan.schedulers.len() as u64],
-        [1..=3, 1..=2, 2..=3, 1..=2, 1..=2, 1..=2, 1..=2, 1..=2, 1..=2, 1..=2]),
+        [1..=3, 1..=2, 2..=3, 1..=2, 1..=2, 1..=2, 1..=2, 1..=2, 1..=2, 1..=2, 1..=2]),
     ("executions", |plan| vec![plan.executions.len() as u64],
-        [10..=40, 10..=40, 3..=12, 6..=20, 8..=30, 8..=30, 8..=24, 8..=30, 8..=30, 8..=30]),
+        [10..=40, 10..=40, 3..=12, 6..=20, 8..=30, 8..=30, 8..=24, 8..=30, 8..=30, 8..=30, 3..=12]),
     ("slots", |plan| plan.workers.iter().map(|worker| worker.slots.into()).collect(),
-        [1..=4, 1..=4, 2..=6, 1..=4, 1..=4, 1..=4, 1..=4, 1..=4, 1..=4, 1..=4]),
+        [1..=4, 1..=4, 2..=6, 1..=4, 1..=4, 1..=4, 1..=4, 1..=4, 1..=4, 1..=4, 1..=4]),
     ("grant_ttl_ms", |plan| vec![plan.settings.grant_ttl_ms],
-        [0..=3_000, 500..=5_000, 4..=60, 0..=200, 50..=2_000, 100..=3_000, 200..=3_000, 100..=3_000, 100..=3_000, 20..=3_000]),
+        [0..=3_000, 500..=5_000, 4..=60, 0..=200, 50..=2_000, 100..=3_000, 200..=3_000, 100..=3_000, 100..=3_000, 20..=3_000, 20..=2_000]),
     ("lease_ttl_ms", |plan| vec![plan.settings.lease_ttl_ms],
-        [50..=3_000, 600..=4_000, 30..=400, 10..=500, 200..=2_000, 200..=2_500, 200..=3_000, 300..=3_000, 300..=3_000, 200..=3_000]),
+        [50..=3_000, 600..=4_000, 30..=400, 10..=500, 200..=2_000, 200..=2_500, 200..=3_000, 300..=3_000, 300..=3_000, 200..=3_000, 100..=1_500]),
     ("takes_ms", |plan| works(plan, |takes_ms, _| Some(takes_ms)),
-        [1..=1_500, 1..=1_500, 1..=200, 1..=600, 1..=1_500, 1..=1_500, 1..=1_500, 1..=1_500, 1..=1_500, 1..=1_500]),
+        [1..=1_500, 1..=1_500, 1..=200, 1..=600, 1..=1_500, 1..=1_500, 1..=1_500, 1..=1_500, 1..=1_500, 1..=1_500, 1..=600]),
     ("request_timeout_ms", |plan| vec![plan.settings.request_timeout_ms],
-        [100..=1_000, 500..=1_000, 500..=1_000, 500..=1_000, 500..=1_000, 100..=800, 500..=1_000, 200..=800, 200..=800, 500..=1_000]),
+        [100..=1_000, 500..=1_000, 500..=1_000, 500..=1_000, 500..=1_000, 100..=800, 500..=1_000, 200..=800, 200..=800, 500..=1_000, 500..=1_000]),
     ("latency_us", |plan| vec![plan.network.latency_us],
-        [50..=1_500, 300..=2_000, 50..=400, 50..=300, 300..=2_000, 300..=2_000, 300..=2_000, 300..=2_000, 300..=2_000, 300..=2_000]),
+        [50..=1_500, 300..=2_000, 50..=400, 50..=300, 300..=2_000, 300..=2_000, 300..=2_000, 300..=2_000, 300..=2_000, 300..=2_000, 100..=800]),
     ("jitter_us", |plan| vec![plan.network.jitter_us],
-        [0..=1_500, 0..=2_000, 0..=400, 0..=100, 0..=2_000, 0..=2_000, 0..=2_000, 0..=2_000, 0..=2_000, 0..=2_000]),
+        [0..=1_500, 0..=2_000, 0..=400, 0..=100, 0..=2_000, 0..=2_000, 0..=2_000, 0..=2_000, 0..=2_000, 0..=2_000, 0..=0]),
     ("loss_ppm", |plan| vec![plan.network.loss_ppm.into()],
-        [0..=20_000, 0..=0, 0..=0, 0..=0, 0..=0, 0..=20_000, 0..=0, 0..=0, 0..=0, 0..=0]),
+        [0..=20_000, 0..=0, 0..=0, 0..=0, 0..=0, 0..=20_000, 0..=0, 0..=0, 0..=0, 0..=0, 0..=0]),
     ("faults", |plan| vec![plan.faults.len() as u64],
-        [0..=16, 0..=0, 0..=4, 4..=10, 2..=8, 4..=14, 0..=5, 1..=5, 1..=4, 0..=4]),
+        [0..=16, 0..=0, 0..=4, 4..=10, 2..=8, 4..=14, 0..=5, 1..=5, 1..=4, 0..=4, 0..=6]),
 ];
 
 /// What is the same in all profiles; measured on swarm, which draws everything.
@@ -178,6 +178,37 @@ fn profiles_keep_to_their_shapes_and_fill_them() {
             assert_spread(&format!("{profile}: {name}"), &ranges[place], &drawn);
         }
     }
+}
+
+#[test]
+fn only_pct_goes_by_priority_and_there_everybody_has_a_place_and_some_fall_behind() {
+    for profile in PROFILES.iter().filter(|profile| **profile != "pct") {
+        assert!(small_lives_of(profile).iter().all(|plan| plan.priorities.is_none()), "{profile}");
+    }
+    let (mut steps, mut turns, mut firsts) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let mut falls = BTreeSet::new();
+    for plan in small_lives_of("pct") {
+        // Those that the families bring along are first.
+        let is_placed = |node: &Node| !matches!(node, Node::Valkey | Node::Operator | Node::SecondScanner);
+        let senders: Vec<Node> = plan.nodes().filter(is_placed).collect();
+        let priorities = plan.priorities.expect("it goes by priority");
+        steps.push(priorities.step_us);
+        let first: BTreeSet<(u32, Node)> =
+            senders.iter().map(|node| (priorities.places[node][&1], *node)).collect();
+        let places: Vec<u32> = first.iter().map(|(place, _)| *place).collect();
+        assert_eq!(places, (0..senders.len() as u32).collect::<Vec<_>>(), "a place each: {first:?}");
+        firsts.extend(first.first().map(|(_, node)| *node));
+        let later = priorities.places.values().flat_map(|places| places.range(2..));
+        let later: Vec<(u64, u32)> = later.map(|(nth, place)| (*nth, *place)).collect();
+        assert!(later.iter().all(|(_, place)| *place as usize >= senders.len()), "{later:?}");
+        turns.extend(later.iter().map(|(nth, _)| *nth));
+        falls.insert(later.len());
+    }
+    assert_spread("step_us", &(500..=3_000), &steps);
+    assert_spread("the request at which a node falls behind", &(2..=60), &turns);
+    assert_eq!(falls, (0..=3).collect(), "so many fall behind");
+    let somebody = [Node::Submitter, Node::Scanner, Node::Scheduler(1), Node::Worker(1)];
+    assert!(somebody.iter().all(|node| firsts.contains(node)), "first are only {firsts:?}");
 }
 
 #[test]

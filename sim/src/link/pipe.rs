@@ -23,7 +23,8 @@ pub enum Delay {
 }
 
 impl Delay {
-    pub(super) fn apply(self, landing: SimTime) -> SimTime {
+    /// When something lands that would have landed then.
+    pub fn apply(self, landing: SimTime) -> SimTime {
         match self {
             Self::Until(at) => landing.max(at),
             Self::By(delay) => landing.after(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX)),

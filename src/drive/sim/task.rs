@@ -197,9 +197,9 @@ impl Task {
                 }
             }
             None => {
-                if let Some(instant) = world.request_arrives(self.node) {
-                    world.expect_until(instant);
-                    wire.stream.delay_next_write(Delay::Until(instant));
+                if let Some(delay) = world.keeps_request(self.node) {
+                    world.expect_until(delay.apply(world.now()));
+                    wire.stream.delay_next_write(delay);
                 }
             }
         }
@@ -270,14 +270,12 @@ impl Task {
             world.expect_until(world.now().after(ms.saturating_mul(2_000)));
             ms.saturating_mul(1_000)
         };
-        let arrives = world.message_arrives(self.node);
+        let kept_us = world.keeps_message(self.node);
         let fate = match post.fate {
-            None => match arrives {
-                Some(instant) => {
-                    world.expect_until(instant);
-                    link::Fate::Delay {
-                        by_us: instant.0.saturating_sub(world.now().0 + world.latency.base_us),
-                    }
+            None => match kept_us {
+                Some(by_us) => {
+                    world.expect_until(world.now().after(by_us.saturating_add(world.latency.base_us)));
+                    link::Fate::Delay { by_us }
                 }
                 None => link::Fate::Deliver,
             },

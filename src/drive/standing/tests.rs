@@ -7,7 +7,7 @@ use super::{
     *,
 };
 use crate::{
-    plan::{Plan, Work, WrongClock},
+    plan::{Plan, Priorities, Work, WrongClock},
     protocol::{ClaimFunction, ExecutionKeys, Registered},
     types::{Reason::*, Stuck::*},
 };
@@ -236,6 +236,18 @@ fn a_grant_must_outlive_the_way_of_its_claim() {
         eligible().planned(slow).why()
     };
     assert_eq!([400, 500].map(jitter), [stuck(NotGranted), may(GrantTooShort)]);
+    let by_place = |step_us| {
+        let waits = move |plan: &mut Plan| {
+            (plan.settings.grant_ttl_ms, plan.priorities) = (10, Some(behind(SCHEDULER, step_us)));
+        };
+        eligible().planned(waits).why()
+    };
+    assert_eq!([400, 500].map(by_place), [stuck(NotGranted), may(GrantTooShort)]);
+}
+
+/// A node is a step behind all others.
+fn behind(node: Node, step_us: u64) -> Priorities {
+    Priorities { step_us, places: [(node, [(1, 1)].into())].into() }
 }
 
 #[test]
@@ -410,6 +422,8 @@ fn more_leases_than_there_is_work_for_are_a_circle() {
     let forgotten = |plan: &mut Plan| plan.executions[0].work = vec![Work::new(1, Ending::Vanish)];
     assert_eq!(leases("8", forgotten), may(WorkIsForgotten));
     assert_eq!(leases("8", |plan| plan.settings.lease_ttl_ms = 5), may(LeaseTooShort));
+    let waits = |plan: &mut Plan| plan.priorities = Some(behind(Node::Worker(1), 1_000_000));
+    assert_eq!(leases("8", waits), may(LeaseTooShort));
     let mut passed_on =
         leased(NOW_MS + 1).with(&[("current_lease_epoch", "8")]).wrote(&["SET", ":payload", "done"]);
     passed_on.epochs.insert(ExecutionName::nth(1), 2);

@@ -1,7 +1,7 @@
 //! Arrivals: of nodes that send, and within a day.
 
 use super::{InvalidPlan, demand};
-use crate::{plan::Plan, types::Node};
+use crate::plan::Plan;
 
 /// A day, microseconds.
 const DAY_US: u64 = 24 * 60 * 60 * 1_000_000;
@@ -10,8 +10,7 @@ const MOST: usize = 100_000;
 
 pub(super) fn check(plan: &Plan) -> Result<(), InvalidPlan> {
     for (node, arrivals) in &plan.arrivals {
-        let sends = *node != Node::Valkey && plan.nodes().any(|it| it == *node);
-        demand(sends, || format!("arrivals names {node}, who sends nothing in this plan"))?;
+        demand(plan.sends(*node), || format!("arrivals names {node}, who sends nothing in this plan"))?;
         for (what, at_us) in [("requests", &arrivals.requests), ("messages", &arrivals.messages)] {
             demand(at_us.len() <= MOST, || format!("arrivals has more than {MOST} {what} of {node}"))?;
             let late = at_us.iter().find(|at_us| **at_us > DAY_US);
