@@ -43,9 +43,9 @@ fn check(text: &str, table: &str) -> Check {
 #[test]
 fn both_libraries_keep_every_promise() {
     for [path, table] in [TICKETS, LOCKS] {
-        let report = check(&read(path), &read(table)).seeds(58).run().unwrap();
+        let report = check(&read(path), &read(table)).seeds(30).run().unwrap();
         let counts = &report.counts;
-        assert!(counts.grants > 500 && counts.claims > 500 && counts.expiries > 50, "{path}: {counts:?}");
+        assert!(counts.grants > 250 && counts.claims > 250 && counts.expiries > 25, "{path}: {counts:?}");
         for state in ["grant-raced", "claim-at-expiry", "lease-marked-expired", "claimed-again"] {
             assert!(report.reach.contains_key(state), "{path} never reached {state}");
         }

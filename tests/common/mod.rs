@@ -100,6 +100,11 @@ pub fn swarm(seed: u64) -> Plan {
     Token::new(profile::DEFAULT, seed).expect("a profile").plan()
 }
 
+/// A plan that was drawn, which ends when the last of its faults has begun that has a time.
+pub fn until_all_broke(plan: Plan) -> Plan {
+    Plan { heals: false, run_for_ms: 8_000, ..plan }
+}
+
 /// Plans of a profile.
 pub fn plans(profile: &str) -> BoxedStrategy<Plan> {
     (grantsim::plan::profile::find(profile).expect("a profile").plans)()
