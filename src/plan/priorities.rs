@@ -4,7 +4,8 @@
 //! their product. Priorities say instead who is quick and who is slow for as long as it lasts, and at which request that turns:
 //! with *n* nodes, *k* requests and *d* − 1 turns, an order for which *d* things must come in a certain sequence is met with a
 //! probability of at least 1/(n·k^(d−1)) (Burckhardt, Kothari, Musuvathi, Nagarakatte: *A randomized scheduler with
-//! probabilistic guarantees of finding bugs*, ASPLOS 2010).
+//! probabilistic guarantees of finding bugs*, ASPLOS 2010). That is so as far as whoever is a step ahead is done within the step:
+//! in simulated time a place is a delay, and what stands behind comes through in the end, as in a network.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Exact counts, the same for any number of threads; the shortest histories of mutants; and that each of them is shown again by
 //! the plan that it becomes.
 
-use std::{num::NonZero, time::Duration};
+use std::{collections::BTreeSet, num::NonZero, time::Duration};
 
 use super::{choice::choices, *};
 use crate::{
@@ -156,8 +156,8 @@ fn what_goes_wrong_is_a_fault_of_the_plan_and_what_is_held_is_an_arrival() {
     assert_eq!(faults("stale-grant", "expiry/expired-grant", 17), []);
 }
 
-/// Walks a history by the names of its choices. What may happen in the end, by name.
-fn after(budget: u8, history: &[&str]) -> Vec<String> {
+/// Walks a history by the names of its choices, and looks at where it leads to.
+fn walked<T>(budget: u8, history: &[&str], look: impl FnOnce(&Histories<'_>, State) -> T) -> T {
     let subject = Subject::new(Library::published()).expect("it loads");
     let claim_function = subject.load(Default::default(), 0).expect("it loads").claim_function;
     let plan = Scope::named("claim").expect("a scope").plan();
@@ -171,7 +171,33 @@ fn after(budget: u8, history: &[&str]) -> Vec<String> {
         let choice = choice.unwrap_or_else(|| panic!("{name} is none of {all:#?}"));
         state = space.step(&mut server, &state, choice, &mut Violations::new()).expect("it can be taken").0;
     }
-    choices(&space, &state).iter().map(ToString::to_string).collect()
+    look(&space, state)
+}
+
+/// What may happen after a history, by name.
+fn after(budget: u8, history: &[&str]) -> Vec<String> {
+    walked(budget, history, |space, state| choices(space, &state).iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn states_that_differ_in_one_thing_alone_are_two() {
+    let changes: [fn(&mut State); 5] = [
+        |state| state.now = state.now.after(1_000),
+        |state| state.budget = 0,
+        |state| drop(state.hosts.pop_last()),
+        |state| drop(state.connections.pop()),
+        |state| drop(state.copies.pop_last()),
+    ];
+    walked(1, &[CREATES], |space, state| {
+        assert_eq!((state.connections.len(), state.copies.len()), (1, 1));
+        let others = changes.map(|change| {
+            let mut other = state.clone();
+            change(&mut other);
+            space.key(&other)
+        });
+        let all: BTreeSet<StateKey> = others.into_iter().chain([space.key(&state)]).collect();
+        assert_eq!(all.len(), 6);
+    });
 }
 
 const CREATES: &str = "ff_create_execution of e1 by submitter";
