@@ -118,6 +118,8 @@ struct Shared {
     peers: BTreeMap<u64, Peer>,
     /// The connections that wait for data, longest first.
     blocked: Vec<u64>,
+    /// Whether there are more requests at hand, from one client or from those who waited for the end of a pause.
+    has_more: bool,
     /// Who waits for the last connection to end.
     closer: Option<Waker>,
     /// Whether a client has ended the server, and who waits for that.
@@ -168,6 +170,7 @@ impl Server {
             effects: Effects::default(),
             peers: BTreeMap::new(),
             blocked: Vec::new(),
+            has_more: false,
             closer: None,
             is_shut_down: false,
             ender: None,
@@ -370,9 +373,18 @@ impl Shared {
         self.engine.give_turn(Some(id));
     }
 
-    fn end_turn(&mut self) {
+    fn end_turn(&mut self, now: UnixMicros) {
         self.engine.give_turn(None);
         self.release_next();
+        if self.engine.first_postponed().is_none() || self.engine.pause(now).is_some() {
+            self.end_requests(now);
+        }
+    }
+
+    /// There are no more requests at hand.
+    fn end_requests(&mut self, now: UnixMicros) {
+        self.has_more = false;
+        self.hand_on(now);
     }
 
     /// After a pause those who waited for its end go on one after the other: has the next one look.
@@ -481,6 +493,9 @@ impl Shared {
 
     /// Delivers messages, and does to other connections what the engine wants done.
     fn hand_on(&mut self, now: UnixMicros) {
+        if !self.has_more {
+            self.engine.tell_by_prefix();
+        }
         for (id, message) in self.engine.take_deliveries() {
             self.deliver(id, &message, now);
         }
@@ -516,8 +531,8 @@ impl Shared {
         let mut ready = self.ready_keys();
         while !ready.is_empty() {
             let mut written = Vec::new();
-            for key in &ready {
-                for id in self.waiting_for(key) {
+            for (db, key) in &ready {
+                for id in self.waiting_for(*db, key) {
                     self.resume_for(id, key, now);
                     written.extend(self.ready_keys());
                 }
@@ -526,62 +541,70 @@ impl Shared {
         }
     }
 
-    /// The keys that the effects of the command that ran wrote, and that somebody waits for.
-    fn ready_keys(&self) -> Vec<Bytes> {
+    /// The keys that the effects of the command that ran wrote, and that somebody waits for, each with its database.
+    fn ready_keys(&self) -> Vec<(u8, Bytes)> {
         if self.effects.is_empty() {
             return Vec::new();
         }
-        let waiting: Vec<&Blocked> = self.blocked.iter().filter_map(|id| self.blocked_in(*id)).collect();
+        let waiting: Vec<(u8, &Blocked)> =
+            self.blocked.iter().filter_map(|id| self.blocked_in(*id)).collect();
         self.engine.ready_keys(&self.effects, &waiting)
     }
 
     /// Those who wait for a key, longest first.
-    fn waiting_for(&self, key: &Bytes) -> Vec<u64> {
-        let waits =
-            |id: &u64| self.blocked_in(*id).is_some_and(|blocked| blocked.keys.iter().any(|it| it == key));
+    fn waiting_for(&self, db: u8, key: &Bytes) -> Vec<u64> {
+        let waits = |id: &u64| {
+            self.blocked_in(*id).is_some_and(|(own, blocked)| own == db && blocked.keys.contains(key))
+        };
         self.blocked.iter().copied().filter(waits).collect()
     }
 
-    fn blocked_in(&self, id: u64) -> Option<&Blocked> {
-        self.peers.get(&id)?.session.blocked.as_ref()
+    /// The database of a connection that waits, and what it waits for.
+    fn blocked_in(&self, id: u64) -> Option<(u8, &Blocked)> {
+        let session = &self.peers.get(&id)?.session;
+        Some((session.db, session.blocked.as_ref()?))
     }
 
     /// Has a blocked connection look for a key.
     fn resume_for(&mut self, id: u64, key: &Bytes, now: UnixMicros) {
-        self.effects.clear();
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        let Some(args) = peer.session.blocked.as_ref().map(|blocked| blocked.args.clone()) else { return };
-        if let Some(reply) = self.engine.resume_for(&mut peer.session, key, now, &mut self.effects) {
-            self.finish(id, now, &args, &reply);
-        } else if peer.session.postponed > 0 {
+        let has_gone_on =
+            self.look(id, now, |engine, session, effects| engine.resume_for(session, key, now, effects));
+        let Some(peer) = self.peers.get_mut(&id).filter(|_| !has_gone_on) else { return };
+        if peer.session.postponed > 0 {
             peer.wake();
         }
     }
 
     /// Has a connection go on whose data came in a pause. If they are gone it waits behind all others.
     fn go_on_waiting(&mut self, id: u64, now: UnixMicros) {
-        self.effects.clear();
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        let Some(args) = peer.session.blocked.as_ref().map(|blocked| blocked.args.clone()) else { return };
-        match self.engine.go_on_waiting(&mut peer.session, now, &mut self.effects) {
-            Some(reply) => {
-                self.finish(id, now, &args, &reply);
-                self.after_command(now);
-            }
-            None => {
-                self.blocked.retain(|other| *other != id);
-                self.blocked.push(id);
-            }
+        if self.look(id, now, |engine, session, effects| engine.go_on_waiting(session, now, effects)) {
+            self.after_command(now);
+        } else if self.blocked_in(id).is_some() {
+            self.blocked.retain(|other| *other != id);
+            self.blocked.push(id);
         }
     }
 
     /// Has a blocked connection look again.
     fn resume(&mut self, id: u64, now: UnixMicros) {
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        let Some(args) = peer.session.blocked.as_ref().map(|blocked| blocked.args.clone()) else { return };
+        self.look(id, now, |engine, session, effects| engine.resume(session, now, effects));
+    }
+
+    /// Has a blocked connection look, and hands on what it finds. Whether it found anything.
+    fn look(
+        &mut self,
+        id: u64,
+        now: UnixMicros,
+        look: impl FnOnce(&mut Engine, &mut Session, &mut Effects) -> Option<Reply>,
+    ) -> bool {
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        let Some(args) = peer.session.blocked.as_ref().map(|blocked| blocked.args.clone()) else {
+            return false;
+        };
         self.effects.clear();
-        let Some(reply) = self.engine.resume(&mut peer.session, now, &mut self.effects) else { return };
+        let Some(reply) = look(&mut self.engine, &mut peer.session, &mut self.effects) else { return false };
         self.finish(id, now, &args, &reply);
+        true
     }
 
     /// Ends what a connection waits in, with a reply that another one chose.

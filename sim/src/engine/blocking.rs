@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     Blocked, Context, Dialect, Effects, Engine, ErrorReply, Reply, Session, UnixMicros, UnixMillis, Value,
-    WRONG_TYPE, clients::GroupWait, number, unit::Offset,
+    WRONG_TYPE, clients::GroupWait, databases, number, unit::Offset,
 };
 
 impl Engine {
@@ -122,33 +122,46 @@ impl Engine {
         Some(self.as_news(session, &blocked, reply))
     }
 
-    /// The keys that somebody may wait for among those that were just written, in the order in which they were.
-    pub fn ready_keys(&self, effects: &Effects, waiting: &[&Blocked]) -> Vec<Bytes> {
-        let mut ready: Vec<Bytes> = Vec::new();
-        let mut note = |key: &[u8]| {
-            let awaited = waiting.iter().flat_map(|blocked| &blocked.keys).find(|awaited| *awaited == key);
-            if let Some(key) = awaited.filter(|key| !ready.contains(key)) {
-                ready.push(key.clone());
+    /// The keys that somebody may wait for among those that were just written, each with its database, in the order in which
+    /// they were. Of those who wait the database is named, too.
+    pub fn ready_keys(&self, effects: &Effects, waiting: &[(u8, &Blocked)]) -> Vec<(u8, Bytes)> {
+        let all = || waiting.iter().flat_map(|(db, blocked)| blocked.keys.iter().map(|key| (*db, key)));
+        let mut ready: Vec<(u8, Bytes)> = Vec::new();
+        let mut note = |db: u8, key: &[u8]| {
+            let is_noted = ready.iter().any(|(other, noted)| *other == db && noted == key);
+            if let Some((_, key)) = all().find(|(other, awaited)| *other == db && *awaited == key)
+                && !is_noted
+            {
+                ready.push((db, key.clone()));
             }
         };
+        let mut database = self.databases.entered();
         for effect in effects.iter() {
             let args: Vec<&[u8]> = effect.args().collect();
+            let mut note_all = |is_meant: &dyn Fn(u8) -> bool| {
+                all().filter(|(db, _)| is_meant(*db)).for_each(|(db, key)| note(db, key));
+            };
             match effect.name() {
-                b"FLUSHALL" | b"FLUSHDB" | b"SWAPDB" => {
-                    waiting.iter().flat_map(|blocked| &blocked.keys).for_each(|key| note(key));
-                }
+                b"SELECT" => database = databases::parse(effect.arg(1)).unwrap_or(database),
+                b"FLUSHALL" => note_all(&|_| true),
+                b"FLUSHDB" => note_all(&|db| db == database),
+                b"SWAPDB" => note_all(&|db| args[1..].iter().any(|arg| databases::parse(arg) == Ok(db))),
                 // What adds nothing is no news.
                 b"XDEL" | b"XTRIM" | b"XACK" | b"XCLAIM" | b"XSETID" | b"PEXPIREAT" | b"PERSIST" => {}
-                b"XGROUP" if !self.is_news_of_group(args[1], args[2]) => {}
-                b"COPY" => note(args[2]),
-                b"SORT" => args.iter().skip(1).for_each(|arg| note(arg)),
+                b"XGROUP" if !self.is_news_of_group(database, args[1], args[2]) => {}
+                b"COPY" => note(databases::target(&args, database), args[2]),
+                b"MOVE" => {
+                    note(database, args[1]);
+                    note(databases::target(&args, database), args[1]);
+                }
+                b"SORT" => args.iter().skip(1).for_each(|arg| note(database, arg)),
                 name => {
                     if name.ends_with(b"STORE") {
-                        note(effect.arg(1));
+                        note(database, effect.arg(1));
                     }
                     let command = self.commands.lookup(self.dialect, &args).ok();
                     let keys = command.and_then(|command| command.keys.of(&args));
-                    keys.unwrap_or_default().into_iter().for_each(&mut note);
+                    keys.unwrap_or_default().into_iter().for_each(|key| note(database, key));
                 }
             }
         }
@@ -157,17 +170,17 @@ impl Engine {
 
     /// Whether something was done about a group for which those are woken who wait for its stream: it is gone, or the stream is
     /// there only since it is.
-    fn is_news_of_group(&self, what: &[u8], key: &[u8]) -> bool {
+    fn is_news_of_group(&self, database: u8, what: &[u8], key: &[u8]) -> bool {
         let is = |word: &[u8]| what.eq_ignore_ascii_case(word);
-        is(b"DESTROY") || is(b"CREATE") && self.is_new_stream(key)
+        is(b"DESTROY") || is(b"CREATE") && self.is_new_stream(database, key)
     }
 
-    /// Whether a stream, in whatever database, has nothing but a group.
-    fn is_new_stream(&self, key: &[u8]) -> bool {
-        self.databases().filter_map(|(_, db)| db.get(key)).any(|entry| match &entry.value {
-            Value::Stream(stream) => stream.is_empty() && stream.groups.len() == 1,
+    /// Whether a stream has nothing but a group.
+    fn is_new_stream(&self, database: u8, key: &[u8]) -> bool {
+        match self.database(database).and_then(|db| db.get(key)).map(|entry| &entry.value) {
+            Some(Value::Stream(stream)) => stream.is_empty() && stream.groups.len() == 1,
             _ => false,
-        })
+        }
     }
 
     /// What a client is told that waited for a group, when that is gone: Redis 7.0 has words of its own for it.

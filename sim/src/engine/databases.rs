@@ -21,6 +21,8 @@ pub struct Databases {
     propagated: u8,
     /// How many of the effects at hand are told apart already.
     settled: usize,
+    /// The database that the first of the effects at hand is for, unless they say otherwise.
+    entered: u8,
 }
 
 impl Databases {
@@ -32,6 +34,11 @@ impl Databases {
     /// The one that the last effect was for.
     pub fn propagated(&self) -> u8 {
         self.propagated
+    }
+
+    /// The one that the first effect of the last command was for, unless the effects say otherwise.
+    pub fn entered(&self) -> u8 {
+        self.entered
     }
 }
 
@@ -59,6 +66,9 @@ impl Engine {
     /// Begins a command of a session in database `number`; what `effects` holds already is none of its.
     pub(super) fn enter(&mut self, number: u8, effects: &Effects) {
         self.databases.settled = effects.len();
+        if effects.is_empty() {
+            self.databases.entered = self.databases.propagated;
+        }
         self.swap_in(number);
     }
 
@@ -148,6 +158,15 @@ impl Context<'_> {
         self.engine.select(here, self.effects);
         result
     }
+}
+
+/// The database that a `MOVE` or a `COPY` writes to, which was sent in database `own`.
+pub fn target(args: &[&[u8]], own: u8) -> u8 {
+    let number = match args {
+        [name, _, number] if name.eq_ignore_ascii_case(b"MOVE") => Some(*number),
+        _ => args.windows(2).find(|pair| pair[0].eq_ignore_ascii_case(b"DB")).map(|pair| pair[1]),
+    };
+    number.and_then(|number| parse(number).ok()).unwrap_or(own)
 }
 
 /// Reads the number of a database.

@@ -152,7 +152,6 @@ impl Session {
 impl Engine {
     /// The messages published since the last call, each with the id of the session that it goes to.
     pub fn take_deliveries(&mut self) -> Vec<(u64, Reply)> {
-        self.tell_by_prefix();
         std::mem::take(&mut self.pubsub.outbox)
     }
 }

@@ -244,9 +244,9 @@ impl Engine {
         }
     }
 
-    /// Tells those who track by prefixes what was changed by a command and by those whom it woke: once for each of their
-    /// prefixes.
-    pub(super) fn tell_by_prefix(&mut self) {
+    /// Tells those who track by prefixes what was changed since they were told last: once for each of their prefixes. A real
+    /// server does so before it waits for more requests.
+    pub fn tell_by_prefix(&mut self) {
         let changed = std::mem::take(&mut self.tracking.changed);
         if changed.is_empty() {
             return;

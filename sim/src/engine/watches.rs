@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::{Context, Effect, Engine, table::CommandTable};
+use super::{Context, Effect, Engine, databases, table::CommandTable};
 
 /// Who watches which keys.
 #[derive(Clone, Debug, Default)]
@@ -54,16 +54,13 @@ impl Engine {
         for effect in effects {
             let args: Vec<&[u8]> = effect.args().collect();
             match effect.name() {
-                b"SELECT" => database = super::databases::parse(effect.arg(1)).unwrap_or(database),
+                b"SELECT" => database = databases::parse(effect.arg(1)).unwrap_or(database),
                 b"MOVE" => {
-                    let target = super::databases::parse(effect.arg(2)).unwrap_or(database);
                     self.watches.touch(database, effect.key(), false);
-                    self.watches.touch(target, effect.key(), false);
+                    self.watches.touch(databases::target(&args, database), effect.key(), false);
                 }
                 b"COPY" => {
-                    let target = args.iter().position(|arg| arg.eq_ignore_ascii_case(b"DB"));
-                    let target = target.and_then(|at| super::databases::parse(args.get(at + 1)?).ok());
-                    self.watches.touch(target.unwrap_or(database), effect.arg(2), false);
+                    self.watches.touch(databases::target(&args, database), effect.arg(2), false);
                 }
                 name => {
                     let removed = matches!(name, b"DEL" | b"UNLINK");

@@ -147,6 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         if self.more {
             self.execute_all();
+            self.server.shared.borrow_mut().end_requests(self.server.environment.now());
             return Ok(Step::Progress);
         }
         if let Some(until) = state.silent_until
@@ -264,6 +265,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if let Some(peer) = shared.peers.get_mut(&self.id) {
             peer.session.received += mem::take(&mut self.received);
         }
+        shared.has_more = true;
         let waiting = self.outgoing.len() - self.written;
         self.decoder.limit(shared.engine.request_limits());
         loop {
@@ -333,7 +335,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         } else {
             self.execute_all();
         }
-        self.server.shared.borrow_mut().end_turn();
+        self.server.shared.borrow_mut().end_turn(now);
         Step::Progress
     }
 
