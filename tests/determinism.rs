@@ -11,10 +11,6 @@ use grantsim::{
     types::FaultClass,
 };
 
-fn swarm_token(seed: u64) -> Token {
-    Token::new("swarm", seed).expect("a profile of the catalogue")
-}
-
 fn tokens() -> Vec<Token> {
     let seeds = [0u64, 1, 0xbeef];
     let of_profile = |profile: &'static profile::Profile| {
@@ -40,19 +36,22 @@ fn assert_same(token: &Token, one: &Trace, other: &Trace) {
 /// Of the seeds of the gate, those whose runs take as long as fifty others.
 const LONG: [u64; 5] = [3, 83, 104, 111, 114];
 
-/// So many pairs of runs go on to their end.
+/// So many pairs of runs there are,
 const PAIRS: usize = 120;
-/// Set, there are so many pairs. Those past the first ones end when all has broken.
-const MORE_PAIRS: &str = "GRANTSIM_PAIRS";
+/// or as many as this says.
+const OTHER_PAIRS: &str = "GRANTSIM_PAIRS";
+/// The first of them go on to their end. All others end when all has broken.
+const WHOLE_PAIRS: usize = 40;
 
 /// The gate: pairs of runs in which every class of faults happened, in threads of their own and in another order.
 #[test]
 fn whatever_breaks_two_runs_of_a_plan_are_one() {
-    let pairs = env::var(MORE_PAIRS).map_or(PAIRS, |pairs| pairs.parse().expect("a number of pairs"));
-    let tokens = (0..).filter(|seed| !LONG.contains(seed)).map(swarm_token).take(pairs);
-    let plan = |(nth, token): (usize, Token)| match token.plan() {
-        plan if nth < PAIRS => (token, plan),
-        plan => (token, until_all_broke(plan)),
+    let pairs = env::var(OTHER_PAIRS).map_or(PAIRS, |pairs| pairs.parse().expect("a number of pairs"));
+    let swarm = Token::new("swarm", 0).expect("a profile of the catalogue");
+    let tokens = (0..).filter(|seed| !LONG.contains(seed)).map(|seed| swarm.with_seed(seed)).take(pairs);
+    let plan = |(nth, token): (usize, Token)| {
+        let plan = token.plan();
+        (token, if nth < WHOLE_PAIRS { plan } else { until_all_broke(plan) })
     };
     let plans: Vec<(Token, Plan)> = tokens.enumerate().map(plan).collect();
     let digest = |(_, plan): &(Token, Plan)| -> (String, BTreeSet<FaultClass>) {

@@ -178,6 +178,14 @@ impl Course {
         at.now > open_since.after((plan.next_end_ms() + tail_ms).saturating_mul(1_000))
     }
 
+    /// Whether an execution is leased, and until after the bound.
+    fn outlives(&self, at: &Instant<'_>, one: &Waiting) -> bool {
+        let bound = at.deployment.clock_over_time(Node::Valkey).now(self.next(at.deployment)).millis();
+        let found = at.view.execution(at.deployment.id(&one.execution));
+        one.reason() == Some(Reason::Running)
+            && found.core().and_then(|core| core.lease_expires_at()).is_some_and(|until| until.0 > bound.0)
+    }
+
     fn when_healed(&mut self, at: &Instant<'_>, is_up: bool, waiting: Vec<Waiting>) -> Turn {
         if at.is_over && !waiting.iter().any(Waiting::needs_time) {
             return verdict(at, waiting, true);
@@ -190,7 +198,9 @@ impl Course {
         let none_ends = self.none_ends(at, &waiting);
         let patience_us = at.deployment.plan.patience_ms().saturating_mul(1_000);
         let is_still = at.is_over && at.now > self.changed_at.after(patience_us);
-        let is_late = is_up || is_stuck && (is_still || none_ends);
+        // A worker would have been done long ago.
+        let stays_so = waiting.iter().all(|one| !one.needs_time() || self.outlives(at, one));
+        let is_late = is_up || is_still && (is_stuck || stays_so) || is_stuck && none_ends;
         if is_late { verdict(at, waiting, is_up || none_ends) } else { Turn::GoOn }
     }
 }
@@ -408,14 +418,24 @@ mod tests {
     }
 
     #[test]
-    fn who_is_at_work_is_waited_for_up_to_the_bound() {
-        let until = (plan([]).epoch_ms + 1_000_000_000).to_string();
-        let leased =
-            ["lifecycle_phase", "active", "ownership_state", "leased", "lease_expires_at", until.as_str()];
-        let mut bench = Bench::new(true, &leased);
-        assert_eq!(bench.at(10_000, true), Turn::Heal);
-        let bound_ms = 10_000 + bench.deployment.plan.settle_ms();
-        assert_eq!(bench.at(bound_ms - 1, true), Turn::GoOn);
-        assert_eq!(end(bench.at(bound_ms, true)), (End::Settled, vec![Why::Legitimate(Reason::Running)]));
+    fn who_is_at_work_is_waited_for_up_to_the_end_of_the_lease_or_until_the_work_must_be_done() {
+        let leased_until = |until_ms: u64| {
+            let until = (plan([]).epoch_ms + until_ms).to_string();
+            let core = ["lifecycle_phase", "active", "ownership_state", "leased", "lease_expires_at", &until];
+            let mut bench = Bench::new(true, &core);
+            assert_eq!(bench.at(10_000, true), Turn::Heal);
+            assert_eq!(bench.at(10_500, true), Turn::GoOn);
+            bench
+        };
+        let plan = plan([]);
+        let (done_ms, bound_ms) = (10_500 + plan.patience_ms(), 10_000 + plan.settle_ms());
+        assert!(done_ms + 1_000 < bound_ms);
+        let mut ends_with_the_run = leased_until(bound_ms);
+        assert_eq!(ends_with_the_run.at(done_ms + 500, true), Turn::GoOn);
+        assert_eq!(ends_with_the_run.at(bound_ms - 1, true), Turn::GoOn);
+        let mut outlives_it = leased_until(bound_ms + 1);
+        assert_eq!(outlives_it.at(done_ms, true), Turn::GoOn);
+        let ended = end(outlives_it.at(done_ms + 500, true));
+        assert_eq!(ended, (End::Settled, vec![Why::Legitimate(Reason::Running)]));
     }
 }

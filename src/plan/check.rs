@@ -57,6 +57,14 @@ mod tests {
 
     use super::*;
 
+    /// What is said of the sound plan with other values in these places of it.
+    pub(super) fn said_with<const N: usize>(values: [(&str, Value); N]) -> String {
+        let mut plan = sound();
+        values.into_iter().for_each(|(place, value)| plan[place] = value);
+        let plan: Plan = serde_json::from_value(plan).unwrap();
+        plan.check().map_or_else(|why| why.to_string(), |()| "sound".to_owned())
+    }
+
     /// A plan with one of everything, to be spoiled.
     pub(super) fn sound() -> Value {
         json!({

@@ -1,10 +1,13 @@
-//! A headless Chromium, spoken to over its pipe: no port, no socket, and it ends with the test.
+//! A headless Chromium, spoken to over its pipe: no port, no socket, and it ends with the tests. Each test has windows of its
+//! own, which know nothing of another's: to start it takes longer than most of them.
 
 use std::{
     io::{BufRead, BufReader, Write},
+    os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
+        Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
         mpsc::{Receiver, channel},
     },
@@ -23,39 +26,41 @@ const WAITS: u32 = 400;
 /// The names that it is installed under.
 const NAMES: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 
+/// Those that no test uses now. With the process that runs the tests, they end.
+static IDLE: Mutex<Vec<Process>> = Mutex::new(Vec::new());
+
 /// A browser with one open page.
 pub struct Browser {
-    process: Child,
-    requests: ChildStdin,
-    messages: Receiver<Value>,
+    /// None once it is given back.
+    process: Option<Process>,
+    /// What its pages share, and no other's.
+    context: Value,
     session: Option<String>,
-    next: u64,
-    profile: PathBuf,
     /// What the page logged as errors, and what it threw.
     pub errors: Vec<String>,
 }
 
-impl Browser {
-    /// Starts a browser, where there is one. Where there is none, says what was not looked at; with
-    /// GRANTSIM_REQUIRE_BROWSER set that is a failure.
-    pub fn start(looked_at: &str) -> Option<Self> {
-        let paths = std::env::var_os("PATH").unwrap_or_default();
-        let found = std::env::split_paths(&paths)
-            .flat_map(|folder| NAMES.iter().map(move |name| folder.join(name)))
-            .find(|path| path.is_file());
-        let Some(program) = found else {
-            let missing = format!("no {} on the PATH: not looked at: {looked_at}", NAMES.join(", "));
-            assert!(std::env::var_os("GRANTSIM_REQUIRE_BROWSER").is_none(), "{missing}");
-            println!("{missing}");
-            return None;
-        };
+/// A browser's process, and the pipe to it.
+struct Process {
+    /// A shell, which clears away when the browser has ended.
+    shell: Child,
+    profile: PathBuf,
+    requests: ChildStdin,
+    messages: Receiver<Value>,
+    next: u64,
+}
+
+impl Process {
+    fn start(program: PathBuf) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let profile = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("browser-{}-{count}", std::process::id()));
-        // The browser reads requests from descriptor 3 and writes answers to 4.
-        let mut process = Command::new("sh")
-            .args(["-c", r#"exec "$0" "$@" 3<&0 4>&1 0</dev/null 1>&2"#])
+        // The browser reads requests from descriptor 3, to whose end it lives, and writes answers to 4.
+        let mut shell = Command::new("sh")
+            .args(["-c", r#"profile=$1; shift; "$@" "--user-data-dir=$profile" 3<&0 4>&1 0</dev/null 1>&2; rm -rf "$profile""#])
+            .arg("sh")
+            .arg(&profile)
             .arg(program)
             .args([
                 "--headless",
@@ -65,14 +70,14 @@ impl Browser {
                 "--disable-dev-shm-usage",
             ])
             .args(["--hide-scrollbars", "--remote-debugging-pipe"])
-            .arg(format!("--user-data-dir={}", profile.display()))
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("a shell");
-        let requests = process.stdin.take().expect("it is piped");
-        let mut answers = BufReader::new(process.stdout.take().expect("it is piped"));
+        let requests = shell.stdin.take().expect("it is piped");
+        let mut answers = BufReader::new(shell.stdout.take().expect("it is piped"));
         let (sender, messages) = channel();
         thread::spawn(move || {
             let mut bytes = Vec::new();
@@ -85,9 +90,30 @@ impl Browser {
                 bytes.clear();
             }
         });
-        let mut browser =
-            Self { process, requests, messages, session: None, next: 0, profile, errors: Vec::new() };
-        let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }));
+        Self { shell, profile, requests, messages, next: 0 }
+    }
+}
+
+impl Browser {
+    /// A browser, where there is one. Where there is none, says what was not looked at; with GRANTSIM_REQUIRE_BROWSER set
+    /// that is a failure.
+    pub fn start(looked_at: &str) -> Option<Self> {
+        let paths = std::env::var_os("PATH").unwrap_or_default();
+        let found = std::env::split_paths(&paths)
+            .flat_map(|folder| NAMES.iter().map(move |name| folder.join(name)))
+            .find(|path| path.is_file());
+        let Some(program) = found else {
+            let missing = format!("no {} on the PATH: not looked at: {looked_at}", NAMES.join(", "));
+            assert!(std::env::var_os("GRANTSIM_REQUIRE_BROWSER").is_none(), "{missing}");
+            println!("{missing}");
+            return None;
+        };
+        let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let process = Some(idle.unwrap_or_else(|| Process::start(program)));
+        let mut browser = Self { process, context: Value::Null, session: None, errors: Vec::new() };
+        browser.context = browser.call("Target.createBrowserContext", json!({}))["browserContextId"].take();
+        let page = json!({ "url": "about:blank", "browserContextId": browser.context });
+        let target = browser.call("Target.createTarget", page);
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
         let session = browser.call("Target.attachToTarget", attach);
         browser.session = session["sessionId"].as_str().map(str::to_owned);
@@ -150,16 +176,17 @@ impl Browser {
 
     #[track_caller]
     fn call(&mut self, method: &str, params: Value) -> Value {
-        self.next += 1;
-        let mut request = json!({ "id": self.next, "method": method, "params": params });
+        let process = self.process.as_mut().expect("it is given back last");
+        process.next += 1;
+        let mut request = json!({ "id": process.next, "method": method, "params": params });
         if let Some(session) = &self.session {
             request["sessionId"] = json!(session);
         }
         let mut bytes = serde_json::to_vec(&request).expect("a request is plain");
         bytes.push(0);
-        self.requests.write_all(&bytes).expect("the browser listens");
+        process.requests.write_all(&bytes).expect("the browser listens");
         loop {
-            let message = self
+            let message = process
                 .messages
                 .recv_timeout(PATIENCE)
                 .unwrap_or_else(|error| panic!("the browser does not answer {method}: {error}"));
@@ -170,10 +197,10 @@ impl Browser {
                 Some("Runtime.consoleAPICalled") => params["type"] == "error",
                 _ => false,
             };
-            if is_error {
+            if is_error && message["sessionId"].as_str() == self.session.as_deref() {
                 self.errors.push(params.to_string());
             }
-            if message["id"] == self.next {
+            if message["id"] == process.next {
                 assert!(message["error"].is_null(), "{method}: {}", message["error"]);
                 return message["result"].clone();
             }
@@ -182,9 +209,23 @@ impl Browser {
 }
 
 impl Drop for Browser {
+    /// Closes the windows and gives the browser to the next; after a failure it is killed.
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        if thread::panicking() {
+            return;
+        }
+        self.session = None;
+        let context = self.context.take();
+        self.call("Target.disposeBrowserContext", json!({ "browserContextId": context }));
+        IDLE.lock().unwrap_or_else(PoisonError::into_inner).extend(self.process.take());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let group = format!("-{}", self.shell.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+        let _ = self.shell.wait();
         let _ = std::fs::remove_dir_all(&self.profile);
     }
 }

@@ -18,7 +18,7 @@ use grantsim::{
 use table::Row;
 
 /// Mutants that take something to be shown: a crowd, a scanner, a clock.
-const SAMPLE: [&str; 3] = ["early-expiry", "neighbours-lane", "revive-lease"];
+const SAMPLE: [&str; 2] = ["early-expiry", "neighbours-lane"];
 
 /// Findings whose plans were drawn, and are larger than they must be.
 const FINDINGS: [&str; 2] = ["completion-of-a-marked-lease", "eligible-in-the-delayed-set"];

@@ -26,14 +26,10 @@ pub(super) fn check(plan: &Plan) -> Result<(), InvalidPlan> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::tests::sound;
-    use crate::plan::Plan;
+    use super::super::tests::said_with;
 
     fn said(arrivals: Value) -> String {
-        let mut plan = sound();
-        plan["arrivals"] = arrivals;
-        let plan: Plan = serde_json::from_value(plan).unwrap();
-        plan.check().map_or_else(|why| why.to_string(), |()| "sound".to_owned())
+        said_with([("arrivals", arrivals)])
     }
 
     #[test]

@@ -38,15 +38,10 @@ pub(super) fn check(plan: &Plan) -> Result<(), InvalidPlan> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::tests::sound;
-    use crate::plan::Plan;
+    use super::super::tests::said_with;
 
     fn said(calls: Value, deeds: Value) -> String {
-        let mut plan = sound();
-        (plan["calls"], plan["deeds"]) = (calls, deeds);
-        (plan["clocks"], plan["faults"]) = (json!({}), json!([]));
-        let plan: Plan = serde_json::from_value(plan).unwrap();
-        plan.check().map_or_else(|why| why.to_string(), |()| "sound".to_owned())
+        said_with([("calls", calls), ("deeds", deeds), ("clocks", json!({})), ("faults", json!([]))])
     }
 
     fn at(at_ms: u64) -> Value {

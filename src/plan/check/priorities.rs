@@ -25,14 +25,10 @@ pub(super) fn check(plan: &Plan) -> Result<(), InvalidPlan> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::tests::sound;
-    use crate::plan::Plan;
+    use super::super::tests::said_with;
 
     fn said(priorities: Value) -> String {
-        let mut plan = sound();
-        plan["priorities"] = priorities;
-        let plan: Plan = serde_json::from_value(plan).unwrap();
-        plan.check().map_or_else(|why| why.to_string(), |()| "sound".to_owned())
+        said_with([("priorities", priorities)])
     }
 
     #[test]
