@@ -249,8 +249,9 @@ fn course(at: SimTime, breaks: &ServerFault) -> Vec<(SimTime, ServerAct)> {
             }
             acts
         }
-        ServerFault::Failover { down_ms, lag_ms, former_ms, demoted_ms, .. } => {
-            let promotes = (after(down_ms), ServerAct::Promotes { kept: before(lag_ms), breaks: *breaks });
+        ServerFault::Failover { down_ms, lag_ms, lag_us, former_ms, demoted_ms, .. } => {
+            let kept = SimTime(before(lag_ms).0.saturating_sub(lag_us));
+            let promotes = (after(down_ms), ServerAct::Promotes { kept, breaks: *breaks });
             if former_ms == 0 {
                 return vec![(at, ServerAct::Dies(*breaks)), promotes];
             }
@@ -1160,6 +1161,7 @@ mod tests {
         let failover = |former_ms, demoted_ms| ServerFault::Failover {
             down_ms: 50,
             lag_ms: 30,
+            lag_us: 0,
             clock_ms: 7,
             former_ms,
             demoted_ms,

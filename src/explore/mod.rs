@@ -7,7 +7,7 @@
 //!   something is due, a millisecond before, and one after. The scopes are [`CALLS`].
 //! - **world**: a small deployment takes part, with its scheduler, workers and scanner. What is chosen is which request in flight
 //!   reaches the server, that time goes on, and what goes wrong: a request that is held, lost or comes twice, a lost reply, a crash, a
-//!   pause. The scopes are [`WORLD`].
+//!   pause; or a replica that takes the server's place and is behind. The scopes are [`WORLD`].
 //!
 //! What the properties say of each step is kept by fingerprint, with a shortest history that shows it; [`Counterexample::plan`] is a
 //! plan of that, which `replay` runs.
@@ -47,6 +47,7 @@ mod testing;
 mod world;
 
 use std::{
+    collections::BTreeSet,
     num::NonZero,
     sync::atomic::AtomicBool,
     time::{Duration, Instant},
@@ -68,8 +69,8 @@ use scope::Kind;
 use search::{Search, Searched, Space};
 use server::Violations;
 
-/// Of so many states that were reached, a history is run once more on a fresh engine.
-const RUN_AGAIN: usize = 20;
+/// To one of so many states that were reached, and to so many at most, a history is run once more on a fresh engine.
+const RUN_AGAIN: [usize; 2] = [100, 20];
 
 /// What is explored.
 pub struct Exploration {
@@ -256,8 +257,8 @@ impl Exploration {
                 let space = calls::Histories::new(calls, subject, self.dialect, entries, &deployment);
                 self.explore(&space, stop, progress)
             }
-            Kind::World(_) => {
-                let space = world::Histories::new(self.budget, subject, entries, &deployment);
+            Kind::World(world) => {
+                let space = world::Histories::new(world, self.budget, subject, entries, &deployment);
                 self.explore(&space, stop, progress)
             }
         }
@@ -314,19 +315,21 @@ struct Walk<'e, S> {
 }
 
 impl<S: Space> Walk<'_, S> {
-    /// Takes every choice of the first two levels twice, in both directions, on one engine: what a library keeps from call to
-    /// call makes a difference.
+    /// Takes every choice of the first two levels twice, those of the second that are called alike in one state, in both directions,
+    /// on one engine: what a library keeps from call to call makes a difference.
     fn probe(&self, start: &S::State) -> Result<(), ExploreError> {
         let mut runner = self.space.runner(false)?;
         let mut outcome =
             |state: &S::State, choice: &S::Choice| -> Result<(S::State, Option<Reply>), ExploreError> {
                 self.space.step(&mut runner, state, choice, &mut Violations::new())
             };
-        let mut first = Vec::new();
+        let (mut first, mut names) = (Vec::new(), BTreeSet::new());
         for choice in self.space.choices(start) {
             let (state, reply) = outcome(start, &choice)?;
             first.push((start.clone(), choice, self.space.key(&state), reply));
-            for next in self.space.choices(&state) {
+            let mut nexts = self.space.choices(&state);
+            nexts.retain(|next| names.insert(next.to_string()));
+            for next in nexts {
                 let (after, reply) = outcome(&state, &next)?;
                 first.push((state.clone(), next, self.space.key(&after), reply));
             }
@@ -342,9 +345,10 @@ impl<S: Space> Walk<'_, S> {
 
     /// Runs some histories once more, each on a fresh engine: what a library keeps would have made another state of it.
     fn run_again(&self, searched: &Searched) -> Result<(), ExploreError> {
-        let count = searched.known.len();
-        for sample in 0..RUN_AGAIN.min(count) {
-            let place = count - 1 - sample * (count / RUN_AGAIN.min(count));
+        let (count, [one_of, most]) = (searched.known.len(), RUN_AGAIN);
+        let samples = (count / one_of + 1).min(most);
+        for sample in 0..samples {
+            let place = count - 1 - sample * (count / samples);
             let Some((key, from)) = searched.known.get_index(place) else { continue };
             if from.state == u32::MAX {
                 continue;

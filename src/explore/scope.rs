@@ -114,6 +114,8 @@ pub(super) struct World {
     pub workers: u16,
     /// How much may go wrong in a history, unless it is said otherwise.
     pub budget: u8,
+    /// Whether it is the server that goes wrong: a replica takes its place. Otherwise it is everybody else.
+    pub fails_over: bool,
     /// How the work of the execution ends, lease by lease.
     pub ends: &'static [Ending],
 }
@@ -124,7 +126,7 @@ pub const WORLD: &[Scope] = &[
         name: "claim",
         about: "one execution, two workers, a scheduler and a scanner",
         depth: 64,
-        kind: Kind::World(World { workers: 2, budget: 2, ends: &[Ending::Complete] }),
+        kind: Kind::World(World { workers: 2, budget: 2, fails_over: false, ends: &[Ending::Complete] }),
     },
     Scope {
         name: "again",
@@ -133,8 +135,15 @@ pub const WORLD: &[Scope] = &[
         kind: Kind::World(World {
             workers: 1,
             budget: 1,
+            fails_over: false,
             ends: &[Ending::Fail, Ending::Delay(DELAY_MS), Ending::Complete],
         }),
+    },
+    Scope {
+        name: "failover",
+        about: "one execution, two workers, a scheduler and a scanner, whose server may be replaced by a replica that is behind",
+        depth: 64,
+        kind: Kind::World(World { workers: 2, budget: 2, fails_over: true, ends: &[Ending::Complete] }),
     },
 ];
 

@@ -137,13 +137,31 @@ impl Server {
 
     /// Removes what has expired by then, at the ticks at which a server does so.
     pub fn expire(&mut self, until: TimestampMs, onlooker: &mut Onlooker<'_>) {
-        while let Some(tick) = self.engine.next_expiry().map(tick_after).filter(|tick| tick.0 <= until.0) {
-            let now = TimestampMs(tick.0);
-            let before = View::new(self.engine.keyspace().clone());
-            self.effects.clear();
-            self.engine.reap(micros(now), usize::MAX, &mut self.effects);
-            self.show(before, None, &[], now, &Reply::Nothing, onlooker);
+        while let Some(tick) = self.next_tick().filter(|tick| *tick <= until) {
+            self.reap(tick, onlooker);
         }
+    }
+
+    fn reap(&mut self, now: TimestampMs, onlooker: &mut Onlooker<'_>) {
+        let before = View::new(self.engine.keyspace().clone());
+        self.effects.clear();
+        self.engine.reap(micros(now), usize::MAX, &mut self.effects);
+        self.show(before, None, &[], now, &Reply::Nothing, onlooker);
+    }
+
+    /// Another server takes its place, which holds this.
+    pub fn fail_over(&mut self, keyspace: &Keyspace, now: TimestampMs, onlooker: &mut Onlooker<'_>) {
+        self.hold(keyspace);
+        onlooker.rewound(View::new(keyspace.clone()));
+        // What should be gone by then it removes at once.
+        if self.next_tick().is_some_and(|tick| tick <= now) {
+            self.reap(now, onlooker);
+        }
+    }
+
+    /// When it removes next what has expired.
+    pub fn next_tick(&self) -> Option<TimestampMs> {
+        self.engine.next_expiry().map(|at| TimestampMs(tick_after(at).0))
     }
 
     fn show(
@@ -190,6 +208,15 @@ impl Onlooker<'_> {
         let mut see = |moment: &Moment<'_>| memories.observe(moment, head.seq, found);
         Stepper::at(before).step(head, command, after, &self.names, &mut see);
         head.seq
+    }
+
+    /// The server's truth is an earlier one again.
+    fn rewound(&mut self, to: View) {
+        let seq = self.events;
+        let memories = self.memories.get_or_insert_with(|| (*self.from.memories).clone());
+        let found = &mut *self.found;
+        let mut see = |moment: &Moment<'_>| memories.observe(moment, seq, found);
+        Stepper::default().rewind(Node::Valkey, to, &mut see);
     }
 
     fn head(&mut self, node: Node, cause: Option<Seq>) -> Head {

@@ -1,8 +1,6 @@
 //! What every state has in it: what the properties remember of the history that led there.
 
-use std::{hash::Hash, sync::Arc};
-
-use valkey_sim::hash::Hash128;
+use std::sync::Arc;
 
 use crate::{
     property::{Entry, Memories},
@@ -27,19 +25,13 @@ impl Remembered {
     /// What they remember before anything has happened.
     pub fn nothing(entries: &[&'static Entry]) -> Self {
         let memories = Memories::new(entries.iter().copied());
-        Self { key: key_of(&memories), memories: Arc::new(memories), events: 0 }
+        Self { key: memories.key(), memories: Arc::new(memories), events: 0 }
     }
 
     /// What they remember after a step. Most steps leave nothing to remember: their states share what was there.
     pub fn then(&self, memories: Memories, events: Seq) -> Self {
-        let key = key_of(&memories);
+        let key = memories.key();
         let memories = if key == self.key { Arc::clone(&self.memories) } else { Arc::new(memories) };
         Self { memories, key, events }
     }
-}
-
-fn key_of(memories: &Memories) -> u128 {
-    let mut hash = Hash128::default();
-    memories.hash(&mut hash);
-    hash.finish128()
 }

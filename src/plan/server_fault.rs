@@ -32,6 +32,9 @@ pub enum ServerFault {
         down_ms: u64,
         /// How far behind the replica is: what the primary wrote in so much time before the fault, it does not have.
         lag_ms: u64,
+        /// And so many microseconds.
+        #[serde(default, skip_serializing_if = "is_default")]
+        lag_us: u64,
         /// By how much its clock differs from the primary's.
         #[serde(default, skip_serializing_if = "is_default")]
         clock_ms: i64,

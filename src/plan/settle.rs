@@ -185,8 +185,14 @@ mod tests {
     fn the_clock_of_a_promoted_server_is_one_that_may_be_wrong() {
         let mut plan = plan();
         for clock_ms in [700, -900] {
-            let breaks =
-                ServerFault::Failover { down_ms: 1, lag_ms: 0, clock_ms, former_ms: 0, demoted_ms: 0 };
+            let breaks = ServerFault::Failover {
+                down_ms: 1,
+                lag_ms: 0,
+                lag_us: 0,
+                clock_ms,
+                former_ms: 0,
+                demoted_ms: 0,
+            };
             plan.faults.push(Fault::Server { at_ms: 5, upon: None, breaks });
         }
         assert_eq!(plan.clock_spread_ms(), 2 * (700 + 900));

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Remembers what hostile callers changed in a run, and what else excuses.
-#[derive(Default)]
+#[derive(Clone, Default, Hash)]
 pub(super) struct Excuse {
     /// The sendings that were changed.
     changed: BTreeMap<Seq, FaultClass>,

@@ -48,7 +48,9 @@ pub use fingerprint::{Fingerprint, FingerprintError, KindName, PropertyName};
 pub use judge::{Found, Judge, Verdict, Violation, judge};
 pub use memories::Memories;
 
-use std::hash::{Hash, Hasher};
+use std::hash::Hash;
+
+use valkey_sim::hash::Hash128;
 
 use crate::trace::Moment;
 
@@ -67,8 +69,8 @@ pub trait Property: Remembers + Send + Sync {
 pub trait Remembers {
     /// A monitor that remembers the same.
     fn fork(&self) -> Box<dyn Property>;
-    /// Adds what it remembers to a hash: all that its later judgements at moments can depend on, and nothing else.
-    fn hash_memory(&self, hasher: &mut dyn Hasher);
+    /// A hash of what it remembers: of all that its later judgements at moments can depend on, and of nothing else.
+    fn key(&self) -> u128;
 }
 
 impl<T: Property + Clone + Hash + 'static> Remembers for T {
@@ -76,8 +78,10 @@ impl<T: Property + Clone + Hash + 'static> Remembers for T {
         Box::new(self.clone())
     }
 
-    fn hash_memory(&self, mut hasher: &mut dyn Hasher) {
-        self.hash(&mut hasher);
+    fn key(&self) -> u128 {
+        let mut hash = Hash128::default();
+        self.hash(&mut hash);
+        hash.finish128()
     }
 }
 

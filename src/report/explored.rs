@@ -111,7 +111,7 @@ mod tests {
         let last = text.lines().next_back().expect("a line");
         assert!(
             last.starts_with(
-                "every history of one execution and two workers with up to 2 choices: 36 states, 139 steps in"
+                "every history of one execution and two workers with up to 2 choices: 34 states, 124 steps in"
             ),
             "{last}"
         );

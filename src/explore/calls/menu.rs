@@ -160,11 +160,12 @@ impl Menu {
 
     /// What can happen next in a state. The same state has the same menu.
     pub fn of_state(&self, state: &State) -> Vec<Choice> {
-        self.of(&View::new(state.keyspace.clone()), state.now)
+        let view = View::new(state.keyspace.clone());
+        self.of(&view, state.now, state.knows_a_worker)
     }
 
-    fn of(&self, view: &View, now: TimestampMs) -> Vec<Choice> {
-        let mut list = List { menu: self, choices: Vec::new() };
+    fn of(&self, view: &View, now: TimestampMs, knows_a_worker: bool) -> Vec<Choice> {
+        let mut list = List { menu: self, knows_a_worker, choices: Vec::new() };
         if self.calls.registry {
             list.of_registry(view, now);
             return list.choices;
@@ -366,15 +367,34 @@ fn create(
     }
 }
 
+/// Whether a call names a worker's process.
+pub(super) fn names_a_worker(request: &Request) -> bool {
+    let is_named = |arg: &Vec<u8>| {
+        let holds =
+            |worker: &Caller| arg.windows(worker.instance.len()).any(|it| it == worker.instance.as_bytes());
+        WORKERS.iter().any(holds)
+    };
+    request.args.iter().any(is_named)
+}
+
 /// A menu that is being written.
 struct List<'m> {
     menu: &'m Menu,
+    /// Whether anything has come of a call that named one. Until then they are all alike, and the first is called w1.
+    knows_a_worker: bool,
     choices: Vec<Choice>,
 }
 
 impl List<'_> {
     fn add(&mut self, text: &'static str, seen: &Seen<'_>, command: &impl Command) {
         self.push(text, seen.name, command.request());
+    }
+
+    /// A call of w2's.
+    fn add_second(&mut self, text: &'static str, seen: &Seen<'_>, command: &impl Command) {
+        if self.knows_a_worker {
+            self.add(text, seen, command);
+        }
     }
 
     /// A call, if the library has its function.
@@ -429,9 +449,9 @@ impl List<'_> {
         let (by_w1, by_w2) = (claim(0, LANE, None), claim(1, LANE, None));
         let (timed, on_silver) = (claim(0, LANE, Some(ATTEMPT_TIMEOUT)), claim(0, OTHER_LANE, None));
         self.add("issue a grant of {} to w1", seen, &IssueClaimGrant(seen.grant(&WORKERS[0])));
-        self.add("issue a grant of {} to w2", seen, &IssueClaimGrant(seen.grant(&WORKERS[1])));
+        self.add_second("issue a grant of {} to w2", seen, &IssueClaimGrant(seen.grant(&WORKERS[1])));
         self.add("claim {} by w1", seen, &by_w1);
-        self.add("claim {} by w2", seen, &by_w2);
+        self.add_second("claim {} by w2", seen, &by_w2);
         if self.menu.calls.operator {
             self.add("claim {} by w1 with a timeout", seen, &timed);
         }
@@ -443,19 +463,26 @@ impl List<'_> {
             attempt_index: seen.attempt_index,
         };
         self.add("claim {} again by w1", seen, &resumed(0));
-        self.add("claim {} again by w2", seen, &resumed(1));
+        self.add_second("claim {} again by w2", seen, &resumed(1));
         self.add("issue a reclaim grant of {} to w1", seen, &IssueReclaimGrant(seen.grant(&WORKERS[0])));
-        self.add("issue a reclaim grant of {} to w2", seen, &IssueReclaimGrant(seen.grant(&WORKERS[1])));
+        self.add_second(
+            "issue a reclaim grant of {} to w2",
+            seen,
+            &IssueReclaimGrant(seen.grant(&WORKERS[1])),
+        );
         let reclaim = |worker: usize| ReclaimExecution {
             claim: seen.claim(&WORKERS[worker], LANE, None),
             old_attempt_index: seen.attempt_index,
             default_max_reclaim_count: Some(1),
         };
         self.add("reclaim {} by w1", seen, &reclaim(0));
-        self.add("reclaim {} by w2", seen, &reclaim(1));
+        self.add_second("reclaim {} by w2", seen, &reclaim(1));
         if self.menu.calls.operator {
-            let claim = seen.claim(&WORKERS[1], LANE, None);
-            self.add("grant and claim {} by w2", seen, &IssueGrantAndClaim { claim });
+            let by = |worker: usize| IssueGrantAndClaim { claim: seen.claim(&WORKERS[worker], LANE, None) };
+            match self.knows_a_worker {
+                true => self.add("grant and claim {} by w2", seen, &by(1)),
+                false => self.add("grant and claim {} by w1", seen, &by(0)),
+            }
         }
     }
 

@@ -2,6 +2,9 @@
 //! state that such calls lead to, and time goes on to every instant at which something is due, a millisecond before, and one
 //! after.
 //!
+//! Workers are all alike, and so are executions: of those that nothing has come of yet only the first is called upon. A history and
+//! the one in which they change their names are one.
+//!
 //! A counterexample becomes a plan of calls, word for word.
 
 mod menu;
@@ -28,7 +31,7 @@ use crate::{
     trace::What,
     types::{Node, TimestampMs},
 };
-use menu::{Act, Choice, Menu};
+use menu::{Act, Choice, Menu, names_a_worker};
 
 /// The histories of calls.
 pub(super) struct Histories<'e> {
@@ -48,6 +51,8 @@ pub(super) struct State {
     now: TimestampMs,
     /// What the properties remember.
     remembered: Remembered,
+    /// Whether anything has come of a call that named a worker.
+    knows_a_worker: bool,
 }
 
 impl<'e> Histories<'e> {
@@ -77,8 +82,11 @@ impl<'e> Histories<'e> {
             let what = What::ReplyReceived { function, execution, answer: reply::answer(&reply) };
             onlooker.record(Node::Operator, executed, what);
         }
-        let remembered = onlooker.remembered();
-        Ok((State { keyspace: server.keyspace().clone(), now: from.now, remembered }, reply))
+        let (keyspace, remembered) = (server.keyspace().clone(), onlooker.remembered());
+        let has_effect =
+            remembered.key != from.remembered.key || keyspace.identity() != from.keyspace.identity();
+        let knows_a_worker = from.knows_a_worker || has_effect && names_a_worker(request);
+        Ok((State { keyspace, now: from.now, remembered, knows_a_worker }, reply))
     }
 }
 
@@ -94,7 +102,8 @@ impl Space for Histories<'_> {
     fn start(&self, server: &mut Server) -> Result<State, ExploreError> {
         let now = TimestampMs(self.deployment.plan.epoch_ms.saturating_add(START_MS) as i64);
         let keyspace = server.keyspace().clone();
-        let mut state = State { keyspace, now, remembered: Remembered::nothing(self.entries) };
+        let remembered = Remembered::nothing(self.entries);
+        let mut state = State { keyspace, now, remembered, knows_a_worker: false };
         for request in self.menu.prelude(now) {
             state = self.call(server, &state, &request, &mut Violations::new())?.0;
         }
@@ -120,8 +129,8 @@ impl Space for Histories<'_> {
                 server.hold(&from.keyspace);
                 let mut onlooker = server.onlooker(&from.remembered, found);
                 server.expire(*until, &mut onlooker);
-                let remembered = onlooker.remembered();
-                Ok((State { keyspace: server.keyspace().clone(), now: *until, remembered }, None))
+                let (keyspace, remembered) = (server.keyspace().clone(), onlooker.remembered());
+                Ok((State { keyspace, now: *until, remembered, ..*from }, None))
             }
         }
     }
@@ -133,7 +142,7 @@ impl Space for Histories<'_> {
         for part in [state.keyspace.identity(), state.remembered.key] {
             hash.words((part >> 64) as u64, part as u64);
         }
-        hash.words(state.now.0 as u64, 0);
+        hash.words(state.now.0 as u64, u64::from(state.knows_a_worker));
         hash.finish128()
     }
 

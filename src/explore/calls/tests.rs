@@ -1,23 +1,26 @@
 //! Exact counts, the same for any number of threads; the shortest histories of mutants; and that each of them is shown again by
 //! the plan that it becomes.
 
-use std::{num::NonZero, sync::atomic::AtomicBool, time::Duration};
+use std::{collections::BTreeSet, num::NonZero, sync::atomic::AtomicBool, time::Duration};
 
+use super::*;
 use crate::{
     explore::{
-        CALLS, Exploration, Report, Why,
+        CALLS, Exploration, Report, Scope, Why,
+        scope::Kind,
         testing::{assert_shortest, counts, exploration, in_two_threads, minimal, mutant, run, shows},
     },
     finding::Finding,
     library::Library,
     plan::{Part, Plan},
+    property::{KindName, catalogue},
 };
 
 #[test]
 fn the_counts_of_the_published_library_are_these() {
     let published = Library::published;
-    assert_eq!(counts(published(), "one", 4), [(1, 0), (3, 4), (32, 135), (236, 1_447), (1_432, 10_673)]);
-    assert_eq!(counts(published(), "two", 4), [(1, 0), (2, 3), (11, 49), (49, 342), (225, 1_756)]);
+    assert_eq!(counts(published(), "one", 4), [(1, 0), (3, 4), (30, 120), (213, 1_267), (1_252, 9_288)]);
+    assert_eq!(counts(published(), "two", 4), [(1, 0), (2, 3), (10, 39), (40, 261), (164, 1_294)]);
     assert_eq!(counts(published(), "flow", 3), [(1, 0), (15, 39), (143, 605), (1_234, 5_852)]);
     assert_eq!(counts(published(), "admission", 3), [(1, 0), (19, 31), (213, 594), (1_924, 6_720)]);
     assert_eq!(counts(published(), "registry", 4), [(1, 0), (5, 7), (19, 50), (79, 163), (261, 784)]);
@@ -25,9 +28,9 @@ fn the_counts_of_the_published_library_are_these() {
 
 #[test]
 fn the_counts_of_the_minimal_library_are_these() {
-    let one = [(1, 0), (1, 4), (2, 10), (8, 26), (14, 92), (27, 164), (34, 300), (68, 394), (113, 784)];
+    let one = [(1, 0), (1, 4), (1, 8), (4, 13), (9, 46), (20, 105), (29, 221), (61, 335), (108, 705)];
     assert_eq!(counts(minimal(), "one", 8), one);
-    let two = [(1, 0), (1, 3), (3, 11), (12, 44), (40, 176), (130, 636), (420, 2_253)];
+    let two = [(1, 0), (1, 3), (2, 9), (6, 26), (23, 88), (82, 362), (305, 1_396)];
     assert_eq!(counts(minimal(), "two", 6), two);
 }
 
@@ -170,6 +173,209 @@ const SHORTEST: &[(&str, &str, &str, usize)] = &[
     ("cap-one-too-low", "admission/refused-below-limit", "admission", 1),
     ("always-new", "registry/outcome", "registry", 2),
     ("beat-of-the-dead", "registry/revived", "registry", 1),
+    ("admitted-unrecorded", "admission/not-recorded", "admission", 1),
+    ("budget-without-a-definition", "budget/no-limits", "admission", 1),
+    ("half-a-hard-limit", "budget/refused-within-limit", "admission", 2),
+    ("hard-limit-ignored", "budget/over-hard", "admission", 3),
+    ("hard-limit-inclusive", "budget/refused-within-limit", "admission", 2),
+    ("ledger-double", "budget/ledger", "admission", 1),
+    ("ledger-double", "budget/ledger-over-usage", "admission", 1),
+    ("quota-without-a-cap", "admission/not-as-sent", "admission", 1),
+    ("rate-ignored", "admission/over-rate", "admission", 3),
+    ("release-the-wrong-way-round", "admission/not-released", "admission", 2),
+    ("released-below-zero", "quota/negative", "admission", 2),
+    ("report-counted-before", "budget/never-counted", "admission", 1),
+    ("report-not-remembered", "budget/not-remembered", "admission", 1),
+    ("soft-limit-unsaid", "budget/soft-limit", "admission", 2),
+    ("usage-not-counted", "budget/miscounted", "admission", 1),
+    ("blocked-child-is-claimed", "dependencies/claimed-while-open", "flow", 3),
+    ("cancel-leaves-no-backlog", "flow-life/backlog", "flow", 1),
+    ("cancel-leaves-no-backlog", "flow-life/not-owed", "flow", 1),
+    ("cancel-not-published", "published/missing", "flow", 1),
+    ("cancelled-once-more", "flow-life/cancelled-after-end", "flow", 1),
+    ("completed-by-its-first-member", "edges/after-end", "flow", 1),
+    ("edge-ends-where-it-begins", "edges/adjacency", "flow", 1),
+    ("edge-ends-where-it-begins", "edges/cycle", "flow", 1),
+    ("edge-not-counted", "edges/edge-count", "flow", 1),
+    ("edge-of-another-flow", "dependencies/of-another-flow", "flow", 1),
+    ("edge-stays-unresolved", "dependencies/count", "flow", 3),
+    ("edge-without-a-state", "dependencies/not-as-sent", "flow", 1),
+    ("flow-reopens", "flow-life/reopened", "flow", 2),
+    ("impossible-not-counted", "dependencies/impossible-count", "flow", 3),
+    ("let-run-cancels", "edge-groups/let-run", "flow", 3),
+    ("member-again-elsewhere", "flow-life/second-flow", "flow", 1),
+    ("never-skipped", "dependencies/not-skipped", "flow", 3),
+    ("no-history-of-a-claim", "lease-history/missing", "flow", 3),
+    ("not-published", "published/missing", "flow", 2),
+    ("policy-of-another-kind", "edge-groups/not-as-sent", "flow", 1),
+    ("published-twice", "published/twice", "flow", 1),
+    ("revision-falls", "flow-life/revision-fell", "flow", 1),
+    ("satisfied-by-its-first-edge", "edge-groups/too-early", "flow", 1),
+    ("siblings-of-all-kinds", "edge-groups/flag", "flow", 3),
+    ("success-published-as-failure", "published/other-outcome", "flow", 2),
+    ("heartbeat-denied", "registry/denied", "registry", 2),
+    ("worker-not-indexed", "registry/not-indexed", "registry", 1),
+    ("worker-undescribed", "registry/description", "registry", 1),
+    ("worker-undescribed", "registry/half", "registry", 1),
+    ("worker-without-ttl", "registry/ttl", "registry", 1),
+];
+
+/// Others that need four choices: one of the shortest histories that show each.
+const FOUR: &[(&str, &str, &str, [&str; 4])] = &[
+    (
+        "cap-ignored",
+        "quota/over-cap",
+        "admission",
+        [
+            "create the quota",
+            "ask whether the quota admits e1",
+            "wait for the end of the window of e1",
+            "ask whether the quota admits e2",
+        ],
+    ),
+    (
+        "edge-stays-unresolved",
+        "dependencies/eligible-while-open",
+        "flow",
+        ["grant and claim e1 by w2", "complete e1", "apply the edge e1 to e3", "resolve e1 to e3: success"],
+    ),
+    (
+        "group-not-counted",
+        "edge-groups/counters",
+        "flow",
+        ["grant and claim e1 by w2", "complete e1", "apply the edge e1 to e3", "resolve e1 to e3: success"],
+    ),
+    (
+        "never-promoted",
+        "dependencies/not-promoted",
+        "flow",
+        ["grant and claim e1 by w2", "complete e1", "apply the edge e1 to e3", "resolve e1 to e3: success"],
+    ),
+    (
+        "never-promoted",
+        "edge-groups/too-late",
+        "flow",
+        ["grant and claim e1 by w2", "complete e1", "apply the edge e1 to e3", "resolve e1 to e3: success"],
+    ),
+    (
+        "no-signal-ends-it",
+        "resume-condition/still-waiting",
+        "one",
+        ["create e1", "grant and claim e1 by w1", "suspend e1", "signal e1 to go"],
+    ),
+    (
+        "record-of-an-operator",
+        "resume-condition/not-by-signal",
+        "one",
+        ["create e1", "grant and claim e1 by w1", "suspend e1", "signal e1 to go"],
+    ),
+    (
+        "record-of-many-signals",
+        "resume-condition/too-soon-composite",
+        "one",
+        ["create e1", "grant and claim e1 by w1", "suspend e1", "signal e1 to go"],
+    ),
+    (
+        "replays-without-limit",
+        "terminal/over-the-limit",
+        "one",
+        ["create e1", "grant and claim e1 by w1", "complete e1", "replay e1"],
+    ),
+    (
+        "resumed-without-a-cause",
+        "suspension/no-cause",
+        "one",
+        ["create e1", "grant and claim e1 by w1", "suspend e1", "cancel e1 by its holder"],
+    ),
+    (
+        "revive-lease",
+        "fence/expired-lease",
+        "one",
+        ["create e1", "grant and claim e1 by w1", "wait for the lease's end of e1", "renew the lease of e1"],
+    ),
+    (
+        "siblings-of-all-kinds",
+        "edge-groups/siblings",
+        "flow",
+        [
+            "cancel e1 by override",
+            "stage the edge e1 to e3",
+            "apply the edge e1 to e3",
+            "resolve e1 to e3: failed",
+        ],
+    ),
+    (
+        "signal-fails-it",
+        "signals/outcome",
+        "one",
+        ["create e1", "grant and claim e1 by w1", "suspend e1", "signal e1 to go"],
+    ),
+    (
+        "signal-gives-priority",
+        "signals/priority",
+        "one",
+        ["create e1", "grant and claim e1 by w1", "suspend e1", "signal e1 to go"],
+    ),
+    (
+        "signal-lost",
+        "resume-condition/too-soon",
+        "one",
+        ["create e1", "grant and claim e1 by w1", "suspend e1", "signal e1 to go"],
+    ),
+    (
+        "signal-lost",
+        "signals/lost",
+        "one",
+        ["create e1", "grant and claim e1 by w1", "suspend e1", "signal e1 to go"],
+    ),
+    (
+        "signal-of-nobody",
+        "signals/not-as-sent",
+        "one",
+        ["create e1", "grant and claim e1 by w1", "suspend e1", "signal e1 to go"],
+    ),
+    (
+        "signal-takes-the-lease",
+        "signals/lease",
+        "one",
+        ["create e1", "grant and claim e1 by w1", "suspend e1", "signal e1 to go"],
+    ),
+    (
+        "stream-closed-by-its-first-frame",
+        "streams/after-close",
+        "one",
+        ["create e1", "grant and claim e1 by w1", "append a frame of e1", "append a frame of e1"],
+    ),
+    (
+        "stream-left-open",
+        "streams/left-open",
+        "one",
+        ["create e1", "grant and claim e1 by w1", "append a frame of e1", "complete e1"],
+    ),
+    (
+        "suspension-left-open",
+        "suspension/left-open",
+        "one",
+        ["create e1", "grant and claim e1 by w1", "suspend e1", "signal e1 to go"],
+    ),
+    (
+        "timeout-outlives",
+        "timeout/left",
+        "one",
+        ["create e1", "issue a grant of e1 to w1", "claim e1 by w1 with a timeout", "complete e1"],
+    ),
+    (
+        "token-of-an-old-secret",
+        "signals/dead-secret",
+        "one",
+        ["create e1", "grant and claim e1 by w1", "create a waitpoint of e1", "buffer a signal for e1 to go"],
+    ),
+    (
+        "waitpoint-of-another",
+        "signals/other-execution",
+        "one",
+        ["create e1", "grant and claim e1 by w1", "create a waitpoint of e1", "buffer a signal for e1 to go"],
+    ),
 ];
 
 #[test]
@@ -180,6 +386,62 @@ fn mutants_are_shown_by_histories_of_this_length_and_their_plans_show_the_same()
         assert_shortest(&exploration, name, kind, |one| Finding::among(&known, &one.fingerprint).is_none());
     };
     in_two_threads(SHORTEST, show);
+}
+
+/// Looks at the histories of a library in a scope.
+fn in_scope<T>(library: Library, scope: &str, look: impl FnOnce(&Histories<'_>, &mut Server) -> T) -> T {
+    let subject = Subject::new(library).expect("it loads");
+    let scope = Scope::named(scope).expect("a scope");
+    let Kind::Calls(calls) = scope.kind else { panic!("a scope of a world") };
+    let claim_function = subject.load(Default::default(), 0).expect("it loads").claim_function;
+    let deployment = Deployment::new(&scope.plan(), subject.functions.clone(), claim_function);
+    let always: Vec<_> = catalogue::always().collect();
+    let space = Histories::new(calls, &subject, Default::default(), &always, &deployment);
+    let mut server = space.runner(false).expect("it loads");
+    look(&space, &mut server)
+}
+
+#[test]
+fn other_mutants_are_shown_by_the_last_of_four_choices_and_their_plans_show_the_same() {
+    for (name, kind, scope, choices) in FOUR {
+        in_scope(mutant(name), scope, |space, server| {
+            let (mut state, mut history) = (space.start(server).expect("it starts"), Vec::new());
+            let mut found = Violations::new();
+            for name in choices {
+                found.clear();
+                let all = space.choices(&state);
+                let choice = all.iter().find(|choice| choice.to_string() == *name);
+                let choice = choice.unwrap_or_else(|| panic!("{name} is none of {all:#?}"));
+                let next = space.step(server, &state, choice, &mut found).expect("it can be taken").0;
+                history.push((std::mem::replace(&mut state, next), choice.clone()));
+            }
+            let kind: KindName = kind.parse().expect("a kind");
+            let shown = found.keys().find(|fingerprint| fingerprint.kind_name() == kind);
+            let shown = shown.unwrap_or_else(|| panic!("{name}: {:?}", found.keys()));
+            let plan = space.plan(&history, &state).expect("a plan");
+            assert!(shows(&plan, space.subject, shown), "{name}: the plan of {kind:?}");
+        });
+    }
+}
+
+#[test]
+fn states_that_differ_in_one_thing_alone_are_two() {
+    in_scope(Library::published(), "one", |space, server| {
+        let state = space.start(server).expect("it starts");
+        let changes: [fn(&mut State); 4] = [
+            |state| state.keyspace = Keyspace::default(),
+            |state| state.now.0 += 1,
+            |state| state.remembered.key += 1,
+            |state| state.knows_a_worker = true,
+        ];
+        let others = changes.map(|change| {
+            let mut other = state.clone();
+            change(&mut other);
+            space.key(&other)
+        });
+        let all: BTreeSet<StateKey> = others.into_iter().chain([space.key(&state)]).collect();
+        assert_eq!(all.len(), 5);
+    });
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub enum Then {
     ClientCrashes,
     /// Whoever sent it stands still before the reply arrives.
     ClientStandsStill,
+    /// A replica takes the server's place before the reply leaves it, which lacks what so many commands wrote last.
+    ServerFailsOver(u8),
 }
 
 /// What is sent, by whom, and about what.
@@ -43,6 +45,9 @@ pub struct What {
     name: String,
     execution: Option<ExecutionName>,
 }
+
+/// How many of the commands that wrote a replica may lack.
+pub(super) const MOST_BEHIND: u8 = 2;
 
 /// The deadlines at which a request that is held, or one that comes once more, may arrive: a millisecond before, at, and after.
 const DEADLINES: [Deadline; 3] = [Deadline::Grant, Deadline::Lease, Deadline::Delay];
@@ -57,6 +62,15 @@ impl fmt::Display for Choice {
             }
             Self::Arrives(_, Then::ClientStandsStill, what) => {
                 write!(f, "{what}, and {} stands still before the reply", what.client)
+            }
+            Self::Arrives(_, Then::ServerFailsOver(1), what) => {
+                write!(f, "{what}, and the server fails over: what was written last is lost")
+            }
+            Self::Arrives(_, Then::ServerFailsOver(lost), what) => {
+                write!(
+                    f,
+                    "{what}, and the server fails over: what was written by the last {lost} commands is lost"
+                )
             }
             Self::IsLost(_, what) => write!(f, "{what}: it is lost"),
             Self::ComesAgain(_, _, what) => write!(f, "{what}, once more"),
@@ -126,10 +140,16 @@ impl List<'_> {
             if state.budget == 0 || !is_call || !connection.is_open || !state.is_up(client) {
                 continue;
             }
+            if self.histories.fails_over {
+                // A plan has the server replaced upon a call once.
+                let behind = if state.past.is_some() { MOST_BEHIND } else { 0 };
+                self.choices.extend((1..=behind).map(|behind| arrives(Then::ServerFailsOver(behind))));
+                continue;
+            }
             self.choices.push(arrives(Then::ReplyIsLost));
             // What else is in flight shares what becomes of its connection.
             let is_alone = state.flights_of(client) == 1;
-            if is_alone && !flight.is_held {
+            if is_alone && flight.was_alone && !flight.is_held {
                 self.choices.push(Choice::IsLost(place, what.clone()));
             }
             if is_alone && matches!(client, Node::Worker(_) | Node::Scheduler(_)) {

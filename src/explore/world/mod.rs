@@ -4,6 +4,8 @@
 //! choice: which request in flight reaches the server, or that time goes on to the next instant at which
 //! somebody has something to do; and, as often as the budget of a history allows, that a request stays in flight while time
 //! goes on, is lost, comes a second time, that its reply is lost, or that the process which sent it crashes or stands still.
+//! In a scope of failovers a replica takes the server's place instead, when a call was executed and before its reply: all
+//! connections are reset, and what the last command or two wrote is lost. What a failover excuses is not reported.
 //!
 //! **What is left out, and why that is sound.** What must hold at every moment is judged where the server executes something. All
 //! orders in which requests in flight reach the server are explored. Replies and messages are not held: they arrive as soon as
@@ -37,6 +39,7 @@ use valkey_sim::{
 
 use super::{
     ExploreError,
+    scope::World,
     search::Space,
     server::{Server, Violations},
     state::{Remembered, StateKey},
@@ -62,6 +65,8 @@ const LAST_SLOT_US: u64 = 960;
 /// The histories of a world.
 pub(super) struct Histories<'e> {
     budget: u8,
+    /// Whether it is the server that goes wrong.
+    fails_over: bool,
     subject: &'e Subject,
     entries: &'e [&'static Entry],
     deployment: &'e Deployment,
@@ -83,6 +88,9 @@ pub(super) struct State {
     connections: Vec<Connection>,
     /// Of each node the last call that was executed, while it may come once more.
     copies: BTreeMap<Node, Flight>,
+    /// When the server wrote, and what it held before: what a replica holds that is behind. The latest is last, and there are no
+    /// more than a failover asks for. None where there is to be none.
+    past: Option<Vec<(SimTime, Keyspace)>>,
 }
 
 /// A node, and the process on it.
@@ -128,18 +136,21 @@ struct Flight {
     at: SimTime,
     /// Whether time has gone on since.
     is_held: bool,
+    /// Whether nothing else was in flight from its client then.
+    was_alone: bool,
     /// What a plan calls it. It is known only where one is made.
     ticket: plan::Ticket,
 }
 
 impl<'e> Histories<'e> {
     pub fn new(
+        world: World,
         budget: u8,
         subject: &'e Subject,
         entries: &'e [&'static Entry],
         deployment: &'e Deployment,
     ) -> Self {
-        Self { budget, subject, entries, deployment }
+        Self { budget, fails_over: world.fails_over, subject, entries, deployment }
     }
 }
 
@@ -180,6 +191,9 @@ impl Space for Histories<'_> {
         add(state.connections.iter().map(key_of).fold(0, u128::wrapping_add));
         add(key_of(&(millis(state.now), state.budget)));
         state.copies.iter().for_each(|(node, copy)| add(key_of(&(node, &copy.request))));
+        let past = state.past.iter().flatten();
+        past.for_each(|(_, held)| add(held.identity()));
+        add(u128::from(state.past.is_some()));
         hash.finish128()
     }
 
@@ -218,6 +232,7 @@ impl Histories<'_> {
             hosts: nodes.map(|node| (node, Arc::new(down.clone()))).collect(),
             connections: Vec::new(),
             copies: BTreeMap::new(),
+            past: self.fails_over.then(Vec::new),
         };
         let mut found = Violations::new();
         Step::new(self, server, &state, record, &mut found).start()
@@ -233,6 +248,12 @@ impl State {
     /// Whether a node's process runs.
     fn is_up(&self, node: Node) -> bool {
         self.hosts.get(&node).is_some_and(|host| host.process.is_some() && host.away_until.is_none())
+    }
+
+    /// From when on all is lost that the server wrote, where a replica is so many writes behind, and what that holds.
+    fn lost_by(&self, behind: u8) -> Option<(SimTime, Keyspace)> {
+        let past = self.past.as_ref()?;
+        past.get(past.len().checked_sub(behind.into())?).cloned()
     }
 
     /// All that is in flight from a node.
@@ -272,8 +293,8 @@ impl Hash for Connection {
 
 impl Hash for Flight {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        // A request that was sent in this millisecond can be lost.
-        (&self.request, self.is_held).hash(hasher);
+        // A request that was sent in this millisecond can be lost, and with it what is in flight beside it.
+        (&self.request, self.is_held, self.was_alone).hash(hasher);
     }
 }
 

@@ -5,11 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use valkey_sim::engine::Reply;
+use valkey_sim::engine::{Keyspace, Reply};
 
 use super::{
     Connection, Flight, Histories, Host, Mail, SLOT_US, State,
-    choice::{Choice, Then},
+    choice::{Choice, MOST_BEHIND, Then},
     millis,
     plan::{Record, Ticket, call, call_of},
 };
@@ -21,12 +21,12 @@ use crate::{
     },
     explore::{
         ExploreError,
-        server::{Onlooker, Server, Violations},
+        server::{Onlooker, Server, Violations, since},
     },
-    plan::Fault,
+    plan::{Fault, ServerFault},
     protocol::Request,
     trace::What,
-    types::{Node, Seq, SimTime},
+    types::{FaultClass, Node, Seq, SimTime},
 };
 
 /// How long a process that crashes is down, milliseconds.
@@ -108,6 +108,7 @@ impl<'s> Step<'s> {
         }
         if self.state.budget == 0 {
             self.state.copies.clear();
+            self.state.past = None;
         }
         self.state.keyspace = self.server.keyspace().clone();
         self.state.remembered = self.onlooker.remembered();
@@ -149,9 +150,23 @@ impl<'s> Step<'s> {
                     let upon = Some(call(client, function, nth));
                     record.breaks(Fault::Pause { node: client, at_ms: 0, upon, for_ms: STILL_MS });
                 }
+                Then::ServerFailsOver(behind) => {
+                    let upon = Some(call(client, function, nth));
+                    // What was written in the microsecond before is kept.
+                    let lag_us = self.state.lost_by(behind).map_or(0, |(first, _)| at.0 - first.0 + 1);
+                    let breaks = ServerFault::Failover {
+                        down_ms: 0,
+                        lag_ms: lag_us / 1_000,
+                        lag_us: lag_us % 1_000,
+                        clock_ms: 0,
+                        former_ms: 0,
+                        demoted_ms: 0,
+                    };
+                    record.breaks(Fault::Server { at_ms: 0, upon, breaks });
+                }
             }
         }
-        if function.is_some() && self.state.budget > 0 {
+        if function.is_some() && self.state.budget > 0 && !self.histories.fails_over {
             self.state.copies.insert(client, flight);
         }
         let back = at.after(super::WAY_US);
@@ -166,8 +181,24 @@ impl<'s> Step<'s> {
                 self.host(client).away_until = Some(at.after(STILL_MS * 1_000));
                 self.receive(client, Mail::Reply(reply, executed), back);
             }
+            Then::ServerFailsOver(behind) => self.fail_over(behind, at),
         }
         Ok(told)
+    }
+
+    /// A replica that is behind takes the server's place, and all connections are reset.
+    fn fail_over(&mut self, behind: u8, at: SimTime) {
+        self.onlooker.at = at;
+        let how = "is another one from now on, a replica".to_owned();
+        self.onlooker.record(Node::Valkey, None, What::ServerBroke { class: FaultClass::Failover, how });
+        if let Some((_, held)) = self.state.lost_by(behind) {
+            self.server.fail_over(&held, self.histories.server_time(at), &mut self.onlooker);
+        }
+        self.state.past = None;
+        self.state.connections.clear();
+        let nodes: Vec<Node> =
+            self.state.hosts.keys().copied().filter(|node| self.state.is_up(*node)).collect();
+        nodes.into_iter().for_each(|node| self.reset(node, at.after(super::WAY_US)));
     }
 
     fn execute(
@@ -177,8 +208,31 @@ impl<'s> Step<'s> {
         at: SimTime,
     ) -> Result<(Reply, Option<Seq>), ExploreError> {
         self.onlooker.at = at;
-        let now = self.histories.server_time(at);
-        self.server.execute(request, client, now, &mut self.onlooker)
+        let (now, before) = (self.histories.server_time(at), self.server.keyspace().clone());
+        let came = self.server.execute(request, client, now, &mut self.onlooker)?;
+        self.remember(at, before);
+        Ok(came)
+    }
+
+    /// What the server removes by itself up to an instant.
+    fn expire(&mut self, until: SimTime) {
+        let (until, before) = (self.histories.server_time(until), self.server.keyspace().clone());
+        let first = self.server.next_tick();
+        self.server.expire(until, &mut self.onlooker);
+        if let Some(first) = first {
+            let first_ms = since(self.histories.deployment.plan.epoch_ms, first);
+            self.remember(SimTime::from_millis(first_ms), before);
+        }
+    }
+
+    /// If the server has written since it held this, a replica that is behind does not know of it.
+    fn remember(&mut self, at: SimTime, before: Keyspace) {
+        let has_written = before.identity() != self.server.keyspace().identity();
+        let Some(past) = self.state.past.as_mut().filter(|_| has_written) else { return };
+        past.push((at, before));
+        if past.len() > usize::from(MOST_BEHIND) {
+            past.remove(0);
+        }
     }
 
     /// A request never arrives, and its connection is reset.
@@ -203,7 +257,7 @@ impl<'s> Step<'s> {
             record.breaks(Fault::RepeatRequest { call: call_of(node, function, copy.ticket), after_ms });
         }
         let at = SimTime::from_millis(at_ms);
-        self.server.expire(self.histories.server_time(at), &mut self.onlooker);
+        self.expire(at);
         self.execute(node, &copy.request, at).map(|(reply, _)| Some(reply))
     }
 
@@ -214,8 +268,7 @@ impl<'s> Step<'s> {
         let slot_us = self.state.now.0 % 1_000;
         self.state.now = SimTime::from_millis(until_ms).after(slot_us);
         self.state.connections.iter_mut().flat_map(|it| &mut it.flights).for_each(|it| it.is_held = true);
-        let now = self.histories.server_time(self.state.now);
-        self.server.expire(now, &mut self.onlooker);
+        self.expire(self.state.now);
         let nodes: Vec<Node> = self.state.hosts.keys().copied().collect();
         for node in nodes {
             while let Some(due) = self.state.hosts[&node].due().filter(|due| millis(*due) <= until_ms) {
@@ -362,7 +415,8 @@ impl<'s> Step<'s> {
         let Write { request, sent, .. } = write;
         let function = request.function();
         let ticket = self.record.as_mut().map_or(Ticket::default(), |record| record.wrote(client, function));
-        let flight = Flight { request, sent, at, is_held: false, ticket };
+        let was_alone = self.state.flights_of(client) == 0;
+        let flight = Flight { request, sent, at, is_held: false, was_alone, ticket };
         let open = self.state.connections.iter_mut().find(|it| it.client == client && it.is_open);
         match open {
             Some(connection) => connection.flights.push_back(flight),

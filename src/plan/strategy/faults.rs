@@ -377,6 +377,7 @@ fn of_the_server(class: FaultClass) -> impl Strategy<Value = Fault> {
                 .prop_map(|(down_ms, lag_ms, clock_ms, former_ms, demoted_ms)| ServerFault::Failover {
                     down_ms,
                     lag_ms,
+                    lag_us: 0,
                     clock_ms,
                     former_ms,
                     demoted_ms: if former_ms > 0 { demoted_ms } else { 0 },
