@@ -33,8 +33,8 @@ fn assert_same(token: &Token, one: &Trace, other: &Trace) {
     assert_eq!(one.digest(), other.digest(), "{token}");
 }
 
-/// Of the seeds of the gate, those whose runs take as long as fifty others.
-const LONG: [u64; 5] = [3, 83, 104, 111, 114];
+/// Of the seeds of the gate, the one whose run takes as long as fifty others.
+const LONG: u64 = 3;
 
 /// So many pairs of runs there are,
 const PAIRS: usize = 120;
@@ -48,7 +48,7 @@ const WHOLE_PAIRS: usize = 40;
 fn whatever_breaks_two_runs_of_a_plan_are_one() {
     let pairs = env::var(OTHER_PAIRS).map_or(PAIRS, |pairs| pairs.parse().expect("a number of pairs"));
     let swarm = Token::new("swarm", 0).expect("a profile of the catalogue");
-    let tokens = (0..).filter(|seed| !LONG.contains(seed)).map(|seed| swarm.with_seed(seed)).take(pairs);
+    let tokens = (0..).filter(|seed| *seed != LONG).map(|seed| swarm.with_seed(seed)).take(pairs);
     let plan = |(nth, token): (usize, Token)| {
         let plan = token.plan();
         (token, if nth < WHOLE_PAIRS { plan } else { until_all_broke(plan) })

@@ -41,6 +41,12 @@ impl Hash128 {
         self.lanes = [fold(one ^ KEYS[0], other ^ a), fold(other ^ KEYS[1], one ^ b.rotate_left(32))];
     }
 
+    /// Takes another hash in.
+    #[inline]
+    pub fn key(&mut self, key: u128) {
+        self.words((key >> 64) as u64, key as u64);
+    }
+
     /// Takes bytes in, and how many there are.
     #[inline]
     pub fn bytes(&mut self, bytes: &[u8]) {

@@ -249,8 +249,8 @@ fn course(at: SimTime, breaks: &ServerFault) -> Vec<(SimTime, ServerAct)> {
             }
             acts
         }
-        ServerFault::Failover { down_ms, lag_ms, lag_us, former_ms, demoted_ms, .. } => {
-            let kept = SimTime(before(lag_ms).0.saturating_sub(lag_us));
+        ServerFault::Failover { down_ms, former_ms, demoted_ms, .. } => {
+            let kept = SimTime(at.0.saturating_sub(breaks.behind_us()));
             let promotes = (after(down_ms), ServerAct::Promotes { kept, breaks: *breaks });
             if former_ms == 0 {
                 return vec![(at, ServerAct::Dies(*breaks)), promotes];

@@ -48,8 +48,7 @@ pub(super) fn call(args: &[&[u8]], now: TimestampMs) -> u128 {
 fn held(keys: &[Bytes], keyspace: &Keyspace) -> u128 {
     let mut hash = Hash128::default();
     for key in keys {
-        let identity = keyspace.identity_of(key);
-        hash.words((identity >> 64) as u64, identity as u64);
+        hash.key(keyspace.identity_of(key));
     }
     hash.finish128()
 }

@@ -69,8 +69,10 @@ use scope::Kind;
 use search::{Search, Searched, Space};
 use server::Violations;
 
-/// To one of so many states that were reached, and to so many at most, a history is run once more on a fresh engine.
-const RUN_AGAIN: [usize; 2] = [100, 20];
+/// To one of so many states that were reached a history is run once more on a fresh engine,
+const RUN_AGAIN_ONE_OF: usize = 100;
+/// and to so many at most.
+const RUN_AGAIN_AT_MOST: usize = 20;
 
 /// What is explored.
 pub struct Exploration {
@@ -247,10 +249,7 @@ impl Exploration {
         stop: &AtomicBool,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<Report, ExploreError> {
-        let plan = Plan { dialect: self.dialect, ..self.scope.plan() };
-        let functions = self.subject.functions.clone();
-        let claim_function = self.subject.load(self.dialect, 0)?.claim_function;
-        let deployment = Deployment::new(&plan, functions, claim_function);
+        let deployment = self.deployment()?;
         let (subject, entries) = (&self.subject, &self.entries);
         match self.scope.kind {
             Kind::Calls(calls) => {
@@ -262,6 +261,13 @@ impl Exploration {
                 self.explore(&space, stop, progress)
             }
         }
+    }
+
+    /// Who takes part.
+    fn deployment(&self) -> Result<Deployment, LoadError> {
+        let plan = Plan { dialect: self.dialect, ..self.scope.plan() };
+        let claim_function = self.subject.load(self.dialect, 0)?.claim_function;
+        Ok(Deployment::new(&plan, self.subject.functions.clone(), claim_function))
     }
 
     fn explore<S: Space>(
@@ -345,8 +351,8 @@ impl<S: Space> Walk<'_, S> {
 
     /// Runs some histories once more, each on a fresh engine: what a library keeps would have made another state of it.
     fn run_again(&self, searched: &Searched) -> Result<(), ExploreError> {
-        let (count, [one_of, most]) = (searched.known.len(), RUN_AGAIN);
-        let samples = (count / one_of + 1).min(most);
+        let count = searched.known.len();
+        let samples = (count / RUN_AGAIN_ONE_OF + 1).min(RUN_AGAIN_AT_MOST);
         for sample in 0..samples {
             let place = count - 1 - sample * (count / samples);
             let Some((key, from)) = searched.known.get_index(place) else { continue };

@@ -202,21 +202,21 @@ impl Onlooker<'_> {
     }
 
     fn step(&mut self, before: View, after: View, command: &Command<'_>) -> Seq {
-        let head = self.head(Node::Valkey, None);
-        let memories = self.memories.get_or_insert_with(|| (*self.from.memories).clone());
-        let found = &mut *self.found;
-        let mut see = |moment: &Moment<'_>| memories.observe(moment, head.seq, found);
-        Stepper::at(before).step(head, command, after, &self.names, &mut see);
+        let (head, names) = (self.head(Node::Valkey, None), Arc::clone(&self.names));
+        self.see(head.seq, |see| Stepper::at(before).step(head, command, after, &names, see));
         head.seq
     }
 
     /// The server's truth is an earlier one again.
     fn rewound(&mut self, to: View) {
-        let seq = self.events;
+        self.see(self.events, |see| Stepper::default().rewind(Node::Valkey, to, see));
+    }
+
+    /// Shows the properties what happens at an event.
+    fn see(&mut self, at: Seq, show: impl FnOnce(&mut dyn FnMut(&Moment<'_>))) {
         let memories = self.memories.get_or_insert_with(|| (*self.from.memories).clone());
         let found = &mut *self.found;
-        let mut see = |moment: &Moment<'_>| memories.observe(moment, seq, found);
-        Stepper::default().rewind(Node::Valkey, to, &mut see);
+        show(&mut |moment| memories.observe(moment, at, found));
     }
 
     fn head(&mut self, node: Node, cause: Option<Seq>) -> Head {
@@ -229,9 +229,7 @@ impl Onlooker<'_> {
 impl Log for Onlooker<'_> {
     fn record(&mut self, node: Node, cause: Option<Seq>, what: What) -> Seq {
         let event = Event { head: self.head(node, cause), what };
-        let memories = self.memories.get_or_insert_with(|| (*self.from.memories).clone());
-        let found = &mut *self.found;
-        show_plain(&event, &mut |moment| memories.observe(moment, event.head.seq, found));
+        self.see(event.head.seq, |see| show_plain(&event, see));
         event.head.seq
     }
 }

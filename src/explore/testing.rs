@@ -1,8 +1,8 @@
 //! What the tests of explorations share.
 
-use std::{num::NonZero, sync::atomic::AtomicBool};
+use std::{collections::BTreeSet, num::NonZero, sync::atomic::AtomicBool};
 
-use super::{Counterexample, Exploration, Report, Scope};
+use super::{Counterexample, Exploration, Report, Scope, search::Space, server::Violations, state::StateKey};
 use crate::{
     drive::{self, Subject},
     library::{Library, Mutant},
@@ -59,6 +59,46 @@ pub fn assert_shortest(
     let found = found.unwrap_or_else(|| panic!("{mutant} does not show {kind} in {length} choices"));
     assert_eq!(found.history.len(), length, "{mutant} shows {kind}: {:?}", found.history);
     assert!(shows(&found.plan, &exploration.subject, &found.fingerprint), "{mutant}: the plan of {kind}");
+}
+
+/// A history that was walked.
+pub struct Walked<S: Space> {
+    /// What was chosen, and in which state.
+    pub history: Vec<(S::State, S::Choice)>,
+    /// Where that leads to.
+    pub state: S::State,
+    /// What the last step shows.
+    pub found: Violations,
+}
+
+/// Walks a history by the names of its choices.
+pub fn walked<S: Space>(space: &S, names: &[&str]) -> Walked<S> {
+    let mut runner = space.runner(false).expect("it loads");
+    let mut state = space.start(&mut runner).expect("it starts");
+    let (mut history, mut found) = (Vec::new(), Violations::new());
+    for name in names {
+        found.clear();
+        let mut all = space.choices(&state);
+        let place = all.iter().position(|choice| choice.to_string() == *name).unwrap_or_else(|| {
+            panic!("{name} is none of {:#?}", all.iter().map(ToString::to_string).collect::<Vec<_>>())
+        });
+        let choice = all.swap_remove(place);
+        let next = space.step(&mut runner, &state, &choice, &mut found).expect("it can be taken").0;
+        history.push((std::mem::replace(&mut state, next), choice));
+    }
+    Walked { history, state, found }
+}
+
+/// A state, and what each of some changes makes of it, are all told apart.
+#[track_caller]
+pub fn assert_told_apart<S: Space>(space: &S, state: &S::State, changes: &[fn(&mut S::State)]) {
+    let others = changes.iter().map(|change| {
+        let mut other = state.clone();
+        change(&mut other);
+        space.key(&other)
+    });
+    let all: BTreeSet<StateKey> = others.chain([space.key(state)]).collect();
+    assert_eq!(all.len(), 1 + changes.len());
 }
 
 /// Does something with each of a list, on two threads.

@@ -168,6 +168,16 @@ impl ServerFault {
         }
     }
 
+    /// How far the replica is behind that takes the server's place, microseconds; 0 where none does.
+    pub fn behind_us(&self) -> u64 {
+        match self {
+            ServerFault::Failover { lag_ms, lag_us, .. } => {
+                lag_ms.saturating_mul(1_000).saturating_add(*lag_us)
+            }
+            _ => 0,
+        }
+    }
+
     /// Whether the primary that was lost goes on answering beside the new one.
     pub fn former_lives(&self) -> bool {
         matches!(self, ServerFault::Failover { former_ms: 1.., .. })

@@ -49,10 +49,7 @@ impl Memories {
     /// A hash of what they remember.
     pub fn key(&self) -> u128 {
         let mut hash = Hash128::default();
-        for (_, monitor) in &self.monitors {
-            let key = monitor.key();
-            hash.words((key >> 64) as u64, key as u64);
-        }
+        self.monitors.iter().for_each(|(_, monitor)| hash.key(monitor.key()));
         self.excuse.hash(&mut hash);
         hash.finish128()
     }

@@ -56,7 +56,7 @@ fn of_parts(parts: &[&[u8]]) -> u128 {
 /// A sum does not know in which order its parts came.
 fn unordered(hash: &mut Hash128, parts: impl Iterator<Item = u128>) {
     let sum = parts.fold(0_u128, u128::wrapping_add);
-    hash.words((sum >> 64) as u64, sum as u64);
+    hash.key(sum);
 }
 
 fn of_stream(hash: &mut Hash128, stream: &Stream) {

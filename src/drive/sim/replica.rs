@@ -109,13 +109,9 @@ impl Replica {
 
 /// When a fault has the replica cut off: a failover that has a time begins with that.
 fn cut_off(fault: &Fault) -> Option<RangeInclusive<SimTime>> {
-    let Fault::Server { at_ms, upon: None, breaks: ServerFault::Failover { lag_ms, lag_us, down_ms, .. } } =
-        fault
-    else {
-        return None;
-    };
-    let from = SimTime::from_millis(at_ms.saturating_sub(*lag_ms));
-    let from = SimTime(from.0.saturating_sub(*lag_us));
+    let Fault::Server { at_ms, upon: None, breaks } = fault else { return None };
+    let ServerFault::Failover { down_ms, .. } = breaks else { return None };
+    let from = SimTime(SimTime::from_millis(*at_ms).0.saturating_sub(breaks.behind_us()));
     Some(SimTime(from.0 + 1)..=SimTime::from_millis(at_ms.saturating_add(*down_ms)))
 }
 

@@ -84,8 +84,8 @@ impl<'e> Histories<'e> {
         }
         let (keyspace, remembered) = (server.keyspace().clone(), onlooker.remembered());
         let has_effect =
-            remembered.key != from.remembered.key || keyspace.identity() != from.keyspace.identity();
-        let knows_a_worker = from.knows_a_worker || has_effect && names_a_worker(request);
+            || remembered.key != from.remembered.key || keyspace.identity() != from.keyspace.identity();
+        let knows_a_worker = from.knows_a_worker || has_effect() && names_a_worker(request);
         Ok((State { keyspace, now: from.now, remembered, knows_a_worker }, reply))
     }
 }
@@ -139,9 +139,8 @@ impl Space for Histories<'_> {
     /// when something happened long ago are two states.
     fn key(&self, state: &State) -> StateKey {
         let mut hash = Hash128::default();
-        for part in [state.keyspace.identity(), state.remembered.key] {
-            hash.words((part >> 64) as u64, part as u64);
-        }
+        hash.key(state.keyspace.identity());
+        hash.key(state.remembered.key);
         hash.words(state.now.0 as u64, u64::from(state.knows_a_worker));
         hash.finish128()
     }

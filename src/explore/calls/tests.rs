@@ -1,19 +1,22 @@
 //! Exact counts, the same for any number of threads; the shortest histories of mutants; and that each of them is shown again by
 //! the plan that it becomes.
 
-use std::{collections::BTreeSet, num::NonZero, sync::atomic::AtomicBool, time::Duration};
+use std::{num::NonZero, sync::atomic::AtomicBool, time::Duration};
 
 use super::*;
 use crate::{
     explore::{
-        CALLS, Exploration, Report, Scope, Why,
+        CALLS, Exploration, Report, Why,
         scope::Kind,
-        testing::{assert_shortest, counts, exploration, in_two_threads, minimal, mutant, run, shows},
+        testing::{
+            Walked, assert_shortest, assert_told_apart, counts, exploration, in_two_threads, minimal, mutant,
+            run, shows, walked,
+        },
     },
     finding::Finding,
     library::Library,
     plan::{Part, Plan},
-    property::{KindName, catalogue},
+    property::KindName,
 };
 
 #[test]
@@ -220,11 +223,12 @@ const SHORTEST: &[(&str, &str, &str, usize)] = &[
     ("worker-without-ttl", "registry/ttl", "registry", 1),
 ];
 
-/// Others that need four choices: one of the shortest histories that show each.
-const FOUR: &[(&str, &str, &str, [&str; 4])] = &[
+/// A shortest history of four choices in a scope, and the mutants that are shown by its last one, each with a kind of violation that
+/// it is there for.
+type Four = (&'static str, [&'static str; 4], &'static [(&'static str, &'static str)]);
+
+const FOUR: &[Four] = &[
     (
-        "cap-ignored",
-        "quota/over-cap",
         "admission",
         [
             "create the quota",
@@ -232,70 +236,50 @@ const FOUR: &[(&str, &str, &str, [&str; 4])] = &[
             "wait for the end of the window of e1",
             "ask whether the quota admits e2",
         ],
+        &[("cap-ignored", "quota/over-cap")],
     ),
     (
-        "edge-stays-unresolved",
-        "dependencies/eligible-while-open",
         "flow",
         ["grant and claim e1 by w2", "complete e1", "apply the edge e1 to e3", "resolve e1 to e3: success"],
+        &[
+            ("edge-stays-unresolved", "dependencies/eligible-while-open"),
+            ("group-not-counted", "edge-groups/counters"),
+            ("never-promoted", "dependencies/not-promoted"),
+            ("never-promoted", "edge-groups/too-late"),
+        ],
     ),
     (
-        "group-not-counted",
-        "edge-groups/counters",
-        "flow",
-        ["grant and claim e1 by w2", "complete e1", "apply the edge e1 to e3", "resolve e1 to e3: success"],
-    ),
-    (
-        "never-promoted",
-        "dependencies/not-promoted",
-        "flow",
-        ["grant and claim e1 by w2", "complete e1", "apply the edge e1 to e3", "resolve e1 to e3: success"],
-    ),
-    (
-        "never-promoted",
-        "edge-groups/too-late",
-        "flow",
-        ["grant and claim e1 by w2", "complete e1", "apply the edge e1 to e3", "resolve e1 to e3: success"],
-    ),
-    (
-        "no-signal-ends-it",
-        "resume-condition/still-waiting",
         "one",
         ["create e1", "grant and claim e1 by w1", "suspend e1", "signal e1 to go"],
+        &[
+            ("no-signal-ends-it", "resume-condition/still-waiting"),
+            ("record-of-an-operator", "resume-condition/not-by-signal"),
+            ("record-of-many-signals", "resume-condition/too-soon-composite"),
+            ("signal-fails-it", "signals/outcome"),
+            ("signal-gives-priority", "signals/priority"),
+            ("signal-lost", "resume-condition/too-soon"),
+            ("signal-lost", "signals/lost"),
+            ("signal-of-nobody", "signals/not-as-sent"),
+            ("signal-takes-the-lease", "signals/lease"),
+            ("suspension-left-open", "suspension/left-open"),
+        ],
     ),
     (
-        "record-of-an-operator",
-        "resume-condition/not-by-signal",
-        "one",
-        ["create e1", "grant and claim e1 by w1", "suspend e1", "signal e1 to go"],
-    ),
-    (
-        "record-of-many-signals",
-        "resume-condition/too-soon-composite",
-        "one",
-        ["create e1", "grant and claim e1 by w1", "suspend e1", "signal e1 to go"],
-    ),
-    (
-        "replays-without-limit",
-        "terminal/over-the-limit",
         "one",
         ["create e1", "grant and claim e1 by w1", "complete e1", "replay e1"],
+        &[("replays-without-limit", "terminal/over-the-limit")],
     ),
     (
-        "resumed-without-a-cause",
-        "suspension/no-cause",
         "one",
         ["create e1", "grant and claim e1 by w1", "suspend e1", "cancel e1 by its holder"],
+        &[("resumed-without-a-cause", "suspension/no-cause")],
     ),
     (
-        "revive-lease",
-        "fence/expired-lease",
         "one",
         ["create e1", "grant and claim e1 by w1", "wait for the lease's end of e1", "renew the lease of e1"],
+        &[("revive-lease", "fence/expired-lease")],
     ),
     (
-        "siblings-of-all-kinds",
-        "edge-groups/siblings",
         "flow",
         [
             "cancel e1 by override",
@@ -303,78 +287,30 @@ const FOUR: &[(&str, &str, &str, [&str; 4])] = &[
             "apply the edge e1 to e3",
             "resolve e1 to e3: failed",
         ],
+        &[("siblings-of-all-kinds", "edge-groups/siblings")],
     ),
     (
-        "signal-fails-it",
-        "signals/outcome",
-        "one",
-        ["create e1", "grant and claim e1 by w1", "suspend e1", "signal e1 to go"],
-    ),
-    (
-        "signal-gives-priority",
-        "signals/priority",
-        "one",
-        ["create e1", "grant and claim e1 by w1", "suspend e1", "signal e1 to go"],
-    ),
-    (
-        "signal-lost",
-        "resume-condition/too-soon",
-        "one",
-        ["create e1", "grant and claim e1 by w1", "suspend e1", "signal e1 to go"],
-    ),
-    (
-        "signal-lost",
-        "signals/lost",
-        "one",
-        ["create e1", "grant and claim e1 by w1", "suspend e1", "signal e1 to go"],
-    ),
-    (
-        "signal-of-nobody",
-        "signals/not-as-sent",
-        "one",
-        ["create e1", "grant and claim e1 by w1", "suspend e1", "signal e1 to go"],
-    ),
-    (
-        "signal-takes-the-lease",
-        "signals/lease",
-        "one",
-        ["create e1", "grant and claim e1 by w1", "suspend e1", "signal e1 to go"],
-    ),
-    (
-        "stream-closed-by-its-first-frame",
-        "streams/after-close",
         "one",
         ["create e1", "grant and claim e1 by w1", "append a frame of e1", "append a frame of e1"],
+        &[("stream-closed-by-its-first-frame", "streams/after-close")],
     ),
     (
-        "stream-left-open",
-        "streams/left-open",
         "one",
         ["create e1", "grant and claim e1 by w1", "append a frame of e1", "complete e1"],
+        &[("stream-left-open", "streams/left-open")],
     ),
     (
-        "suspension-left-open",
-        "suspension/left-open",
-        "one",
-        ["create e1", "grant and claim e1 by w1", "suspend e1", "signal e1 to go"],
-    ),
-    (
-        "timeout-outlives",
-        "timeout/left",
         "one",
         ["create e1", "issue a grant of e1 to w1", "claim e1 by w1 with a timeout", "complete e1"],
+        &[("timeout-outlives", "timeout/left")],
     ),
     (
-        "token-of-an-old-secret",
-        "signals/dead-secret",
         "one",
         ["create e1", "grant and claim e1 by w1", "create a waitpoint of e1", "buffer a signal for e1 to go"],
-    ),
-    (
-        "waitpoint-of-another",
-        "signals/other-execution",
-        "one",
-        ["create e1", "grant and claim e1 by w1", "create a waitpoint of e1", "buffer a signal for e1 to go"],
+        &[
+            ("token-of-an-old-secret", "signals/dead-secret"),
+            ("waitpoint-of-another", "signals/other-execution"),
+        ],
     ),
 ];
 
@@ -389,58 +325,40 @@ fn mutants_are_shown_by_histories_of_this_length_and_their_plans_show_the_same()
 }
 
 /// Looks at the histories of a library in a scope.
-fn in_scope<T>(library: Library, scope: &str, look: impl FnOnce(&Histories<'_>, &mut Server) -> T) -> T {
-    let subject = Subject::new(library).expect("it loads");
-    let scope = Scope::named(scope).expect("a scope");
+fn in_scope(library: Library, scope: &str, look: impl FnOnce(&Histories<'_>)) {
+    let exploration = exploration(library, scope, 4);
+    let deployment = exploration.deployment().expect("it loads");
+    let Exploration { subject, dialect, entries, scope, .. } = &exploration;
     let Kind::Calls(calls) = scope.kind else { panic!("a scope of a world") };
-    let claim_function = subject.load(Default::default(), 0).expect("it loads").claim_function;
-    let deployment = Deployment::new(&scope.plan(), subject.functions.clone(), claim_function);
-    let always: Vec<_> = catalogue::always().collect();
-    let space = Histories::new(calls, &subject, Default::default(), &always, &deployment);
-    let mut server = space.runner(false).expect("it loads");
-    look(&space, &mut server)
+    look(&Histories::new(calls, subject, *dialect, entries, &deployment));
 }
 
 #[test]
 fn other_mutants_are_shown_by_the_last_of_four_choices_and_their_plans_show_the_same() {
-    for (name, kind, scope, choices) in FOUR {
-        in_scope(mutant(name), scope, |space, server| {
-            let (mut state, mut history) = (space.start(server).expect("it starts"), Vec::new());
-            let mut found = Violations::new();
-            for name in choices {
-                found.clear();
-                let all = space.choices(&state);
-                let choice = all.iter().find(|choice| choice.to_string() == *name);
-                let choice = choice.unwrap_or_else(|| panic!("{name} is none of {all:#?}"));
-                let next = space.step(server, &state, choice, &mut found).expect("it can be taken").0;
-                history.push((std::mem::replace(&mut state, next), choice.clone()));
-            }
-            let kind: KindName = kind.parse().expect("a kind");
-            let shown = found.keys().find(|fingerprint| fingerprint.kind_name() == kind);
-            let shown = shown.unwrap_or_else(|| panic!("{name}: {:?}", found.keys()));
-            let plan = space.plan(&history, &state).expect("a plan");
-            assert!(shows(&plan, space.subject, shown), "{name}: the plan of {kind:?}");
-        });
+    for (scope, choices, mutants) in FOUR {
+        for (name, kind) in *mutants {
+            in_scope(mutant(name), scope, |space| {
+                let Walked { history, state, found } = walked(space, choices);
+                let kind: KindName = kind.parse().expect("a kind");
+                let shown = found.keys().find(|fingerprint| fingerprint.kind_name() == kind);
+                let shown = shown.unwrap_or_else(|| panic!("{name}: {:?}", found.keys()));
+                let plan = space.plan(&history, &state).expect("a plan");
+                assert!(shows(&plan, space.subject, shown), "{name}: the plan of {kind:?}");
+            });
+        }
     }
 }
 
 #[test]
 fn states_that_differ_in_one_thing_alone_are_two() {
-    in_scope(Library::published(), "one", |space, server| {
-        let state = space.start(server).expect("it starts");
+    in_scope(Library::published(), "one", |space| {
         let changes: [fn(&mut State); 4] = [
             |state| state.keyspace = Keyspace::default(),
             |state| state.now.0 += 1,
             |state| state.remembered.key += 1,
             |state| state.knows_a_worker = true,
         ];
-        let others = changes.map(|change| {
-            let mut other = state.clone();
-            change(&mut other);
-            space.key(&other)
-        });
-        let all: BTreeSet<StateKey> = others.into_iter().chain([space.key(&state)]).collect();
-        assert_eq!(all.len(), 5);
+        assert_told_apart(space, &walked(space, &[]).state, &changes);
     });
 }
 

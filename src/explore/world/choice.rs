@@ -41,9 +41,9 @@ pub enum Then {
 /// What is sent, by whom, and about what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct What {
-    client: Node,
-    name: String,
-    execution: Option<ExecutionName>,
+    pub client: Node,
+    pub name: String,
+    pub execution: Option<ExecutionName>,
 }
 
 /// How many of the commands that wrote a replica may lack.

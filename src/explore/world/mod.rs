@@ -183,7 +183,7 @@ impl Space for Histories<'_> {
 
     fn key(&self, state: &State) -> StateKey {
         let mut hash = Hash128::default();
-        let mut add = |key: u128| hash.words((key >> 64) as u64, key as u64);
+        let mut add = |key: u128| hash.key(key);
         add(state.keyspace.identity());
         add(state.remembered.key);
         state.hosts.values().for_each(|host| add(host.key));

@@ -227,8 +227,10 @@ impl<'s> Step<'s> {
 
     /// If the server has written since it held this, a replica that is behind does not know of it.
     fn remember(&mut self, at: SimTime, before: Keyspace) {
-        let has_written = before.identity() != self.server.keyspace().identity();
-        let Some(past) = self.state.past.as_mut().filter(|_| has_written) else { return };
+        let Some(past) = &mut self.state.past else { return };
+        if before.identity() == self.server.keyspace().identity() {
+            return;
+        }
         past.push((at, before));
         if past.len() > usize::from(MOST_BEHIND) {
             past.remove(0);

@@ -5,13 +5,16 @@ use std::{collections::BTreeSet, num::NonZero, time::Duration};
 
 use valkey_sim::random::Random;
 
-use super::{choice::choices, *};
+use super::*;
 use crate::{
     drive::{self, cues::called},
     explore::{
         Exploration, Report, Scope,
         scope::Kind,
-        testing::{assert_shortest, exploration, in_two_threads, minimal, mutant, run, shows},
+        testing::{
+            assert_shortest, assert_told_apart, exploration, in_two_threads, minimal, mutant, run, shows,
+            walked,
+        },
     },
     library::Library,
     plan::{CallRef, Called, Fault},
@@ -208,29 +211,10 @@ const STRICTLY: &str = "-strictly";
 
 /// Looks at the histories of the published library in a scope.
 fn in_scope<T>(scope: &str, budget: u8, look: impl FnOnce(&Histories<'_>) -> T) -> T {
-    let subject = Subject::new(Library::published()).expect("it loads");
-    let claim_function = subject.load(Default::default(), 0).expect("it loads").claim_function;
-    let scope = Scope::named(scope).expect("a scope");
-    let Kind::World(world) = scope.kind else { panic!("a scope of calls") };
-    let deployment = Deployment::new(&scope.plan(), subject.functions.clone(), claim_function);
-    let space = Histories::new(world, budget, &subject, &[], &deployment);
-    look(&space)
-}
-
-/// Walks a history by the names of its choices, and looks at where it leads to.
-fn walked<T>(budget: u8, history: &[&str], look: impl FnOnce(&Histories<'_>, State) -> T) -> T {
-    in_scope("claim", budget, |space| {
-        let mut server = space.runner(false).expect("it loads");
-        let mut state = space.start(&mut server).expect("it starts");
-        for name in history {
-            let all = choices(space, &state);
-            let choice = all.iter().find(|choice| choice.to_string() == *name);
-            let choice = choice.unwrap_or_else(|| panic!("{name} is none of {all:#?}"));
-            state =
-                space.step(&mut server, &state, choice, &mut Violations::new()).expect("it can be taken").0;
-        }
-        look(space, state)
-    })
+    let exploration = world(Library::published(), scope, budget);
+    let deployment = exploration.deployment().expect("it loads");
+    let Kind::World(world) = exploration.scope.kind else { panic!("a scope of calls") };
+    look(&Histories::new(world, budget, &exploration.subject, &[], &deployment))
 }
 
 /// What became of a call: when, by whom, what, and what was answered.
@@ -242,7 +226,7 @@ fn drawn(space: &Histories<'_>, seed: u64) -> (Vec<(State, Choice)>, State, Vec<
     let mut state = space.start(&mut server).expect("it starts");
     let (mut history, mut answered) = (Vec::new(), Vec::new());
     for _ in 0..60 {
-        let mut all = choices(space, &state);
+        let mut all = space.choices(&state);
         // What goes wrong is rarer than what does not.
         all.retain(|choice| choice.costs() == 0 || dice.below(8) == 0);
         if all.is_empty() {
@@ -280,11 +264,12 @@ fn the_run_of_a_plan_is_the_history_that_was_written_down_as_it() {
                         What::Executed(executed) => {
                             let args: Vec<&[u8]> = executed.args.iter().map(Vec::as_slice).collect();
                             let (function, execution) = called(&args, &trace.header.executions)?;
-                            let caller = executed.caller?;
-                            let what = match execution {
-                                Some(execution) => format!("{function} of {execution} by {caller}"),
-                                None => format!("{function} by {caller}"),
-                            };
+                            let what = choice::What {
+                                client: executed.caller?,
+                                name: function.to_string(),
+                                execution,
+                            }
+                            .to_string();
                             let answer = format!("{:?}", reply::answer(&executed.reply));
                             Some((event.head.at.0 / 1_000, what, answer))
                         }
@@ -306,7 +291,9 @@ fn the_run_of_a_plan_is_the_history_that_was_written_down_as_it() {
 
 /// What may happen after a history, by name.
 fn after(budget: u8, history: &[&str]) -> Vec<String> {
-    walked(budget, history, |space, state| choices(space, &state).iter().map(ToString::to_string).collect())
+    in_scope("claim", budget, |space| {
+        space.choices(&walked(space, history).state).iter().map(ToString::to_string).collect()
+    })
 }
 
 #[test]
@@ -320,15 +307,10 @@ fn states_that_differ_in_one_thing_alone_are_two() {
         |state| state.past = Some(Vec::new()),
         |state| state.past = Some(vec![(state.now, state.keyspace.clone())]),
     ];
-    walked(1, &[CREATES], |space, state| {
+    in_scope("claim", 1, |space| {
+        let state = walked(space, &[CREATES]).state;
         assert_eq!((state.connections.len(), state.copies.len()), (1, 1));
-        let others = changes.map(|change| {
-            let mut other = state.clone();
-            change(&mut other);
-            space.key(&other)
-        });
-        let all: BTreeSet<StateKey> = others.into_iter().chain([space.key(&state)]).collect();
-        assert_eq!(all.len(), 8);
+        assert_told_apart(space, &state, &changes);
     });
 }
 
