@@ -485,10 +485,20 @@ impl Shared {
         if !self.effects.is_empty() {
             self.wake_housekeeper();
             if !self.blocked.is_empty() {
+                self.end_unblocked(now);
                 self.resume_waiting(now);
             }
         }
         self.hand_on(now);
+    }
+
+    /// Ends the waiting of those whom the last command unblocked: what it wrote is for others.
+    fn end_unblocked(&mut self, now: UnixMicros) {
+        let effects = std::mem::take(&mut self.effects);
+        for (id, reply) in self.engine.take_unblocked() {
+            self.end_waiting(id, now, &reply);
+        }
+        self.effects = effects;
     }
 
     /// Delivers messages, and does to other connections what the engine wants done.

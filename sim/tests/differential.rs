@@ -73,12 +73,24 @@ fn what_queue_libraries_send_is_answered_as_by_real_servers() {
     for dialect in [Dialect::Valkey8, Dialect::Redis7] {
         let Some(real) = Real::start(dialect, "the idioms of queue libraries") else { return };
         let (mut real, mut ours) = (RealClients::new(real), OurClients::new(dialect));
-        let scenes = company::idioms();
+        let scenes = company::scenes(company::IDIOMS);
         assert_eq!(scenes.len(), 4);
         for (title, steps) in scenes {
             let woken = company::compare(&mut real, &mut ours, &steps)
                 .unwrap_or_else(|parted| panic!("{dialect}: {title}{parted}"));
             assert!(woken > 0, "{title}: nobody waited, or nobody was woken");
+        }
+    }
+}
+
+#[test]
+fn what_parted_them_once_is_answered_as_by_real_servers() {
+    for dialect in [Dialect::Valkey8, Dialect::Redis7] {
+        let Some(real) = Real::start(dialect, "what parted them once") else { return };
+        let (mut real, mut ours) = (RealClients::new(real), OurClients::new(dialect));
+        for (title, steps) in company::scenes(company::PARTED) {
+            let compared = company::compare(&mut real, &mut ours, &steps);
+            assert_eq!(compared.err(), None, "{dialect}: {title}");
         }
     }
 }

@@ -1,6 +1,11 @@
 //! Transactions, as redis-server 7.0.15 and valkey 8.0.1 have them.
 
-use crate::common::{Server, run, show};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use crate::common::{Server, log::OnLine, run, show};
 use valkey_sim::{
     engine::{Dialect, Effects, Reply, Session, UnixMicros},
     lua::Interpreter,
@@ -186,4 +191,31 @@ fn nothing_blocks_and_scripts_run_inside() {
     assert!(server.session.blocked.is_none());
     let inside = server.run(&[b"EVAL", b"return redis.pcall('multi')", b"0"]);
     assert!(matches!(inside, Reply::Error(_)), "a script begins no transaction");
+}
+
+/// Measured: DEL counts the key, and both real servers die of the writes ("ASSERTION FAILED … de != NULL").
+#[test]
+fn a_write_where_an_expired_key_stays_for_a_pause_is_warned_of() {
+    for (write, reply, warnings) in
+        [("del k", ":1", 0), ("exists k", ":0", 0), ("set other v", "+OK", 0), ("set k v", "+OK", 1)]
+    {
+        let mut server = Server::default();
+        for line in ["set k v px 10", "multi", "client pause 100 write", write, "dbsize", "flushall"] {
+            run(&mut server, line);
+        }
+        server.now = UnixMicros(server.now.0 + 11_000);
+        let warned = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&warned);
+        let log = OnLine(move || _ = count.fetch_add(1, Ordering::Relaxed));
+        let replies = tracing::subscriber::with_default(log, || run(&mut server, "exec"));
+        let left = match write {
+            "del k" => ":0",
+            "set other v" => ":2",
+            _ => ":1",
+        };
+        assert_eq!(replies, format!("[+OK {reply} {left} +OK]"), "{write}");
+        assert_eq!(warned.load(Ordering::Relaxed), warnings, "{write}");
+        // What is flushed does not come back.
+        assert!(server.engine.keyspace().is_empty(), "{write}");
+    }
 }

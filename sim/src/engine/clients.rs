@@ -222,6 +222,20 @@ impl Engine {
         std::mem::take(&mut self.clients.orders)
     }
 
+    /// Of these, those that end somebody's waiting, with the reply: that is done before anybody hears of the keys that were
+    /// written.
+    pub fn take_unblocked(&mut self) -> Vec<(u64, Reply)> {
+        let mut unblocked = Vec::new();
+        self.clients.orders.retain(|order| match order {
+            Order::Unblock(id, reply) => {
+                unblocked.push((*id, reply.clone()));
+                false
+            }
+            _ => true,
+        });
+        unblocked
+    }
+
     /// A client's line in `CLIENT LIST`. What a simulated server does not have (buffers, a user, the memory they take)
     /// is there with the values of a client that has just spoken.
     pub fn client_line(&self, session: &Session, now: UnixMicros) -> String {

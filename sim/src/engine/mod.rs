@@ -265,7 +265,7 @@ impl Engine {
         }
         session.note(command, now);
         if session.transaction.is_some() && transactions::is_queued(command) {
-            return session.queue(args);
+            return self.queue(session, args);
         }
         self.begin(command, session, now);
         self.show(command, session, args, now, false);
@@ -415,9 +415,7 @@ impl Engine {
         self.tracking.seen = before;
         let mut context = Context { engine: self, session, args, now, effects, script: None };
         let reply = context.perform(command).into();
-        if !self.hidden.is_empty() {
-            self.show_hidden();
-        }
+        self.show_hidden();
         self.leave(effects);
         if !self.watches.is_empty() {
             self.touch_watched(effects.iter().skip(before), database);
@@ -701,6 +699,7 @@ impl<'a> Context<'a> {
         };
         let before = context.effects.weight();
         let result = context.perform(command);
+        self.engine.show_hidden();
         self.engine.written += (self.effects.weight() - before) as u64;
         if let Err(error) = &result {
             self.engine.stats.count_failure(command, error);

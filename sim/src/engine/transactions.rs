@@ -21,17 +21,18 @@ pub fn is_queued(command: &Command) -> bool {
     !matches!(command.name, "EXEC" | "DISCARD" | "MULTI" | "WATCH" | "QUIT" | "RESET")
 }
 
-impl Session {
-    /// Keeps a command for `EXEC`.
-    pub(super) fn queue(&mut self, args: &[&[u8]]) -> Reply {
-        if let Some(transaction) = &mut self.transaction {
+impl Engine {
+    /// Keeps a command for `EXEC`: not of a transaction of which nothing will be executed, though that is told of it as well.
+    pub(super) fn queue(&self, session: &mut Session, args: &[&[u8]]) -> Reply {
+        if let Some(transaction) = &mut session.transaction
+            && !transaction.void
+            && !self.watches.is_touched(session.id)
+        {
             transaction.queued.push(args.iter().map(|arg| Bytes::copy_from_slice(arg)).collect());
         }
         Reply::Status("QUEUED".into())
     }
-}
 
-impl Engine {
     /// Answers a command that cannot be executed, or queued: it makes a transaction void, and `EXEC` itself ends it.
     pub(super) fn refuse(
         &mut self,
@@ -73,6 +74,7 @@ impl Context<'_> {
             script: None,
         };
         let reply = cx.perform(command).into();
+        self.engine.show_hidden();
         if let Reply::Error(error) = &reply {
             self.engine.count_failure(command, error);
         }

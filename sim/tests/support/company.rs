@@ -3,7 +3,7 @@
 //!
 //! What the sequences may say is a list of kinds. A kind that the engine does not have right yet is left out of [`ON`].
 
-use std::{thread, time::Duration};
+use std::{mem, thread, time::Duration};
 
 use valkey_sim::engine::{Reply, UnixMicros};
 
@@ -151,6 +151,45 @@ pub const PAUSING: Kind = Kind {
 pub const NOTIFYING: Kind =
     Kind { waiting: &[], other: &["CONFIG SET notify-keyspace-events (KEA|Kg$|Elx|)"] };
 
+/// What may follow `CLIENT PAUSE` in a transaction: a real server of either dialect dies of whatever finds, during a pause, an
+/// expired key in the place of one that it writes.
+const HARMLESS: [&[u8]; 9] =
+    [b"DEL", b"EXISTS", b"GET", b"PERSIST", b"PEXPIRE", b"FLUSHALL", b"CLIENT", b"EXEC", b"DISCARD"];
+
+/// What a client's transaction will do that matters to what else may be sent.
+#[derive(Clone, Copy, Default)]
+struct Queue {
+    is_open: bool,
+    pauses: bool,
+    unblocks: bool,
+}
+
+impl Queue {
+    /// Whether a real server of either dialect dies of the command. It does, too, where somebody is unblocked whom a pause holds.
+    fn is_fatal(self, args: &Args, is_paused: bool) -> bool {
+        let name = &args[0][..];
+        let unblocks = is_word(args, b"UNBLOCK") || self.unblocks && name == b"EXEC";
+        is_paused && unblocks || self.pauses && !HARMLESS.contains(&name)
+    }
+
+    fn then(self, args: &Args) -> Self {
+        match &args[0][..] {
+            b"MULTI" => Self { is_open: true, ..self },
+            b"EXEC" | b"DISCARD" | b"RESET" => Self::default(),
+            _ => Self {
+                is_open: self.is_open,
+                pauses: self.pauses || self.is_open && is_word(args, b"PAUSE"),
+                unblocks: self.unblocks || self.is_open && is_word(args, b"UNBLOCK"),
+            },
+        }
+    }
+}
+
+/// Whether it is the subcommand.
+fn is_word(args: &Args, word: &[u8]) -> bool {
+    args.get(1).is_some_and(|arg| arg == word)
+}
+
 /// How often a real server is asked for what ours has said already, and how long between.
 const LOOKS: usize = 200;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
@@ -183,25 +222,32 @@ pub fn steps(choices: &[Vec<u8>]) -> Vec<Step> {
         .collect()
 }
 
-/// The scenes of `idioms.txt`, each with its title.
-pub fn idioms() -> Vec<(&'static str, Vec<Step>)> {
+/// What queue libraries send.
+pub const IDIOMS: &str = include_str!("idioms.txt");
+/// What real servers and ours answered differently once.
+pub const PARTED: &str = include_str!("parted.txt");
+
+/// The scenes of a text, each with its title: what [`compare`] prints, and a line `== title` before each.
+pub fn scenes(text: &'static str) -> Vec<(&'static str, Vec<Step>)> {
     let mut scenes: Vec<(&str, Vec<Step>)> = Vec::new();
     let mut now = START;
-    for line in include_str!("idioms.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    let is_said = |line: &&str| !line.is_empty() && !line.starts_with(['#', ' ']);
+    for line in text.lines().filter(is_said) {
         if let Some(title) = line.strip_prefix("== ") {
             now = START;
             scenes.push((title, Vec::new()));
             continue;
         }
-        let step = match line.strip_prefix("SIM CLOCK ADVANCE ") {
-            Some(ms) => {
-                now = UnixMicros(now.0 + 1_000 * ms.parse::<u64>().expect("milliseconds"));
-                Step::Clock(now)
-            }
-            None => {
-                let (client, command) = line.split_once(": ").expect("a client and its command");
-                Step::Command(client.parse().expect("the number of a client"), transcript::parse(command))
-            }
+        let millis = |text: &str| text.parse::<u64>().expect("milliseconds");
+        let step = if let Some(ms) = line.strip_prefix("SIM CLOCK ADVANCE ") {
+            now = UnixMicros(now.0 + 1_000 * millis(ms));
+            Step::Clock(now)
+        } else if let Some(ms) = line.strip_prefix("SIM CLOCK SET ") {
+            now = UnixMicros::from_millis(millis(ms));
+            Step::Clock(now)
+        } else {
+            let (client, command) = line.split_once(": ").expect("a client and its command");
+            Step::Command(client.parse().expect("the number of a client"), transcript::parse(command))
         };
         scenes.last_mut().expect("a title comes first").1.push(step);
     }
@@ -293,7 +339,10 @@ impl Drop for Protocol {
 
 /// Runs the steps on both servers. The error is a protocol that ends where they part.
 pub fn compare(real: &mut RealClients, ours: &mut OurClients, steps: &[Step]) -> Result<usize, String> {
+    // A real server that ended at the end of the last ones shows it now.
+    let last = Protocol(mem::take(&mut real.last));
     real.begin_anew();
+    drop(last);
     ours.begin_anew();
     let listener = CLIENTS - 1;
     // How many commands of each client are not answered yet.
@@ -302,6 +351,7 @@ pub fn compare(real: &mut RealClients, ours: &mut OurClients, steps: &[Step]) ->
     let protocol = &mut protocol.0;
     let mut woken = 0;
     let mut was_paused = false;
+    let mut queues = [Queue::default(); CLIENTS];
     let listen = Step::Command(listener, vec![b"PSUBSCRIBE".to_vec(), b"__key*__:*".to_vec()]);
     for step in std::iter::once(&listen).chain(steps) {
         let mut speaker = None;
@@ -323,14 +373,14 @@ pub fn compare(real: &mut RealClients, ours: &mut OurClients, steps: &[Step]) ->
                     _ => next.into_iter().find(|n| open[*n] == 0),
                 };
                 let Some(client) = free else { continue };
-                // A real server of either dialect dies of it where a pause holds the client that it names.
-                if ours.is_paused() && args.get(1).is_some_and(|word| word == b"UNBLOCK") {
+                if queues[client].is_fatal(args, ours.is_paused()) {
                     continue;
                 }
+                queues[client] = queues[client].then(args);
                 let of_each = [addressed(args, real), addressed(args, ours)];
                 open[client] += 1;
                 speaker = Some(client);
-                was_paused |= args.get(1).is_some_and(|word| word == b"PAUSE");
+                was_paused |= is_word(args, b"PAUSE");
                 *protocol += &format!("{client}: {}\n", transcript::write(args));
                 real.tell(client, &of_each[0]);
                 ours.tell(client, &of_each[1]);
@@ -374,5 +424,6 @@ pub fn compare(real: &mut RealClients, ours: &mut OurClients, steps: &[Step]) ->
             return Err(format!("\n{protocol}SELECT {number}\n{}", parted.join("\n")));
         }
     }
+    real.last = mem::take(protocol);
     Ok(woken)
 }

@@ -56,6 +56,8 @@ pub struct RealClients {
     clients: Vec<Connection>,
     ids: Vec<i64>,
     publisher: Connection,
+    /// What was said and heard last.
+    pub last: String,
 }
 
 impl RealClients {
@@ -63,7 +65,7 @@ impl RealClients {
         // It looks five hundred times a second whether a pause is over, and not ten times.
         assert_eq!(real.send(&["CONFIG", "SET", "hz", "500"]), Reply::OK);
         let publisher = real.connect();
-        Self { real, clients: Vec::new(), ids: Vec::new(), publisher }
+        Self { real, clients: Vec::new(), ids: Vec::new(), publisher, last: String::new() }
     }
 
     /// Waits until it has noticed that a pause is over. Who publishes is held by a pause, and changes nothing.

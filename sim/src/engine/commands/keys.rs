@@ -67,12 +67,11 @@ fn delete(cx: &mut Context<'_>) -> CommandResult {
     let keys = &cx.args[1..];
     let mut removed = 0;
     for (nth, key) in keys.iter().enumerate() {
-        match cx.db(key).remove(key) {
-            Some(_) => {
-                removed += 1;
-                cx.tell_of_deletion(key);
-            }
-            None => cx.engine.tracking.spare(key, &keys[..nth]),
+        if cx.db(key).remove(key).is_some() || cx.engine.remove_hidden(key) {
+            removed += 1;
+            cx.tell_of_deletion(key);
+        } else {
+            cx.engine.tracking.spare(key, &keys[..nth]);
         }
     }
     if removed > 0 {
