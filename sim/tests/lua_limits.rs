@@ -1,7 +1,6 @@
 //! Whatever a script does, it comes to an end within the work and memory it is given, and the engine goes on.
 //!
-//! Each attack is a loop of something whose single step is large, or one call that is. What is left out here is in the
-//! README: a few single instructions cost as much as the longest string.
+//! Each attack is a loop of something whose single step is large, or one call that is.
 
 use valkey_sim::{
     engine::{Dialect, Effects, Engine, Reply, UnixMicros},
@@ -299,6 +298,100 @@ fn every_script_ends_and_the_engine_goes_on() {
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     assert!(server.interpreter.memory() < LIMITS.memory_bytes);
+}
+
+/// What goes through strings within one instruction.
+const THROUGH_STRINGS: &[&str] = &[
+    "local _ = one < other",
+    "local _ = one >= other",
+    "if one > other then return 2 end",
+    "local _ = one .. 'y'",
+    "local _ = 'y' .. one .. 'y' .. other",
+    "local _ = digits + 1",
+    "local _ = 1 % digits",
+    "local _ = -digits",
+    "for _ = digits, 1 do end",
+    "math.floor(digits)",
+    "math.max(1, 2, digits)",
+    "math.max(unpack({1, digits}))",
+    "tonumber(spaces)",
+    "coroutine.wrap(function() for _ = 1, 5 do local _ = one < other end end)()",
+];
+
+#[test]
+fn what_goes_through_a_long_string_in_one_instruction_pays_for_it() {
+    let mut server = Server::new();
+    let mut eval = |length: &str, body: &str| {
+        server.eval(&format!(
+            "local long = ('x'):rep({length}) local one, other = long .. 'y', long .. 'z' \
+             local digits, spaces = ('1'):rep({length}), (' '):rep({length}) .. '1' \
+             local kept = {{one .. 'y', 'y' .. one .. 'y' .. other}} \
+             for _ = 1, 200 do {body} end return 1"
+        ))
+    };
+    for body in THROUGH_STRINGS {
+        assert_eq!(eval("1e2", body), Reply::Int(1), "{body}");
+        let reply = eval("1e6", body);
+        assert!(reply.error().is_some_and(|error| error.0.contains(KILLED)), "{body}: {reply:?}");
+        assert_eq!(eval("1e2", body), Reply::Int(1), "{body}, once more");
+    }
+    // What is only held or handed on costs nothing more.
+    for body in ["local _ = one == other", "type(one)", "select('#', one)", "local t = {one} t[one] = 1"] {
+        assert_eq!(eval("1e6", body), Reply::Int(1), "{body}");
+    }
+}
+
+/// A string that is part of a script was there before the script is called.
+#[test]
+fn a_long_string_of_the_script_itself_is_paid_for_as_well() {
+    let mut server = Server::new();
+    let long = "x".repeat(1_000_000);
+    let script = format!("for _ = 1, 200 do local _ = ARGV[1] < '{long}y' end return 1");
+    for time in 1..=2 {
+        let reply = server.send(&[b"EVAL", script.as_bytes(), b"0", format!("{long}z").as_bytes()]);
+        assert!(reply.error().is_some_and(|error| error.0.contains(KILLED)), "call {time}: {reply:?}");
+        let reply = server.send(&[b"EVAL", script.as_bytes(), b"0", b"a"]);
+        assert_eq!(reply, Reply::Int(1), "call {time}");
+    }
+}
+
+#[test]
+fn other_instructions_cost_the_same_beside_long_strings_and_tables() {
+    let turns = |prepare: &str, each: &str| {
+        let mut server = Server::new();
+        let reply = server.eval(&format!(
+            "{prepare} local n = 0 while true do n = n + 1 \
+             if n % 1000 == 0 then redis.call('SET', 'n', n) {each} end end"
+        ));
+        assert!(reply.error().is_some_and(|error| error.0.contains(KILLED)), "{prepare}: {reply:?}");
+        let Reply::Bulk(turns) = server.send(&[b"GET", b"n"]) else { panic!("it was set") };
+        String::from_utf8_lossy(&turns).parse::<u64>().expect("a number")
+    };
+    let plain = turns("", "");
+    for (prepare, each, share) in [
+        ("local long = ('x'):rep(5000)", "", 98..=100),
+        ("local long = ('x'):rep(5000) long = nil", "", 98..=100),
+        ("", "local list = {1, 2, 3, unpack(ARGV)}", 98..=100),
+        // These are paid for, once, and so is a buffer of Lua's own now and then. A thousand turns are some four thousand
+        // instructions.
+        ("local list = {} for n = 1, 300 do list[n] = n end", "local copy = {unpack(list)}", 70..=90),
+        ("local long = ('x'):rep(50000)", "local longer = long .. n", 38..=60),
+        (
+            "local list = {} for n = 1, 300 do list[n] = n end local f = coroutine.wrap(function() \
+             while true do coroutine.yield({unpack(list)}) end end)",
+            "f()",
+            70..=90,
+        ),
+        (
+            "local long = ('x'):rep(50000) local f = coroutine.wrap(function() local n = 0 \
+             while true do n = n + 1 coroutine.yield(long .. n) end end)",
+            "f()",
+            38..=60,
+        ),
+    ] {
+        let found = turns(prepare, each) * 100 / plain;
+        assert!(share.contains(&found), "{prepare} … {each}: {found} of a hundred turns");
+    }
 }
 
 /// What is there for commands to look at: much of it, of every kind; and a stream of which two consumers have had

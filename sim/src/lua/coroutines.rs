@@ -12,14 +12,14 @@ use super::raw::{Lua, Native, Outcome, Raised, native};
 pub const WRAPPERS: &[(&str, Native)] = &[("resume", native!(resume)), ("wrap", native!(wrap))];
 
 /// The instructions that a resume pays for.
-const INTERVAL: c_int = 100;
+pub const INTERVAL: u64 = 100;
 
 /// Pays for the coroutine at an index to run on; what is no coroutine, Lua's own function will complain about.
 fn prepare(lua: &Lua<'_>, index: c_int) -> Result<(), Raised> {
     if let Some(thread) = lua.thread(index) {
-        lua.charge(INTERVAL as u64)?;
+        lua.charge(INTERVAL)?;
         thread.reserve_unprotected(lua.top());
-        thread.count_instructions(INTERVAL);
+        thread.count_instructions(lua.with(|state| state.hook_interval(INTERVAL)));
     }
     Ok(())
 }

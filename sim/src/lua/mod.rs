@@ -28,6 +28,7 @@ mod slots;
 mod state;
 mod strings;
 mod tables;
+mod weighed;
 
 use std::{cell::OnceCell, ffi::CStr, fmt, rc::Rc};
 
@@ -56,8 +57,8 @@ const SCRIPT_CHUNK: &CStr = c"@user_script";
 pub struct Limits {
     /// Lua instructions of one call (or of one load of a library), looked at every 100,000; then it is killed as
     /// `FUNCTION KILL` kills. Work between two instructions counts as instructions, too: what a pattern tries, the
-    /// bytes and elements that are copied, the values that are converted, and 100 for each command and each resumed
-    /// coroutine.
+    /// bytes and elements that are copied, the values that are converted, the bytes of long strings that an instruction
+    /// compares, joins or reads a number from, and 100 for each command and each resumed coroutine.
     ///
     /// A load of a library has no more than the default, however many a call has.
     pub instructions_per_call: u64,

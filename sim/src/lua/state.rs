@@ -18,10 +18,12 @@ use super::{
     arena::{self, Arena},
     cmsgpack::Open,
     convert::Builder,
+    coroutines,
     pattern::Choice,
     raw::{self, Kind, Lua, Native, Outcome, REGISTRY, Raised, Ref, lua_State, native},
     registration::Registered,
     sandbox::{self, Entry, Refs},
+    weighed::{self, LongBlocks, Weight},
 };
 use crate::base::{Dialect, ErrorReply, Protocol, Reply};
 
@@ -33,9 +35,15 @@ pub struct State {
     memory_limit: usize,
     /// What was left when all garbage was collected last.
     memory_lived: usize,
+    /// Those of them that are long: an instruction pays for the strings that it goes through.
+    long_blocks: LongBlocks,
     limits: Limits,
     /// What the call in progress may still do.
     pub instructions_left: u64,
+    /// Whether the instruction in progress has paid for the long block that it asks for.
+    has_paid_block: bool,
+    /// Instructions since somebody was asked whether the call is to end.
+    unasked: u64,
     /// The main thread; null until it exists.
     main: *mut lua_State,
     /// The server it plays.
@@ -114,7 +122,7 @@ pub const BYTES_A_STEP: u64 = 16;
 
 /// From this size on, a block that Lua allocates is paid for as copied: what Lua does between two instructions grows
 /// with the strings and tables that it makes.
-const LARGE_BLOCK: usize = 4096;
+pub const LARGE_BLOCK: usize = 4096;
 
 /// How much room a buffer keeps from one call to the next.
 const KEPT_BYTES: usize = 1 << 16;
@@ -160,6 +168,7 @@ pub struct Image {
     memory: arena::Image,
     memory_used: usize,
     memory_lived: usize,
+    long_blocks: LongBlocks,
     persistent: PersistentState,
     refs: Refs,
     dialect: Dialect,
@@ -246,6 +255,7 @@ impl Machine {
             memory_used: image.memory_used,
             memory_limit: image.limits.memory_bytes,
             memory_lived: image.memory_lived,
+            long_blocks: image.long_blocks.clone(),
             main: raw,
             refs: image.refs,
             persistent: image.persistent,
@@ -272,6 +282,7 @@ impl Machine {
                 memory: state.arena.image().filter(|_| !state.has_logged)?,
                 memory_used: state.memory_used,
                 memory_lived: state.memory_lived,
+                long_blocks: state.long_blocks.clone(),
                 persistent: state.persistent,
                 refs: state.refs,
                 dialect: state.dialect,
@@ -511,7 +522,8 @@ impl Machine {
                 _ => limit,
             };
             state.is_killed = false;
-            (state.refs.error_handler, state.refs.entry(entry), state.hook_interval())
+            (state.has_paid_block, state.unasked) = (false, 0);
+            (state.refs.error_handler, state.refs.entry(entry), state.hook_interval(HOOK_INTERVAL))
         });
         // The stack is empty and has room for 20 values, so nothing here allocates.
         if self.with(|state| state.is_littered()) {
@@ -610,8 +622,11 @@ impl State {
             memory_used: 0,
             memory_limit: usize::MAX,
             memory_lived: 0,
+            long_blocks: LongBlocks::default(),
             limits,
             instructions_left: 0,
+            has_paid_block: false,
+            unasked: 0,
             main: ptr::null_mut(),
             dialect,
             refs: Refs::default(),
@@ -638,9 +653,10 @@ impl State {
         }
     }
 
-    /// Instructions until the budget is looked at next.
-    fn hook_interval(&self) -> c_int {
-        HOOK_INTERVAL.min(self.instructions_left).max(1) as c_int
+    /// Instructions until the budget is looked at next, this many at most.
+    pub fn hook_interval(&mut self, most: u64) -> c_int {
+        let most = if self.long_blocks.have_strings() { 1 } else { most };
+        most.min(self.instructions_left).max(1) as c_int
     }
 
     /// Takes steps off what the call may do; false when it has used that up.
@@ -857,21 +873,38 @@ fn keep_parcel(lua: &mut Lua<'_>) -> Outcome {
 }
 
 /// Counts instructions, and kills a call that has used up its budget. Once killed, every further instruction
-/// raises again, so that no `pcall` saves the script.
+/// raises again, so that no `pcall` saves the script. Where there are long strings, looks at each instruction.
 pub unsafe extern "C-unwind" fn on_instructions(raw: *mut lua_State, _: *mut ffi::lua_Debug) {
-    // SAFETY: Lua calls hooks with a live state, under protection; nothing here owns anything.
+    // SAFETY: Lua calls hooks with a live state before an instruction, under protection; nothing here owns anything.
     unsafe {
         let lua = Lua::new(raw);
-        if is_killed(&lua) {
-            lua.with(|state| (state.is_killed, state.instructions_left) = (true, 0));
-        }
         let count = ffi::lua_gethookcount(raw);
-        if lua.charge(count as u64).is_err() {
+        let is_weighed = lua.with(|state| state.long_blocks.have_strings());
+        let asks = lua.with(|state| {
+            state.unasked += count as u64;
+            !is_weighed || state.unasked >= HOOK_INTERVAL
+        });
+        if asks {
+            let is_killed = is_killed(&lua);
+            lua.with(|state| {
+                state.unasked = 0;
+                if is_killed {
+                    (state.is_killed, state.instructions_left) = (true, 0);
+                }
+            });
+        }
+        let weight = if is_weighed { weighed::next_instruction(raw) } else { Weight::default() };
+        if lua.charge(count as u64 + weight.bytes as u64 / BYTES_A_STEP).is_err() {
             ffi::lua_error(raw);
         }
-        let left = lua.with(|state| state.instructions_left);
-        if left < count as u64 {
-            lua.count_instructions(left as c_int);
+        let thread = raw as usize;
+        let interval = lua.with(|state| {
+            state.has_paid_block = weight.has_paid_block;
+            let is_main = state.main as usize == thread;
+            state.hook_interval(if is_main { HOOK_INTERVAL } else { coroutines::INTERVAL })
+        });
+        if interval != count {
+            lua.count_instructions(interval);
         }
     }
 }
@@ -909,6 +942,9 @@ unsafe extern "C" fn allocate(data: *mut c_void, block: *mut c_void, old: usize,
         if new == 0 {
             if !block.is_null() && old > 0 {
                 *used -= old;
+                if old >= LARGE_BLOCK {
+                    (*state).long_blocks.forget(block);
+                }
                 arena.release(block.cast(), old);
             }
             return ptr::null_mut();
@@ -916,33 +952,42 @@ unsafe extern "C" fn allocate(data: *mut c_void, block: *mut c_void, old: usize,
         if new > old && *used + (new - old) > (*state).memory_limit {
             return ptr::null_mut();
         }
-        let moved = if block.is_null() || old == 0 {
-            arena.allocate(new)
-        } else {
-            arena.resize(block.cast(), old, new)
-        };
+        let is_fresh = block.is_null() || old == 0;
+        let moved: *mut c_void =
+            if is_fresh { arena.allocate(new) } else { arena.resize(block.cast(), old, new) }.cast();
         if !moved.is_null() {
             *used = *used + new - old;
+            if !is_fresh && old >= LARGE_BLOCK {
+                (*state).long_blocks.forget(block);
+            }
             if new >= LARGE_BLOCK {
-                charge_block(state, new);
+                if is_fresh {
+                    (*state).long_blocks.add(moved, new);
+                }
+                charge_block(state, new, is_fresh);
             }
         }
-        moved.cast()
+        moved
     }
 }
 
-/// Pays for a large block. An allocator cannot raise, so the next instruction does if the call has used itself up.
+/// Pays for a large block. An allocator cannot raise, so the next instruction does if the call has used itself up. It also
+/// looks at the block, if that is fresh.
 ///
 /// # Safety
 /// The `State` is live. Only plain fields of it are touched, through the raw pointer.
 #[cold]
-unsafe fn charge_block(state: *mut State, bytes: usize) {
+unsafe fn charge_block(state: *mut State, bytes: usize, is_fresh: bool) {
     // SAFETY: as promised by the caller; Lua lets a hook be set at any time, even from a signal.
     unsafe {
+        let main = (*state).main;
+        let is_paid = is_fresh && mem::take(&mut (*state).has_paid_block);
         let left = &raw mut (*state).instructions_left;
-        *left = (*left).saturating_sub(bytes as u64 / BYTES_A_STEP);
-        if *left == 0 && !(*state).main.is_null() {
-            Lua::new((*state).main).count_instructions(1);
+        *left = (*left).saturating_sub(if is_paid { 0 } else { bytes as u64 / BYTES_A_STEP });
+        if !main.is_null() && (is_fresh || *left == 0) && ffi::lua_gethookcount(main) != 1 {
+            // What the thread has counted so far is forgotten with the interval.
+            *left = (*left).saturating_sub(weighed::uncounted(main));
+            Lua::new(main).count_instructions(1);
         }
     }
 }
