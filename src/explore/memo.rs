@@ -13,8 +13,8 @@ use valkey_sim::{
 use super::search::plain;
 use crate::types::TimestampMs;
 
-/// So many outcomes are remembered; then all are forgotten. They are a few kilobytes each.
-const REMEMBERED: usize = 20_000;
+/// Outcomes of a generation: as many are remembered at least, and twice as many at most. They are a few kilobytes each.
+const GENERATION: usize = 30_000;
 
 /// What a call did.
 pub(super) struct Outcome {
@@ -32,9 +32,16 @@ struct Looked {
 
 /// The outcomes of calls, by the call and its time, by the keys that it looked at, by what these held.
 #[derive(Default)]
-pub(super) struct Memo {
+struct Generation {
     calls: IndexMap<u128, Vec<Looked>, plain::State>,
     count: usize,
+}
+
+/// The outcomes of the last calls: when there are many of them, the older ones are forgotten.
+#[derive(Default)]
+pub(super) struct Memo {
+    young: Generation,
+    old: Generation,
 }
 
 /// A call and its time.
@@ -53,11 +60,28 @@ fn held(keys: &[Bytes], keyspace: &Keyspace) -> u128 {
     hash.finish128()
 }
 
+impl Generation {
+    fn recall(&self, call: u128, keyspace: &Keyspace) -> Option<&Outcome> {
+        let looked = self.calls.get(&call)?.iter();
+        looked.filter_map(|it| it.outcomes.get(&held(&it.keys, keyspace))).next()
+    }
+
+    fn note(&mut self, call: u128, keys: Vec<Bytes>, before: &Keyspace, outcome: Outcome) {
+        let looked = self.calls.entry(call).or_default();
+        let place = looked.iter().position(|it| it.keys == keys).unwrap_or_else(|| {
+            looked.push(Looked { keys, outcomes: IndexMap::default() });
+            looked.len() - 1
+        });
+        let it = &mut looked[place];
+        it.outcomes.insert(held(&it.keys, before), outcome);
+        self.count += 1;
+    }
+}
+
 impl Memo {
     /// What the call does on this keyspace, if it is known.
     pub fn recall(&self, call: u128, keyspace: &Keyspace) -> Option<&Outcome> {
-        let looked = self.calls.get(&call)?.iter();
-        looked.filter_map(|it| it.outcomes.get(&held(&it.keys, keyspace))).next()
+        self.young.recall(call, keyspace).or_else(|| self.old.recall(call, keyspace))
     }
 
     /// The call looked at these keys, and did this.
@@ -69,9 +93,6 @@ impl Memo {
         effects: &Effects,
         [before, after]: [&Keyspace; 2],
     ) {
-        if self.count == REMEMBERED {
-            *self = Self::default();
-        }
         let is_same = |key: &Bytes| match (before.shared(key), after.shared(key)) {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             (one, other) => one.is_none() && other.is_none(),
@@ -79,14 +100,10 @@ impl Memo {
         let left =
             keys.iter().filter(|key| !is_same(key)).map(|key| (key.clone(), after.shared(key).cloned()));
         let outcome = Outcome { reply: reply.clone(), effects: effects.clone(), left: left.collect() };
-        let looked = self.calls.entry(call).or_default();
-        let place = looked.iter().position(|it| it.keys == keys).unwrap_or_else(|| {
-            looked.push(Looked { keys, outcomes: IndexMap::default() });
-            looked.len() - 1
-        });
-        let it = &mut looked[place];
-        it.outcomes.insert(held(&it.keys, before), outcome);
-        self.count += 1;
+        if self.young.count == GENERATION {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.note(call, keys, before, outcome);
     }
 }
 
@@ -190,13 +207,23 @@ mod tests {
         let mut memo = Memo::default();
         let effects = Effects::default();
         memo.note(7, vec![Bytes::from_static(b"a")], &Reply::Int(1), &effects, [&one, &one]);
-        let recalled = |call, keyspace| memo.recall(call, keyspace).map(|it| it.reply.clone());
+        fn recalled_of(memo: &Memo, call: u128, keyspace: &Keyspace) -> Option<Reply> {
+            memo.recall(call, keyspace).map(|it| it.reply.clone())
+        }
+        let recalled = |call, keyspace| recalled_of(&memo, call, keyspace);
         assert_eq!(recalled(7, &one), Some(Reply::Int(1)));
         assert_eq!(recalled(7, &other), Some(Reply::Int(1)), "it never looked at b");
         assert_eq!(recalled(7, &changed), None);
         let nothing = Keyspace::default();
         assert_eq!(recalled(7, &nothing), None);
         assert_eq!(recalled(8, &one), None);
+        // What came before the last generations is forgotten.
+        for nth in 0..2 * GENERATION as u128 {
+            assert_eq!(recalled_of(&memo, 7, &one), Some(Reply::Int(1)), "after {nth} others");
+            memo.note(nth << 64, Vec::new(), &Reply::Null, &effects, [&one, &one]);
+        }
+        assert_eq!(recalled_of(&memo, 7, &one), None);
+        assert!(memo.young.count <= GENERATION && memo.old.count <= GENERATION);
         let times = [1, 2].map(|now| call(&[b"FCALL", b"f"], TimestampMs(now)));
         assert_ne!(times[0], times[1]);
         assert_ne!(call(&[b"ab", b"c"], TimestampMs(1)), call(&[b"a", b"bc"], TimestampMs(1)));
