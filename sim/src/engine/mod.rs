@@ -415,7 +415,6 @@ impl Engine {
         self.tracking.seen = before;
         let mut context = Context { engine: self, session, args, now, effects, script: None };
         let reply = context.perform(command).into();
-        self.show_hidden();
         self.leave(effects);
         if !self.watches.is_empty() {
             self.touch_watched(effects.iter().skip(before), database);
@@ -545,9 +544,16 @@ pub struct ScriptRules {
 }
 
 impl<'a> Context<'a> {
-    /// Runs the command, and tells those who want to know what became of its keys.
+    /// Runs the command, tells those who want to know what became of its keys, and puts back what was set aside for it.
     #[inline]
     pub(super) fn perform(&mut self, command: &Command) -> CommandResult {
+        let result = self.perform_and_tell(command);
+        self.engine.show_hidden();
+        result
+    }
+
+    #[inline]
+    fn perform_and_tell(&mut self, command: &Command) -> CommandResult {
         if self.engine.config.events.is_empty() && self.engine.tracking.is_empty() {
             return (command.run)(self);
         }
@@ -699,7 +705,6 @@ impl<'a> Context<'a> {
         };
         let before = context.effects.weight();
         let result = context.perform(command);
-        self.engine.show_hidden();
         self.engine.written += (self.effects.weight() - before) as u64;
         if let Err(error) = &result {
             self.engine.stats.count_failure(command, error);

@@ -74,7 +74,6 @@ impl Context<'_> {
             script: None,
         };
         let reply = cx.perform(command).into();
-        self.engine.show_hidden();
         if let Reply::Error(error) = &reply {
             self.engine.count_failure(command, error);
         }

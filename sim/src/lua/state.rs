@@ -879,10 +879,10 @@ pub unsafe extern "C-unwind" fn on_instructions(raw: *mut lua_State, _: *mut ffi
     unsafe {
         let lua = Lua::new(raw);
         let count = ffi::lua_gethookcount(raw);
-        let is_weighed = lua.with(|state| state.long_blocks.have_strings());
-        let asks = lua.with(|state| {
+        let (is_weighed, asks) = lua.with(|state| {
             state.unasked += count as u64;
-            !is_weighed || state.unasked >= HOOK_INTERVAL
+            let is_weighed = state.long_blocks.have_strings();
+            (is_weighed, !is_weighed || state.unasked >= HOOK_INTERVAL)
         });
         if asks {
             let is_killed = is_killed(&lua);
