@@ -1,7 +1,14 @@
 //! What calls did before. A call does the same wherever the keys that it looks at hold the same: most of the states of a search
 //! differ in others, and two thirds of what a step took was Lua.
+//!
+//! All threads of a search share what they know, and it is kept from one level to the next. Three of four calls write nothing:
+//! what they answered takes some dozens of bytes, and is remembered for long. What a call wrote takes ten kilobytes, since
+//! most of them write an execution's core.
 
-use std::sync::Arc;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use bytes::Bytes;
 use indexmap::IndexMap;
@@ -13,8 +20,14 @@ use valkey_sim::{
 use super::search::plain;
 use crate::types::TimestampMs;
 
-/// Outcomes of a generation: as many are remembered at least, and twice as many at most. They are a few kilobytes each.
-const GENERATION: usize = 30_000;
+/// How many calls are remembered that wrote nothing,
+const IDLE: usize = 1 << 20;
+/// and that wrote something.
+const WRITING: usize = 4_000;
+/// What a call answered is kept once for so many of its answers.
+const ALIKE: usize = 4;
+/// They are kept apart by their hash, so that threads seldom wait for one another.
+const SHARDS: usize = 16;
 
 /// What a call did.
 pub(super) struct Outcome {
@@ -24,24 +37,24 @@ pub(super) struct Outcome {
     left: Vec<(Bytes, Option<Arc<Entry>>)>,
 }
 
-/// Some keys that a call looked at, and what it did by what they held.
-struct Looked {
-    keys: Vec<Bytes>,
-    outcomes: IndexMap<u128, Outcome, plain::State>,
+/// The outcomes of the last calls: when there are many of them, the oldest are forgotten.
+#[derive(Default)]
+pub(super) struct Memo {
+    shards: [Mutex<Shard>; SHARDS],
 }
 
 /// The outcomes of calls, by the call and its time, by the keys that it looked at, by what these held.
 #[derive(Default)]
-struct Generation {
+struct Shard {
     calls: IndexMap<u128, Vec<Looked>, plain::State>,
-    count: usize,
+    /// Those that wrote nothing, and those that did: calls, and what their keys held, the oldest first.
+    ages: [VecDeque<(u128, u128)>; 2],
 }
 
-/// The outcomes of the last calls: when there are many of them, the older ones are forgotten.
-#[derive(Default)]
-pub(super) struct Memo {
-    young: Generation,
-    old: Generation,
+/// Some keys that a call looked at, and what it did by what they held.
+struct Looked {
+    keys: Vec<Bytes>,
+    outcomes: IndexMap<u128, Arc<Outcome>, plain::State>,
 }
 
 /// A call and its time.
@@ -60,54 +73,68 @@ fn held(keys: &[Bytes], keyspace: &Keyspace) -> u128 {
     hash.finish128()
 }
 
-impl Generation {
-    fn recall(&self, call: u128, keyspace: &Keyspace) -> Option<&Outcome> {
-        let looked = self.calls.get(&call)?.iter();
-        looked.filter_map(|it| it.outcomes.get(&held(&it.keys, keyspace))).next()
+impl Memo {
+    /// What the call does on this keyspace, if it is known.
+    pub fn recall(&self, call: u128, keyspace: &Keyspace) -> Option<Arc<Outcome>> {
+        let shard = self.shard(call);
+        let looked = shard.calls.get(&call)?.iter();
+        looked.filter_map(|it| it.outcomes.get(&held(&it.keys, keyspace))).next().cloned()
     }
 
-    fn note(&mut self, call: u128, keys: Vec<Bytes>, before: &Keyspace, outcome: Outcome) {
+    /// The call looked at these keys of this keyspace, and did this.
+    pub fn note(&self, call: u128, keys: Vec<Bytes>, before: &Keyspace, outcome: Arc<Outcome>) {
+        self.shard(call).note(call, keys, before, outcome);
+    }
+
+    fn shard(&self, call: u128) -> MutexGuard<'_, Shard> {
+        // The low half tells the calls of a shard apart.
+        self.shards[(call >> 64) as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shard {
+    fn note(&mut self, call: u128, keys: Vec<Bytes>, before: &Keyspace, outcome: Arc<Outcome>) {
+        let (which, most) = if outcome.is_idle() { (0, IDLE) } else { (1, WRITING) };
+        if self.ages[which].len() == most / SHARDS {
+            let oldest = self.ages[which].pop_front();
+            oldest.into_iter().for_each(|(call, held)| self.forget(call, held));
+        }
         let looked = self.calls.entry(call).or_default();
         let place = looked.iter().position(|it| it.keys == keys).unwrap_or_else(|| {
             looked.push(Looked { keys, outcomes: IndexMap::default() });
             looked.len() - 1
         });
         let it = &mut looked[place];
-        it.outcomes.insert(held(&it.keys, before), outcome);
-        self.count += 1;
+        let held = held(&it.keys, before);
+        let alike = it.outcomes.values().rev().take(ALIKE).find(|other| other.is_alike(&outcome));
+        let outcome = alike.cloned().unwrap_or(outcome);
+        if it.outcomes.insert(held, outcome).is_none() {
+            self.ages[which].push_back((call, held));
+        }
+    }
+
+    fn forget(&mut self, call: u128, held: u128) {
+        let Some(looked) = self.calls.get_mut(&call) else { return };
+        looked.iter_mut().for_each(|it| _ = it.outcomes.swap_remove(&held));
+        looked.retain(|it| !it.outcomes.is_empty());
+        if looked.is_empty() {
+            self.calls.swap_remove(&call);
+        }
     }
 }
 
-impl Memo {
-    /// What the call does on this keyspace, if it is known.
-    pub fn recall(&self, call: u128, keyspace: &Keyspace) -> Option<&Outcome> {
-        self.young.recall(call, keyspace).or_else(|| self.old.recall(call, keyspace))
-    }
-
-    /// The call looked at these keys, and did this.
-    pub fn note(
-        &mut self,
-        call: u128,
-        keys: Vec<Bytes>,
-        reply: &Reply,
-        effects: &Effects,
-        [before, after]: [&Keyspace; 2],
-    ) {
+impl Outcome {
+    /// What a call did that looked at these keys.
+    pub fn new(reply: Reply, effects: Effects, keys: &[Bytes], [before, after]: [&Keyspace; 2]) -> Self {
         let is_same = |key: &Bytes| match (before.shared(key), after.shared(key)) {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             (one, other) => one.is_none() && other.is_none(),
         };
         let left =
             keys.iter().filter(|key| !is_same(key)).map(|key| (key.clone(), after.shared(key).cloned()));
-        let outcome = Outcome { reply: reply.clone(), effects: effects.clone(), left: left.collect() };
-        if self.young.count == GENERATION {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.note(call, keys, before, outcome);
+        Self { reply, effects, left: left.collect() }
     }
-}
 
-impl Outcome {
     /// The keyspace after the call.
     pub fn after(&self, before: &Keyspace) -> Keyspace {
         let mut after = before.clone();
@@ -118,6 +145,16 @@ impl Outcome {
             }
         }
         after
+    }
+
+    /// Whether the call wrote nothing.
+    pub fn is_idle(&self) -> bool {
+        self.effects.is_empty() && self.left.is_empty()
+    }
+
+    /// Whether it and another are the same, and cheap to compare.
+    fn is_alike(&self, other: &Self) -> bool {
+        self.is_idle() && other.is_idle() && self.reply == other.reply
     }
 }
 
@@ -185,8 +222,9 @@ mod tests {
             assert_eq!((&alone.0, &alone.1, &alone.2), (&reply, &effects, &keys), "{name}");
             assert_eq!(held(&keys, &alone.3), held(&keys, &after), "{name}");
             // And that is what is done again.
-            let mut memo = Memo::default();
-            memo.note(1, keys, &reply, &effects, [&before, &after]);
+            let memo = Memo::default();
+            let outcome = Outcome::new(reply, effects, &keys, [&before, &after]);
+            memo.note(1, keys, &before, Arc::new(outcome));
             let again = memo.recall(1, &before).expect("it holds the same");
             assert_eq!(again.after(&before).identity(), after.identity(), "{name}");
             functions.insert(Function::from(&*name));
@@ -204,26 +242,33 @@ mod tests {
             engine.keyspace().clone()
         };
         let (one, other, changed) = (set(b"a", b"1"), set(b"b", b"1"), set(b"a", b"2"));
-        let mut memo = Memo::default();
-        let effects = Effects::default();
-        memo.note(7, vec![Bytes::from_static(b"a")], &Reply::Int(1), &effects, [&one, &one]);
-        fn recalled_of(memo: &Memo, call: u128, keyspace: &Keyspace) -> Option<Reply> {
-            memo.recall(call, keyspace).map(|it| it.reply.clone())
-        }
-        let recalled = |call, keyspace| recalled_of(&memo, call, keyspace);
+        let memo = Memo::default();
+        let noted = |call, key: &'static [u8], before: &Keyspace, after: &Keyspace, answer| {
+            let keys = vec![Bytes::from_static(key)];
+            let outcome = Outcome::new(Reply::Int(answer), Effects::default(), &keys, [before, after]);
+            memo.note(call, keys, before, Arc::new(outcome));
+        };
+        let recalled = |call, keyspace| memo.recall(call, keyspace).map(|it| it.reply.clone());
+        noted(7, b"a", &one, &one, 1);
         assert_eq!(recalled(7, &one), Some(Reply::Int(1)));
         assert_eq!(recalled(7, &other), Some(Reply::Int(1)), "it never looked at b");
         assert_eq!(recalled(7, &changed), None);
         let nothing = Keyspace::default();
         assert_eq!(recalled(7, &nothing), None);
         assert_eq!(recalled(8, &one), None);
-        // What came before the last generations is forgotten.
-        for nth in 0..2 * GENERATION as u128 {
-            assert_eq!(recalled_of(&memo, 7, &one), Some(Reply::Int(1)), "after {nth} others");
-            memo.note(nth << 64, Vec::new(), &Reply::Null, &effects, [&one, &one]);
+        // One call looks at one key and then at others: by what it holds.
+        noted(7, b"a", &nothing, &nothing, 2);
+        noted(7, b"a", &changed, &changed, 1);
+        let answers = [&one, &nothing, &changed].map(|keyspace| recalled(7, keyspace));
+        assert_eq!(answers, [1, 2, 1].map(|answer| Some(Reply::Int(answer))));
+        // Of one shard are all whose high halves leave the same. Those that write do not make it forget those that do not.
+        noted(9, b"b", &nothing, &other, 3);
+        for nth in 1..=WRITING / SHARDS {
+            assert_eq!(recalled(9, &nothing), Some(Reply::Int(3)), "after {nth} others");
+            noted(((nth * SHARDS) as u128) << 64, b"b", &nothing, &other, 3);
         }
-        assert_eq!(recalled_of(&memo, 7, &one), None);
-        assert!(memo.young.count <= GENERATION && memo.old.count <= GENERATION);
+        assert_eq!(recalled(9, &nothing), None, "the oldest is forgotten");
+        assert_eq!(recalled(7, &one), Some(Reply::Int(1)));
         let times = [1, 2].map(|now| call(&[b"FCALL", b"f"], TimestampMs(now)));
         assert_ne!(times[0], times[1]);
         assert_ne!(call(&[b"ab", b"c"], TimestampMs(1)), call(&[b"a", b"bc"], TimestampMs(1)));

@@ -49,7 +49,7 @@ mod world;
 use std::{
     collections::BTreeSet,
     num::NonZero,
-    sync::atomic::AtomicBool,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -278,10 +278,11 @@ impl Exploration {
     ) -> Result<Report, ExploreError> {
         let began = Instant::now();
         let walk = Walk { space, library: self.subject.library.name() };
-        let start = space.start(&mut space.runner(false)?)?;
+        let start = space.start(&mut space.runner(None)?)?;
         walk.probe(&start)?;
         let search = Search {
             space,
+            memo: Arc::default(),
             jobs: self.jobs,
             depth: self.depth,
             max_states: self.max_states,
@@ -324,10 +325,11 @@ impl<S: Space> Walk<'_, S> {
     /// Takes every choice of the first two levels twice, those of the second that are called alike in one state, in both directions,
     /// on one engine: what a library keeps from call to call makes a difference.
     fn probe(&self, start: &S::State) -> Result<(), ExploreError> {
-        let mut runner = self.space.runner(false)?;
+        let mut runner = self.space.runner(None)?;
         let mut outcome =
             |state: &S::State, choice: &S::Choice| -> Result<(S::State, Option<Reply>), ExploreError> {
-                self.space.step(&mut runner, state, choice, &mut Violations::new())
+                let (state, came) = self.space.step(&mut runner, state, choice, &mut Violations::new())?;
+                Ok((state, came.map(|outcome| outcome.reply.clone())))
             };
         let (mut first, mut names) = (Vec::new(), BTreeSet::new());
         for choice in self.space.choices(start) {
@@ -359,7 +361,7 @@ impl<S: Space> Walk<'_, S> {
             if from.state == u32::MAX {
                 continue;
             }
-            let mut runner = self.space.runner(false)?;
+            let mut runner = self.space.runner(None)?;
             let mut state = self.space.start(&mut runner)?;
             let mut last = None;
             for place in searched.path(*from) {
@@ -381,7 +383,7 @@ impl<S: Space> Walk<'_, S> {
 
     /// A history in words, and as a plan.
     fn tell(&self, path: &[u16], shows: &Fingerprint) -> Result<(Vec<Told>, Plan), ExploreError> {
-        let mut runner = self.space.runner(false)?;
+        let mut runner = self.space.runner(None)?;
         let mut state = self.space.start(&mut runner)?;
         let (mut told, mut history, mut shown) = (Vec::new(), Vec::new(), false);
         for place in path {
@@ -389,12 +391,12 @@ impl<S: Space> Walk<'_, S> {
                 .choice(&state, *place)
                 .ok_or_else(|| ExploreError::Harness("a history leads to another state".to_owned()))?;
             let mut found = Violations::new();
-            let (next, reply) = self.space.step(&mut runner, &state, &choice, &mut found)?;
+            let (next, came) = self.space.step(&mut runner, &state, &choice, &mut found)?;
             shown |= found.contains_key(shows);
             told.push(Told {
                 at_ms: self.space.at_ms(&next),
                 choice: choice.to_string(),
-                answer: reply.as_ref().map(reply::answer),
+                answer: came.map(|outcome| reply::answer(&outcome.reply)),
             });
             history.push((std::mem::replace(&mut state, next), choice));
         }

@@ -17,9 +17,13 @@ use std::{
 };
 
 use indexmap::IndexMap;
-use valkey_sim::engine::Reply;
 
-use super::{ExploreError, Level, Progress, Why, server::Violations, state::StateKey};
+use super::{
+    ExploreError, Level, Progress, Why,
+    memo::{Memo, Outcome},
+    server::Violations,
+    state::StateKey,
+};
 use crate::{
     plan::Plan,
     property::{Fingerprint, Violation},
@@ -75,8 +79,8 @@ pub(super) trait Space: Sync {
     /// What takes steps; every thread has its own.
     type Runner;
 
-    /// A fresh runner: one that does again what a call did where it looked at the same, or one that makes each call anew.
-    fn runner(&self, remembers: bool) -> Result<Self::Runner, ExploreError>;
+    /// A fresh runner: one that does again what a call is known to do, or one that makes each call anew.
+    fn runner(&self, memo: Option<&Arc<Memo>>) -> Result<Self::Runner, ExploreError>;
 
     /// The state in which exploring begins.
     fn start(&self, runner: &mut Self::Runner) -> Result<Self::State, ExploreError>;
@@ -84,14 +88,14 @@ pub(super) trait Space: Sync {
     /// What may happen next in a state.
     fn choices(&self, state: &Self::State) -> Vec<Self::Choice>;
 
-    /// What comes of a choice: the next state, and what the server answered, if it was asked. Adds what the properties find.
+    /// What comes of a choice: the next state, and what the server did, if it was asked. Adds what the properties find.
     fn step(
         &self,
         runner: &mut Self::Runner,
         from: &Self::State,
         choice: &Self::Choice,
         found: &mut Violations,
-    ) -> Result<(Self::State, Option<Reply>), ExploreError>;
+    ) -> Result<(Self::State, Option<Arc<Outcome>>), ExploreError>;
 
     /// What tells a state from others.
     fn key(&self, state: &Self::State) -> StateKey;
@@ -125,6 +129,8 @@ pub(super) struct Shown {
 /// What a search has.
 pub(super) struct Search<'s, S> {
     pub space: &'s S,
+    /// What calls are known to do, for all threads.
+    pub memo: Arc<Memo>,
     pub jobs: NonZero<usize>,
     pub depth: usize,
     pub max_states: u64,
@@ -237,7 +243,7 @@ impl<S: Space> Search<'_, S> {
                 || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
         };
         let work = |is_first: bool| -> Result<(), ExploreError> {
-            let mut runner = self.space.runner(true)?;
+            let mut runner = self.space.runner(Some(&self.memo))?;
             let mut told = Instant::now();
             while !is_over() {
                 let place = next.fetch_add(1, Ordering::Relaxed);

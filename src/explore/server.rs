@@ -13,7 +13,7 @@ use valkey_sim::{
 
 use super::{
     ExploreError,
-    memo::{self, Memo},
+    memo::{self, Memo, Outcome},
     state::Remembered,
 };
 use crate::{
@@ -35,9 +35,11 @@ pub(super) type Violations = BTreeMap<Fingerprint, Violation>;
 pub(super) struct Server {
     engine: Engine,
     session: Session,
-    effects: Effects,
     /// What calls did before, where it is to do that again.
-    memo: Option<Memo>,
+    memo: Option<Arc<Memo>>,
+    /// A copy of what was remembered before the last step, by its key, where that step left nothing to remember: most do, and
+    /// the next is often taken from the same state.
+    spare: Option<(u128, Memories)>,
     names: Arc<Names>,
     epoch_ms: u64,
 }
@@ -47,19 +49,12 @@ impl Server {
         subject: &Subject,
         dialect: Dialect,
         deployment: &Deployment,
-        remembers: bool,
+        memo: Option<&Arc<Memo>>,
     ) -> Result<Self, ExploreError> {
         let mut engine = subject.load(dialect, SEED)?.engine;
         let session = engine.connect();
         let (names, epoch_ms) = (Arc::new(deployment.names.clone()), deployment.plan.epoch_ms);
-        Ok(Self {
-            engine,
-            session,
-            effects: Effects::default(),
-            memo: remembers.then(Memo::default),
-            names,
-            epoch_ms,
-        })
+        Ok(Self { engine, session, memo: memo.cloned(), spare: None, names, epoch_ms })
     }
 
     /// What it holds.
@@ -73,15 +68,29 @@ impl Server {
     }
 
     /// Whoever watches the step that is taken from a state of which this is remembered.
-    pub fn onlooker<'s>(&self, from: &'s Remembered, found: &'s mut Violations) -> Onlooker<'s> {
+    pub fn onlooker<'s>(&mut self, from: &'s Remembered, found: &'s mut Violations) -> Onlooker<'s> {
+        let spare = self.spare.take().filter(|(key, _)| *key == from.key);
         Onlooker {
             from,
+            spare: spare.map(|(_, memories)| memories),
             memories: None,
             events: from.events,
             at: SimTime::START,
             names: Arc::clone(&self.names),
             found,
         }
+    }
+
+    /// What is remembered after a step. Most leave nothing to remember: their states share what was there.
+    pub fn remembered(&mut self, onlooker: Onlooker<'_>) -> Remembered {
+        let Onlooker { from, events, .. } = onlooker;
+        let Some(memories) = onlooker.memories else { return from.clone() };
+        let key = memories.key();
+        if key == from.key {
+            self.spare = Some((key, memories));
+            return Remembered { events, ..from.clone() };
+        }
+        Remembered { memories: Arc::new(memories), key, events }
     }
 
     /// Executes a command, and shows it: a plain one that writes nothing is no moment.
@@ -91,48 +100,42 @@ impl Server {
         caller: Node,
         now: TimestampMs,
         onlooker: &mut Onlooker<'_>,
-    ) -> Result<(Reply, Option<Seq>), ExploreError> {
+    ) -> Result<(Arc<Outcome>, Option<Seq>), ExploreError> {
         let before = View::new(self.engine.keyspace().clone());
         let args: Vec<&[u8]> = request.args.iter().map(Vec::as_slice).collect();
-        let reply = self.answer(&args, now);
+        let outcome = self.answer(&args, now);
         let function = request.function();
-        if reply.error().is_some_and(is_out_of_instructions) {
+        if outcome.reply.error().is_some_and(is_out_of_instructions) {
             return Err(ExploreError::Endless(
                 function.map_or_else(String::new, |it| it.as_str().to_owned()),
             ));
         }
-        let is_moment = function.is_some() || !self.effects.is_empty();
-        let seq = is_moment.then(|| self.show(before, Some(caller), &args, now, &reply, onlooker));
-        Ok((reply, seq))
+        let is_moment = function.is_some() || !outcome.effects.is_empty();
+        let Outcome { reply, effects, .. } = &*outcome;
+        let command = Command { caller: Some(caller), now, args: &args, reply, effects };
+        let seq = is_moment.then(|| self.show(before, &command, onlooker));
+        Ok((outcome, seq))
     }
 
     /// Executes a command, or does again what it did before where it looked at the same.
-    fn answer(&mut self, args: &[&[u8]], now: TimestampMs) -> Reply {
-        let Self { engine, session, effects, memo, .. } = self;
-        let before = engine.keyspace().clone();
-        let mut anew = |engine: &mut Engine, effects: &mut Effects| {
-            engine.seed(SEED);
-            effects.clear();
-            engine.execute(session, args, micros(now), effects)
-        };
-        let Some(memo) = memo else { return anew(engine, effects) };
+    fn answer(&mut self, args: &[&[u8]], now: TimestampMs) -> Arc<Outcome> {
+        let before = self.engine.keyspace().clone();
         let call = memo::call(args, now);
-        if let Some(known) = memo.recall(call, &before) {
-            engine.set_keyspace(known.after(&before));
-            effects.clone_from(&known.effects);
-            return known.reply.clone();
+        if let Some(known) = self.memo.as_ref().and_then(|memo| memo.recall(call, &before)) {
+            self.engine.set_keyspace(known.after(&before));
+            return known;
         }
-        engine.begin_looks();
-        let reply = anew(engine, effects);
-        if let Some(keys) = engine.end_looks() {
-            memo.note(call, keys, &reply, effects, [&before, engine.keyspace()]);
+        let mut effects = Effects::default();
+        self.engine.seed(SEED);
+        self.engine.begin_looks();
+        let reply = self.engine.execute(&mut self.session, args, micros(now), &mut effects);
+        let looks = self.engine.end_looks();
+        let keys = looks.as_deref().unwrap_or_default();
+        let outcome = Arc::new(Outcome::new(reply, effects, keys, [&before, self.engine.keyspace()]));
+        if let (Some(memo), Some(keys)) = (&self.memo, looks) {
+            memo.note(call, keys, &before, Arc::clone(&outcome));
         }
-        reply
-    }
-
-    /// Whether the last command wrote anything.
-    pub fn has_written(&self) -> bool {
-        !self.effects.is_empty()
+        outcome
     }
 
     /// Removes what has expired by then, at the ticks at which a server does so.
@@ -144,9 +147,10 @@ impl Server {
 
     fn reap(&mut self, now: TimestampMs, onlooker: &mut Onlooker<'_>) {
         let before = View::new(self.engine.keyspace().clone());
-        self.effects.clear();
-        self.engine.reap(micros(now), usize::MAX, &mut self.effects);
-        self.show(before, None, &[], now, &Reply::Nothing, onlooker);
+        let mut effects = Effects::default();
+        self.engine.reap(micros(now), usize::MAX, &mut effects);
+        let command = Command { caller: None, now, args: &[], reply: &Reply::Nothing, effects: &effects };
+        self.show(before, &command, onlooker);
     }
 
     /// Another server takes its place, which holds this.
@@ -164,25 +168,17 @@ impl Server {
         self.engine.next_expiry().map(|at| TimestampMs(tick_after(at).0))
     }
 
-    fn show(
-        &self,
-        before: View,
-        caller: Option<Node>,
-        args: &[&[u8]],
-        now: TimestampMs,
-        reply: &Reply,
-        onlooker: &mut Onlooker<'_>,
-    ) -> Seq {
-        onlooker.at = SimTime::from_millis(since(self.epoch_ms, now));
-        let command = Command { caller, now, args, reply, effects: &self.effects };
-        let after = View::new(self.engine.keyspace().clone());
-        onlooker.step(before, after, &command)
+    fn show(&self, before: View, command: &Command<'_>, onlooker: &mut Onlooker<'_>) -> Seq {
+        onlooker.at = SimTime::from_millis(since(self.epoch_ms, command.now));
+        onlooker.step(before, View::new(self.engine.keyspace().clone()), command)
     }
 }
 
 /// Shows the properties what happens in a step, and keeps what they remember of it.
 pub(super) struct Onlooker<'s> {
     from: &'s Remembered,
+    /// Such a copy, if there is one.
+    spare: Option<Memories>,
     /// A copy of what they remember, once there is anything to see.
     memories: Option<Memories>,
     events: Seq,
@@ -193,14 +189,6 @@ pub(super) struct Onlooker<'s> {
 }
 
 impl Onlooker<'_> {
-    /// What the properties remember now.
-    pub fn remembered(self) -> Remembered {
-        match self.memories {
-            Some(memories) => self.from.then(memories, self.events),
-            None => self.from.clone(),
-        }
-    }
-
     fn step(&mut self, before: View, after: View, command: &Command<'_>) -> Seq {
         let (head, names) = (self.head(Node::Valkey, None), Arc::clone(&self.names));
         self.see(head.seq, |see| Stepper::at(before).step(head, command, after, &names, see));
@@ -214,7 +202,8 @@ impl Onlooker<'_> {
 
     /// Shows the properties what happens at an event.
     fn see(&mut self, at: Seq, show: impl FnOnce(&mut dyn FnMut(&Moment<'_>))) {
-        let memories = self.memories.get_or_insert_with(|| (*self.from.memories).clone());
+        let copy = || self.spare.take().unwrap_or_else(|| (*self.from.memories).clone());
+        let memories = self.memories.get_or_insert_with(copy);
         let found = &mut *self.found;
         show(&mut |moment| memories.observe(moment, at, found));
     }

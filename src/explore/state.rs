@@ -27,11 +27,4 @@ impl Remembered {
         let memories = Memories::new(entries.iter().copied());
         Self { key: memories.key(), memories: Arc::new(memories), events: 0 }
     }
-
-    /// What they remember after a step. Most steps leave nothing to remember: their states share what was there.
-    pub fn then(&self, memories: Memories, events: Seq) -> Self {
-        let key = memories.key();
-        let memories = if key == self.key { Arc::clone(&self.memories) } else { Arc::new(memories) };
-        Self { memories, key, events }
-    }
 }

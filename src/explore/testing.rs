@@ -73,7 +73,7 @@ pub struct Walked<S: Space> {
 
 /// Walks a history by the names of its choices.
 pub fn walked<S: Space>(space: &S, names: &[&str]) -> Walked<S> {
-    let mut runner = space.runner(false).expect("it loads");
+    let mut runner = space.runner(None).expect("it loads");
     let mut state = space.start(&mut runner).expect("it starts");
     let (mut history, mut found) = (Vec::new(), Violations::new());
     for name in names {

@@ -11,13 +11,16 @@ mod menu;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use valkey_sim::{
-    engine::{Dialect, Keyspace, Reply},
+    engine::{Dialect, Keyspace},
     hash::Hash128,
 };
 
 use super::{
     ExploreError,
+    memo::{Memo, Outcome},
     scope::{Calls, START_MS},
     search::Space,
     server::{Server, Violations, since},
@@ -72,21 +75,21 @@ impl<'e> Histories<'e> {
         from: &State,
         request: &Request,
         found: &mut Violations,
-    ) -> Result<(State, Reply), ExploreError> {
+    ) -> Result<(State, Arc<Outcome>), ExploreError> {
         server.hold(&from.keyspace);
         let mut onlooker = server.onlooker(&from.remembered, found);
-        let (reply, executed) = server.execute(request, Node::Operator, from.now, &mut onlooker)?;
-        if let Some(function) = request.function().filter(|_| server.has_written()) {
+        let (outcome, executed) = server.execute(request, Node::Operator, from.now, &mut onlooker)?;
+        if let Some(function) = request.function().filter(|_| !outcome.effects.is_empty()) {
             // Whoever calls is told: no reply is lost here.
             let execution = request.execution_id().map(|id| self.deployment.names.of_text(id));
-            let what = What::ReplyReceived { function, execution, answer: reply::answer(&reply) };
+            let what = What::ReplyReceived { function, execution, answer: reply::answer(&outcome.reply) };
             onlooker.record(Node::Operator, executed, what);
         }
-        let (keyspace, remembered) = (server.keyspace().clone(), onlooker.remembered());
+        let (keyspace, remembered) = (server.keyspace().clone(), server.remembered(onlooker));
         let has_effect =
             || remembered.key != from.remembered.key || keyspace.identity() != from.keyspace.identity();
         let knows_a_worker = from.knows_a_worker || has_effect() && names_a_worker(request);
-        Ok((State { keyspace, now: from.now, remembered, knows_a_worker }, reply))
+        Ok((State { keyspace, now: from.now, remembered, knows_a_worker }, outcome))
     }
 }
 
@@ -95,8 +98,8 @@ impl Space for Histories<'_> {
     type Choice = Choice;
     type Runner = Server;
 
-    fn runner(&self, remembers: bool) -> Result<Server, ExploreError> {
-        Server::new(self.subject, self.dialect, self.deployment, remembers)
+    fn runner(&self, memo: Option<&Arc<Memo>>) -> Result<Server, ExploreError> {
+        Server::new(self.subject, self.dialect, self.deployment, memo)
     }
 
     fn start(&self, server: &mut Server) -> Result<State, ExploreError> {
@@ -120,16 +123,16 @@ impl Space for Histories<'_> {
         from: &State,
         choice: &Choice,
         found: &mut Violations,
-    ) -> Result<(State, Option<Reply>), ExploreError> {
+    ) -> Result<(State, Option<Arc<Outcome>>), ExploreError> {
         match &choice.act {
             Act::Call(request) => {
-                self.call(server, from, request, found).map(|(state, reply)| (state, Some(reply)))
+                self.call(server, from, request, found).map(|(state, outcome)| (state, Some(outcome)))
             }
             Act::Wait(until) => {
                 server.hold(&from.keyspace);
                 let mut onlooker = server.onlooker(&from.remembered, found);
                 server.expire(*until, &mut onlooker);
-                let (keyspace, remembered) = (server.keyspace().clone(), onlooker.remembered());
+                let (keyspace, remembered) = (server.keyspace().clone(), server.remembered(onlooker));
                 Ok((State { keyspace, now: *until, remembered, ..*from }, None))
             }
         }

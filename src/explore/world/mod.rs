@@ -39,6 +39,7 @@ use valkey_sim::{
 
 use super::{
     ExploreError,
+    memo::{Memo, Outcome},
     scope::World,
     search::Space,
     server::{Server, Violations},
@@ -159,8 +160,8 @@ impl Space for Histories<'_> {
     type Choice = Choice;
     type Runner = Server;
 
-    fn runner(&self, remembers: bool) -> Result<Server, ExploreError> {
-        Server::new(self.subject, self.deployment.plan.dialect, self.deployment, remembers)
+    fn runner(&self, memo: Option<&Arc<Memo>>) -> Result<Server, ExploreError> {
+        Server::new(self.subject, self.deployment.plan.dialect, self.deployment, memo)
     }
 
     fn start(&self, server: &mut Server) -> Result<State, ExploreError> {
@@ -177,7 +178,7 @@ impl Space for Histories<'_> {
         from: &State,
         choice: &Choice,
         found: &mut Violations,
-    ) -> Result<(State, Option<Reply>), ExploreError> {
+    ) -> Result<(State, Option<Arc<Outcome>>), ExploreError> {
         Step::new(self, server, from, None, found).take(choice)
     }
 
@@ -202,7 +203,7 @@ impl Space for Histories<'_> {
     }
 
     fn plan(&self, history: &[(State, Choice)], end: &State) -> Result<Plan, ExploreError> {
-        let (mut server, mut record) = (self.runner(false)?, Record::default());
+        let (mut server, mut record) = (self.runner(None)?, Record::default());
         let mut state = self.started(&mut server, Some(&mut record))?;
         for (_, choice) in history {
             let step = Step::new(self, &mut server, &state, Some(&mut record), &mut Violations::new())

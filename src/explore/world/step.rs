@@ -21,6 +21,7 @@ use crate::{
     },
     explore::{
         ExploreError,
+        memo::Outcome,
         server::{Onlooker, Server, Violations, since},
     },
     plan::{Fault, ServerFault},
@@ -79,7 +80,7 @@ impl<'s> Step<'s> {
     }
 
     /// Does what a choice says.
-    pub fn take(mut self, choice: &Choice) -> Result<(State, Option<Reply>), ExploreError> {
+    pub fn take(mut self, choice: &Choice) -> Result<(State, Option<Arc<Outcome>>), ExploreError> {
         self.state.budget = self.state.budget.saturating_sub(choice.costs());
         let reply = match choice {
             Choice::Arrives(place, then, _) => self.arrive(*place, *then)?,
@@ -111,7 +112,7 @@ impl<'s> Step<'s> {
             self.state.past = None;
         }
         self.state.keyspace = self.server.keyspace().clone();
-        self.state.remembered = self.onlooker.remembered();
+        self.state.remembered = self.server.remembered(self.onlooker);
         self.state
     }
 
@@ -123,8 +124,8 @@ impl<'s> Step<'s> {
 
     // The server.
 
-    /// The oldest request of a connection is executed. Says what was answered, if it is a call.
-    fn arrive(&mut self, place: usize, then: Then) -> Result<Option<Reply>, ExploreError> {
+    /// The oldest request of a connection is executed. Says what came of it, if it is a call.
+    fn arrive(&mut self, place: usize, then: Then) -> Result<Option<Arc<Outcome>>, ExploreError> {
         let at = self.next_slot();
         let Some(flight) = self.state.connections[place].flights.pop_front() else { return Ok(None) };
         let Connection { client, is_open, .. } = self.state.connections[place];
@@ -132,9 +133,8 @@ impl<'s> Step<'s> {
         if let Some(record) = &mut self.record {
             record.arrived(client, flight.ticket, at);
         }
-        let (reply, executed) = self.execute(client, &flight.request, at)?;
+        let (outcome, executed) = self.execute(client, &flight.request, at)?;
         let function = flight.request.function();
-        let told = function.is_some().then(|| reply.clone());
         if let (Some(record), Some(function)) = (&mut self.record, function.clone()) {
             let nth = record.executed(client, function.clone());
             match then {
@@ -170,8 +170,9 @@ impl<'s> Step<'s> {
             self.state.copies.insert(client, flight);
         }
         let back = at.after(super::WAY_US);
+        let reply = || Mail::Reply(outcome.reply.clone(), executed);
         match then {
-            Then::IsAnswered if is_open => self.receive(client, Mail::Reply(reply, executed), back),
+            Then::IsAnswered if is_open => self.receive(client, reply(), back),
             // Nobody waits for it any more.
             Then::IsAnswered => {}
             Then::ReplyIsLost => self.reset(client, back),
@@ -179,11 +180,11 @@ impl<'s> Step<'s> {
             Then::ClientStandsStill => {
                 self.onlooker.record(client, None, What::Paused);
                 self.host(client).away_until = Some(at.after(STILL_MS * 1_000));
-                self.receive(client, Mail::Reply(reply, executed), back);
+                self.receive(client, reply(), back);
             }
             Then::ServerFailsOver(behind) => self.fail_over(behind, at),
         }
-        Ok(told)
+        Ok(function.is_some().then_some(outcome))
     }
 
     /// A replica that is behind takes the server's place, and all connections are reset.
@@ -206,7 +207,7 @@ impl<'s> Step<'s> {
         client: Node,
         request: &Request,
         at: SimTime,
-    ) -> Result<(Reply, Option<Seq>), ExploreError> {
+    ) -> Result<(Arc<Outcome>, Option<Seq>), ExploreError> {
         self.onlooker.at = at;
         let (now, before) = (self.histories.server_time(at), self.server.keyspace().clone());
         let came = self.server.execute(request, client, now, &mut self.onlooker)?;
@@ -251,7 +252,7 @@ impl<'s> Step<'s> {
     }
 
     /// A node's last call is executed once more.
-    fn come_again(&mut self, node: Node, at_ms: u64) -> Result<Option<Reply>, ExploreError> {
+    fn come_again(&mut self, node: Node, at_ms: u64) -> Result<Option<Arc<Outcome>>, ExploreError> {
         let Some(copy) = self.state.copies.remove(&node) else { return Ok(None) };
         if let (Some(record), Some(function)) = (&mut self.record, copy.request.function()) {
             record.executed(node, function.clone());
@@ -260,7 +261,7 @@ impl<'s> Step<'s> {
         }
         let at = SimTime::from_millis(at_ms);
         self.expire(at);
-        self.execute(node, &copy.request, at).map(|(reply, _)| Some(reply))
+        self.execute(node, &copy.request, at).map(|(outcome, _)| Some(outcome))
     }
 
     // Time.

@@ -222,7 +222,7 @@ type Answered = (u64, String, String);
 
 /// A history of choices drawn at random, where it leads to, and its calls.
 fn drawn(space: &Histories<'_>, seed: u64) -> (Vec<(State, Choice)>, State, Vec<Answered>) {
-    let (mut dice, mut server) = (Random::new(seed), space.runner(false).expect("it loads"));
+    let (mut dice, mut server) = (Random::new(seed), space.runner(None).expect("it loads"));
     let mut state = space.start(&mut server).expect("it starts");
     let (mut history, mut answered) = (Vec::new(), Vec::new());
     for _ in 0..60 {
@@ -233,14 +233,14 @@ fn drawn(space: &Histories<'_>, seed: u64) -> (Vec<(State, Choice)>, State, Vec<
             continue;
         }
         let choice = all.swap_remove(dice.index(all.len()));
-        let (next, reply) =
+        let (next, came) =
             space.step(&mut server, &state, &choice, &mut Violations::new()).expect("it can be taken");
-        if let (Some(reply), Choice::Arrives(.., what) | Choice::ComesAgain(.., what)) = (reply, &choice) {
+        if let (Some(outcome), Choice::Arrives(.., what) | Choice::ComesAgain(.., what)) = (came, &choice) {
             let at_ms = match &choice {
                 Choice::ComesAgain(_, at_ms, _) => *at_ms,
                 _ => space.at_ms(&next),
             };
-            answered.push((at_ms, what.to_string(), format!("{:?}", reply::answer(&reply))));
+            answered.push((at_ms, what.to_string(), format!("{:?}", reply::answer(&outcome.reply))));
         }
         history.push((std::mem::replace(&mut state, next), choice));
     }

@@ -35,7 +35,7 @@ fn has_a_reason(step: &Step<'_>, call: &Call<'_>) -> Option<Wrong> {
         return None;
     }
     let asked = Asked { step, call };
-    if !asked.is_text() || asked.reason(code)? {
+    if asked.reason(code)? || !asked.is_text() {
         return None;
     }
     let message = format!("{} answered {code}, and that is not so", call.function);
