@@ -114,6 +114,17 @@ pub(super) struct Menu {
     /// The edges of the flow: from, to, and their ids.
     edges: Vec<(usize, usize, crate::types::EdgeId)>,
     admission: admission::Ids,
+    /// Executions that are alike where exploring begins, each with what names it in a call: its id, and that of its edge.
+    alike: Vec<Vec<String>>,
+}
+
+/// Of whom anything has come in a history. Until then all of a kind are alike, and the first of them is called upon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Known {
+    /// Of a call that named a worker.
+    pub worker: bool,
+    /// Of a call that named one of the executions that are alike where exploring begins.
+    pub execution: bool,
 }
 
 impl Menu {
@@ -123,11 +134,20 @@ impl Menu {
         let flow = Label::from(FLOW);
         let edge = |from: usize, to: usize| (from, to, plan.edge_id(&flow, &names[from], &names[to]));
         let edges = if calls.flow { vec![edge(0, 2), edge(1, 2)] } else { Vec::new() };
+        let executions: Vec<_> =
+            names.iter().map(|name| (name.clone(), deployment.id(name).clone())).collect();
+        // The prelude creates them, and only the last member of a flow waits for others.
+        let are_alike = if calls.flow || calls.admission { 2 } else { 0 };
+        let named = |place: usize| {
+            let edges = edges.iter().filter(|(from, ..)| *from == place).map(|(.., id)| id.to_string());
+            edges.chain([executions[place].1.to_string()]).collect()
+        };
         Self {
             calls,
             functions: (*deployment.functions).clone(),
             claim_function: deployment.claim_function,
-            executions: names.iter().map(|name| (name.clone(), deployment.id(name).clone())).collect(),
+            alike: (0..are_alike).map(named).collect(),
+            executions,
             flow: plan.flow(&flow),
             edges,
             admission: admission::Ids::of(plan),
@@ -161,11 +181,25 @@ impl Menu {
     /// What can happen next in a state. The same state has the same menu.
     pub fn of_state(&self, state: &State) -> Vec<Choice> {
         let view = View::new(state.keyspace.clone());
-        self.of(&view, state.now, state.knows_a_worker)
+        self.of(&view, state.now, state.known)
     }
 
-    fn of(&self, view: &View, now: TimestampMs, knows_a_worker: bool) -> Vec<Choice> {
-        let mut list = List { menu: self, knows_a_worker, choices: Vec::new() };
+    /// Of whom anything has come once something has come of this call.
+    pub fn known_after(&self, known: Known, request: &Request) -> Known {
+        Known {
+            worker: known.worker || WORKERS.iter().any(|worker| names(request, worker.instance)),
+            execution: known.execution || self.alike.iter().any(|one| is_named(one, request)),
+        }
+    }
+
+    /// Whether a call is about another one than the first of those that are alike.
+    fn is_of_another(&self, request: &Request) -> bool {
+        let mut named = self.alike.iter().map(|one| is_named(one, request));
+        named.next() == Some(false) && named.any(|it| it)
+    }
+
+    fn of(&self, view: &View, now: TimestampMs, known: Known) -> Vec<Choice> {
+        let mut list = List { menu: self, known, choices: Vec::new() };
         if self.calls.registry {
             list.of_registry(view, now);
             return list.choices;
@@ -367,21 +401,20 @@ fn create(
     }
 }
 
-/// Whether a call names a worker's process.
-pub(super) fn names_a_worker(request: &Request) -> bool {
-    let is_named = |arg: &Vec<u8>| {
-        let holds =
-            |worker: &Caller| arg.windows(worker.instance.len()).any(|it| it == worker.instance.as_bytes());
-        WORKERS.iter().any(holds)
-    };
-    request.args.iter().any(is_named)
+/// Whether a call says this anywhere.
+fn names(request: &Request, what: &str) -> bool {
+    request.args.iter().any(|arg| arg.windows(what.len()).any(|it| it == what.as_bytes()))
+}
+
+/// Whether a call says one of these.
+fn is_named(one: &[String], request: &Request) -> bool {
+    one.iter().any(|name| names(request, name))
 }
 
 /// A menu that is being written.
 struct List<'m> {
     menu: &'m Menu,
-    /// Whether anything has come of a call that named one. Until then they are all alike, and the first is called w1.
-    knows_a_worker: bool,
+    known: Known,
     choices: Vec<Choice>,
 }
 
@@ -392,14 +425,15 @@ impl List<'_> {
 
     /// A call of w2's.
     fn add_second(&mut self, text: &'static str, seen: &Seen<'_>, command: &impl Command) {
-        if self.knows_a_worker {
+        if self.known.worker {
             self.add(text, seen, command);
         }
     }
 
     /// A call, if the library has its function.
     fn push(&mut self, text: &'static str, of: &ExecutionName, request: Request) {
-        if request.function().is_some_and(|function| self.menu.functions.has(&function)) {
+        let is_there = request.function().is_some_and(|function| self.menu.functions.has(&function));
+        if is_there && (self.known.execution || !self.menu.is_of_another(&request)) {
             let name = ChoiceName::Call(text, of.clone());
             self.choices.push(Choice { name, act: Act::Call(request) });
         }
@@ -479,7 +513,7 @@ impl List<'_> {
         self.add_second("reclaim {} by w2", seen, &reclaim(1));
         if self.menu.calls.operator {
             let by = |worker: usize| IssueGrantAndClaim { claim: seen.claim(&WORKERS[worker], LANE, None) };
-            match self.knows_a_worker {
+            match self.known.worker {
                 true => self.add("grant and claim {} by w2", seen, &by(1)),
                 false => self.add("grant and claim {} by w1", seen, &by(0)),
             }

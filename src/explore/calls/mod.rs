@@ -2,8 +2,9 @@
 //! state that such calls lead to, and time goes on to every instant at which something is due, a millisecond before, and one
 //! after.
 //!
-//! Workers are all alike, and so are executions: of those that nothing has come of yet only the first is called upon. A history and
-//! the one in which they change their names are one.
+//! Workers are all alike, and so are executions, but for the last of a flow: of those that nothing has come of yet only the first is
+//! called upon. A history and the one in which they change their names are one; what differs between the two is only in which order
+//! they stand where their scores are equal. Those of which something has come are told apart.
 //!
 //! A counterexample becomes a plan of calls, word for word.
 
@@ -11,7 +12,10 @@ mod menu;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use valkey_sim::{
     engine::{Dialect, Keyspace},
@@ -34,7 +38,7 @@ use crate::{
     trace::What,
     types::{Node, TimestampMs},
 };
-use menu::{Act, Choice, Menu, names_a_worker};
+use menu::{Act, Choice, Known, Menu};
 
 /// The histories of calls.
 pub(super) struct Histories<'e> {
@@ -54,8 +58,8 @@ pub(super) struct State {
     now: TimestampMs,
     /// What the properties remember.
     remembered: Remembered,
-    /// Whether anything has come of a call that named a worker.
-    knows_a_worker: bool,
+    /// Of whom anything has come.
+    known: Known,
 }
 
 impl<'e> Histories<'e> {
@@ -88,8 +92,8 @@ impl<'e> Histories<'e> {
         let (keyspace, remembered) = (server.keyspace().clone(), server.remembered(onlooker));
         let has_effect =
             || remembered.key != from.remembered.key || keyspace.identity() != from.keyspace.identity();
-        let knows_a_worker = from.knows_a_worker || has_effect() && names_a_worker(request);
-        Ok((State { keyspace, now: from.now, remembered, knows_a_worker }, outcome))
+        let known = if has_effect() { self.menu.known_after(from.known, request) } else { from.known };
+        Ok((State { keyspace, now: from.now, remembered, known }, outcome))
     }
 }
 
@@ -106,10 +110,12 @@ impl Space for Histories<'_> {
         let now = TimestampMs(self.deployment.plan.epoch_ms.saturating_add(START_MS) as i64);
         let keyspace = server.keyspace().clone();
         let remembered = Remembered::nothing(self.entries);
-        let mut state = State { keyspace, now, remembered, knows_a_worker: false };
+        let mut state = State { keyspace, now, remembered, known: Known::default() };
         for request in self.menu.prelude(now) {
             state = self.call(server, &state, &request, &mut Violations::new())?.0;
         }
+        // It does the same for all of a kind.
+        state.known = Known::default();
         Ok(state)
     }
 
@@ -139,12 +145,15 @@ impl Space for Histories<'_> {
     }
 
     /// The keyspace with every expiry, the clock, and what the properties remember. Times are raw: two histories that differ in
-    /// when something happened long ago are two states.
+    /// when something happened long ago are two states. Distances from now would make no two of them one, which was counted:
+    /// all histories begin at one time, and with a call. To forget what is past would (of 50,000 states of the scope `one` an
+    /// eighth, of `two` the half), but what a library computes from it, it may store.
     fn key(&self, state: &State) -> StateKey {
         let mut hash = Hash128::default();
         hash.key(state.keyspace.identity());
         hash.key(state.remembered.key);
-        hash.words(state.now.0 as u64, u64::from(state.knows_a_worker));
+        hash.write_u64(state.now.0 as u64);
+        state.known.hash(&mut hash);
         hash.finish128()
     }
 
