@@ -90,7 +90,7 @@ pub const CALLS: &[Scope] = &[
     Scope {
         name: "flow",
         about: "a flow of three executions that wait for one another",
-        depth: 5,
+        depth: 6,
         kind: Kind::Calls(Calls { executions: 3, flow: true, ..GRANTS_AND_LEASES }),
     },
     Scope {
