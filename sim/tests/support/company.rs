@@ -340,10 +340,18 @@ impl Drop for Protocol {
 /// Runs the steps on both servers. The error is a protocol that ends where they part.
 pub fn compare(real: &mut RealClients, ours: &mut OurClients, steps: &[Step]) -> Result<usize, String> {
     // A real server that ended at the end of the last ones shows it now.
-    let last = Protocol(mem::take(&mut real.last));
+    let mut last = Protocol(mem::take(&mut real.last));
     real.begin_anew();
-    drop(last);
     ours.begin_anew();
+    let before = mem::take(&mut last.0);
+    let compared = converse(real, ours, steps);
+    if compared.is_err() && !before.is_empty() {
+        eprintln!("the conversation before the one in which they part:\n{before}");
+    }
+    compared
+}
+
+fn converse(real: &mut RealClients, ours: &mut OurClients, steps: &[Step]) -> Result<usize, String> {
     let listener = CLIENTS - 1;
     // How many commands of each client are not answered yet.
     let mut open = [0_usize; CLIENTS];

@@ -40,6 +40,11 @@ pub trait Several: Server + Sized {
 /// which is read one turn later.
 const QUESTIONS: usize = 4;
 
+/// Who is connected to a real one without any client: its own two connections, and who publishes.
+const ALWAYS_THERE: usize = 3;
+/// How often it is asked at most whether others are gone.
+const MOST_LOOKS: usize = 10_000;
+
 /// What empties a server, settings included.
 const EMPTY: [&[&str]; 6] = [
     &["RESET"],
@@ -79,6 +84,21 @@ impl RealClients {
             self.real.send(&["PING"]);
         }
     }
+
+    /// Ends all clients, and waits until it has noticed: one that it still has may take what others are sent.
+    fn end_all(&mut self) {
+        self.clients.clear();
+        let mut list = String::new();
+        for _ in 0..MOST_LOOKS {
+            self.settle();
+            let Reply::Bulk(text) = self.real.send(&["CLIENT", "LIST"]) else { panic!("a list is text") };
+            list = String::from_utf8_lossy(&text).into_owned();
+            if list.lines().count() == ALWAYS_THERE {
+                return;
+            }
+        }
+        panic!("it does not notice that its clients are gone:\n{list}");
+    }
 }
 
 impl Server for RealClients {
@@ -101,8 +121,7 @@ impl Server for RealClients {
 
 impl Several for RealClients {
     fn begin_anew(&mut self) {
-        self.clients.clear();
-        self.settle();
+        self.end_all();
         for command in EMPTY {
             self.real.send(command);
         }
