@@ -10,16 +10,10 @@ use grantsim::{
     property::{Fingerprint, KindName},
 };
 
-use crate::common::{MINIMAL, PUBLISHED, run, swarm, two_at_a_time, verdict};
+use crate::common::{MINIMAL, PUBLISHED, run, seeds_that_show, swarm, two_at_a_time, verdict};
 
 /// Seeds in which a mutant shows itself.
 const SEEDS: u64 = 150;
-/// Those that are looked at first, since they showed one once: only to save time.
-const FIRST_SEEDS: [u64; 9] = [0, 1, 3, 6, 7, 13, 30, 33, 68];
-
-fn seeds(most: u64) -> impl Iterator<Item = u64> {
-    FIRST_SEEDS.into_iter().chain((0..most).filter(|seed| !FIRST_SEEDS.contains(seed)))
-}
 
 /// A plan that shows a violation.
 pub struct Broken {
@@ -44,7 +38,7 @@ pub fn by_mutant(mutant: &Mutant, unchanged: &Subject) -> Vec<Broken> {
     let mut kinds: Vec<KindName> =
         mutant.breaks.iter().map(|kind| kind.parse().expect("a kind of the catalogue")).collect();
     let mut broken = Vec::new();
-    for seed in seeds(SEEDS) {
+    for seed in seeds_that_show(mutant, &unchanged.library, SEEDS) {
         if kinds.is_empty() {
             break;
         }
@@ -105,7 +99,7 @@ pub fn by_all_findings(most: u64) -> Vec<Broken> {
     };
     let mut all: Vec<Broken> = Finding::all().into_iter().flat_map(of).collect();
     let mut missed: BTreeSet<Fingerprint> = all.iter().map(|broken| broken.fingerprint.clone()).collect();
-    for seed in seeds(most) {
+    for seed in 0..most {
         if missed.is_empty() {
             break;
         }

@@ -396,9 +396,7 @@ impl World {
         }
         self.expect_until(self.now().after(by_ms.saturating_mul(4_000)));
     }
-}
 
-impl World {
     /// Looks after what expires in a server, and after its replica, if nobody does yet.
     pub(super) fn keep(self: &Rc<Self>, running: &Running) {
         if !running.is_kept.replace(true) {
