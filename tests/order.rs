@@ -7,8 +7,9 @@ use grantsim::report::{self, Detail};
 const SLOWER_US: u64 = 200;
 
 /// Plans in which so little changes what comes first, and what that is.
-const MOVED: [(&str, &str); 13] = [
+const MOVED: [(&str, &str); 14] = [
     ("answer-to-an-earlier-life", "many executions: replies of one and requests of another cross"),
+    ("circle-seen-while-eligible", "the run ends at another place of the circle"),
     ("fault-clients-paused", "a call is executed before the pause, or after it"),
     ("fault-crash-for-good", "the message arrives before the crash, or after it"),
     ("fault-crash-request", "the request is sent before the crash, or not at all"),

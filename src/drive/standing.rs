@@ -211,6 +211,10 @@ impl Case<'_> {
         if let Some(verdict) = self.ghost() {
             return verdict;
         }
+        // It is granted again and again, and this is between two times.
+        if let Some(verdict) = self.going_round(core) {
+            return verdict;
+        }
         let who = self.idle(core);
         match self.found.grant() {
             Some(grant) => {

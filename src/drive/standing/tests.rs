@@ -428,6 +428,13 @@ fn more_leases_than_there_is_work_for_are_a_circle() {
         leased(NOW_MS + 1).with(&[("current_lease_epoch", "8")]).wrote(&["SET", ":payload", "done"]);
     passed_on.epochs.insert(ExecutionName::nth(1), 2);
     assert_eq!(passed_on.why(), may(WorkIsForgotten));
+    // Between two leases it is eligible for a while.
+    let between = |epoch: &str| {
+        let mut scene = eligible().with(&[("current_lease_epoch", epoch)]).planned(forgotten);
+        scene.epochs.insert(ExecutionName::nth(1), 2);
+        scene.why()
+    };
+    assert_eq!([between("7"), between("8")], [stuck(NotGranted), may(WorkIsForgotten)]);
 }
 
 #[test]
