@@ -166,7 +166,7 @@ fn a_replica_that_is_cut_off_anywhere_and_promoted_holds_what_a_real_one_does() 
             cut_off.apply_all(&mut Effects::default()).expect("what a primary did can be done");
             let half = usize::from(cut_off.received() > cut_off.applied());
             assert!(cut_off.break_off(START) >= half, "half a unit is lost");
-            let applied: u64 = replica.replication_field("slave_repl_offset").parse().unwrap();
+            let applied: u64 = replica.info_field("slave_repl_offset").parse().unwrap();
             let ours_applied = cut_off.applied().0 - ours_start;
             let alone = &ours[ours_applied as usize..(applied - link.start()) as usize];
             assert!(

@@ -72,8 +72,7 @@ impl Server {
         let spare = self.spare.take().filter(|(key, _)| *key == from.key);
         Onlooker {
             from,
-            spare: spare.map(|(_, memories)| memories),
-            memories: None,
+            memories: spare.map(|(_, memories)| memories),
             events: from.events,
             at: SimTime::START,
             names: Arc::clone(&self.names),
@@ -103,7 +102,7 @@ impl Server {
     ) -> Result<(Arc<Outcome>, Option<Seq>), ExploreError> {
         let before = View::new(self.engine.keyspace().clone());
         let args: Vec<&[u8]> = request.args.iter().map(Vec::as_slice).collect();
-        let outcome = self.answer(&args, now);
+        let outcome = self.answer(before.keyspace(), &args, now);
         let function = request.function();
         if outcome.reply.error().is_some_and(is_out_of_instructions) {
             return Err(ExploreError::Endless(
@@ -117,12 +116,11 @@ impl Server {
         Ok((outcome, seq))
     }
 
-    /// Executes a command, or does again what it did before where it looked at the same.
-    fn answer(&mut self, args: &[&[u8]], now: TimestampMs) -> Arc<Outcome> {
-        let before = self.engine.keyspace().clone();
+    /// Executes a command on what it holds, or does again what it did before where it looked at the same.
+    fn answer(&mut self, before: &Keyspace, args: &[&[u8]], now: TimestampMs) -> Arc<Outcome> {
         let call = memo::call(args, now);
-        if let Some(known) = self.memo.as_ref().and_then(|memo| memo.recall(call, &before)) {
-            self.engine.set_keyspace(known.after(&before));
+        if let Some(known) = self.memo.as_ref().and_then(|memo| memo.recall(call, before)) {
+            self.engine.set_keyspace(known.after(before));
             return known;
         }
         let mut effects = Effects::default();
@@ -131,9 +129,9 @@ impl Server {
         let reply = self.engine.execute(&mut self.session, args, micros(now), &mut effects);
         let looks = self.engine.end_looks();
         let keys = looks.as_deref().unwrap_or_default();
-        let outcome = Arc::new(Outcome::new(reply, effects, keys, [&before, self.engine.keyspace()]));
+        let outcome = Arc::new(Outcome::new(reply, effects, keys, [before, self.engine.keyspace()]));
         if let (Some(memo), Some(keys)) = (&self.memo, looks) {
-            memo.note(call, keys, &before, Arc::clone(&outcome));
+            memo.note(call, keys, before, Arc::clone(&outcome));
         }
         outcome
     }
@@ -177,9 +175,7 @@ impl Server {
 /// Shows the properties what happens in a step, and keeps what they remember of it.
 pub(super) struct Onlooker<'s> {
     from: &'s Remembered,
-    /// Such a copy, if there is one.
-    spare: Option<Memories>,
-    /// A copy of what they remember, once there is anything to see.
+    /// A copy of what they remember, once there is anything to see, or one that was to spare.
     memories: Option<Memories>,
     events: Seq,
     /// What time it is.
@@ -202,8 +198,7 @@ impl Onlooker<'_> {
 
     /// Shows the properties what happens at an event.
     fn see(&mut self, at: Seq, show: impl FnOnce(&mut dyn FnMut(&Moment<'_>))) {
-        let copy = || self.spare.take().unwrap_or_else(|| (*self.from.memories).clone());
-        let memories = self.memories.get_or_insert_with(copy);
+        let memories = self.memories.get_or_insert_with(|| (*self.from.memories).clone());
         let found = &mut *self.found;
         show(&mut |moment| memories.observe(moment, at, found));
     }

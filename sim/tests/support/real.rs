@@ -105,19 +105,19 @@ impl Real {
         self.wait_for_field("master_link_status", "up");
     }
 
-    /// A field of `INFO replication`.
-    pub fn replication_field(&mut self, name: &str) -> String {
-        let Reply::Bulk(info) = self.send(&["INFO", "replication"]) else { panic!("INFO is text") };
+    /// A field of `INFO`.
+    pub fn info_field(&mut self, name: &str) -> String {
+        let Reply::Bulk(info) = self.send(&["INFO"]) else { panic!("INFO is text") };
         let info = String::from_utf8_lossy(&info).into_owned();
         let field = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         field.unwrap_or_else(|| panic!("no {name} in {info}")).to_owned()
     }
 
-    /// Waits until a field of `INFO replication` has a value.
+    /// Waits until a field of `INFO` has a value.
     pub fn wait_for_field(&mut self, name: &str, value: &str) {
         let start = Instant::now();
-        while self.replication_field(name) != value {
-            let found = self.replication_field(name);
+        while self.info_field(name) != value {
+            let found = self.info_field(name);
             assert!(start.elapsed() < PATIENCE, "{name} is {found}, and not {value} after all this time");
             std::thread::yield_now();
         }

@@ -41,9 +41,7 @@ pub trait Several: Server + Sized {
 const QUESTIONS: usize = 4;
 
 /// Who is connected to a real one without any client: its own two connections, and who publishes.
-const ALWAYS_THERE: usize = 3;
-/// How often it is asked at most whether others are gone.
-const MOST_LOOKS: usize = 10_000;
+const ALWAYS_THERE: &str = "3";
 
 /// What empties a server, settings included.
 const EMPTY: [&[&str]; 6] = [
@@ -88,16 +86,8 @@ impl RealClients {
     /// Ends all clients, and waits until it has noticed: one that it still has may take what others are sent.
     fn end_all(&mut self) {
         self.clients.clear();
-        let mut list = String::new();
-        for _ in 0..MOST_LOOKS {
-            self.settle();
-            let Reply::Bulk(text) = self.real.send(&["CLIENT", "LIST"]) else { panic!("a list is text") };
-            list = String::from_utf8_lossy(&text).into_owned();
-            if list.lines().count() == ALWAYS_THERE {
-                return;
-            }
-        }
-        panic!("it does not notice that its clients are gone:\n{list}");
+        self.settle();
+        self.real.wait_for_field("connected_clients", ALWAYS_THERE);
     }
 }
 
